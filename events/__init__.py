@@ -1,0 +1,1 @@
+"""The contract: event types, decoding, JSON Schema, publishing and simulated traffic. Does no database work."""

@@ -1,0 +1,87 @@
+"""The process boundary: output for people and programs, and failures as one line with an exit code."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from events.errors import ProgramError
+
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+PIPE_WIDTH = 160  # columns of a table that goes to a file or a pipe
+
+
+class Format(StrEnum):
+    """How a command prints its result on standard output."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+FormatOption = Annotated[Format, typer.Option("--format", help="table for people, json for programs")]
+
+
+def app(help_text: str) -> typer.Typer:
+    """Make a command group that prints plain tracebacks only for defects."""
+    return typer.Typer(help=help_text, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def run(program: str, command: Callable[[], Any]) -> None:
+    """Run a typer app; end every known failure in one line on standard error and its exit code."""
+    try:
+        command()
+    except ProgramError as error:
+        sys.stderr.write(f"{program}: {' '.join(printable(str(error)).split())}\n")
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def printable(text: str) -> str:
+    """Make control characters visible, so that text from events cannot drive a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def stdout() -> Console:
+    """Return a console on standard output, wide enough not to fold a table that nobody looks at."""
+    console = Console(highlight=False, soft_wrap=False)
+    return console if console.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table; columns whose name ends in `>` are aligned right."""
+    table = Table(title=title or None, title_justify="left")
+    for column in columns:
+        table.add_column(column.rstrip(">"), justify="right" if column.endswith(">") else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(printable("" if cell is None else str(cell))) for cell in row))
+    stdout().print(table)
+
+
+def print_json(value: object) -> None:
+    """Print one JSON document; money as strings, so that no reader rounds it."""
+    sys.stdout.write(json.dumps(value, default=_plain, ensure_ascii=False) + "\n")
+
+
+def _plain(value: object) -> object:
+    match value:
+        case Decimal() | UUID():
+            return str(value)
+        case date() | datetime():
+            return value.isoformat()
+        case bytes():
+            return value.decode("utf-8", "backslashreplace")
+        case _:
+            raise TypeError(f"{type(value).__name__} has no JSON form")

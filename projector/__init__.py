@@ -1,0 +1,1 @@
+"""The continuously running consumer that folds events into balances; owns the database."""
