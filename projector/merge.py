@@ -1,0 +1,177 @@
+"""One batch, one transaction: positions, dead letters, history and projection move together or not at all.
+
+Invariants, each kept by every transaction of this module:
+
+- A history row holds the greatest (version, event id) seen of its entity, and in `projected_amount` and
+  `projected_meter_id` what the projection counts for it. Counted nowhere means a null meter and an amount of zero.
+- A meter's totals and counts are the sums over the rows that carry its id in `projected_meter_id`.
+- A customer's figures are the sums over the meter rows that carry its `customer_id`.
+- A position stands behind exactly the messages whose effects are stored.
+
+Locks, taken in this order by every writer, so that none can wait in a circle:
+
+1. positions, by topic and partition;
+2. history: invoices, payments, assignments, customers, each by key;
+3. meter rows by meter; 4. customer rows by customer.
+
+A statement that reads what another consumer may be changing begins after the lock that covers it is held, and so sees
+what that consumer committed:
+
+- Contributions are replaced under the history row's own lock: the loser of a race for a row finds the winner's marks.
+- A payment without a meter takes its invoice's, so it locks that invoice first, even one that has not arrived: a row of
+  version 0 is inserted and deleted again, and whoever brings the invoice waits on its key until we are done, then looks
+  for waiting payments in a later statement. If the invoice was first, we wait, and then find it.
+- The latest dates and the active customer are looked up while the meter's row is held. Whoever has changed history of
+  that meter and not yet committed needs the same row next, and settles his own change after us.
+- Which customer gains or loses a meter is read from that locked row.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from psycopg import Connection, Cursor
+from psycopg.types.json import Jsonb
+
+from events.types import ENTITIES, Message, Refusal
+from projector.batch import COLUMNS, Batch, Staged, stage
+from projector.errors import PositionMoved
+from projector.statements import statements
+
+MERGE: Final = statements("projector", "sql/merge.sql")
+STAGING: Final = statements("projector", "sql/staging.sql")
+POSITIONS: Final = statements("projector", "sql/positions.sql")
+DEAD_LETTERS: Final = statements("projector", "sql/dead_letters.sql")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Applied:
+    """What one transaction did, in events."""
+
+    events: int
+    applied: int
+    refused: int
+    conflicts: int
+
+    @property
+    def stale(self) -> int:
+        """Duplicates, and versions that a greater one had overtaken."""
+        return self.events - self.applied - self.refused
+
+
+def prepare(connection: Connection[Any]) -> None:
+    """Give a new connection its staging tables; plan each statement anew, since batch sizes vary a thousandfold."""
+    connection.prepare_threshold = None
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.execute(STAGING["create_staging"])
+
+
+def apply(connection: Connection[Any], batch: Batch, group_id: str) -> Applied:
+    """Apply a batch in one transaction on a prepared connection.
+
+    Raises:
+        PositionMoved: another consumer moved one of the positions; nothing was changed.
+        psycopg.Error: PostgreSQL refused; nothing was changed.
+
+    """
+    staged = stage(batch.items)
+    with connection.transaction(), connection.cursor() as cursor:
+        _move_positions(cursor, batch, group_id)
+        _keep_dead_letters(cursor, staged.refused)
+        _copy(cursor, staged)
+        applied, conflicts = _merge(cursor, staged)
+        if conflicts:
+            topic, partition = min(batch.known)
+            where = {"group_id": group_id, "topic": topic, "partition": partition}
+            cursor.execute(POSITIONS["add_conflicts"], {"conflicts": conflicts, **where})
+    return Applied(events=len(batch.items), applied=applied, refused=len(staged.refused), conflicts=conflicts)
+
+
+def _move_positions(cursor: Cursor[Any], batch: Batch, group_id: str) -> None:
+    places = sorted(batch.ends)
+    cursor.execute(
+        POSITIONS["move_positions"],
+        {
+            "group_id": group_id,
+            "topics": [topic for topic, _ in places],
+            "partitions": [partition for _, partition in places],
+            "known": [batch.known[place] for place in places],
+            "next": [batch.ends[place] for place in places],
+        },
+    )
+    moved = set(cursor.fetchall())
+    for place in places:
+        if place not in moved:
+            topic, partition = place
+            raise PositionMoved(f"{topic}/{partition} is no longer at {batch.known[place]}: another consumer owns it")
+
+
+def _keep_dead_letters(cursor: Cursor[Any], refused: Sequence[tuple[Message, Refusal]]) -> None:
+    if refused:
+        cursor.executemany(DEAD_LETTERS["keep_dead_letters"], [_dead_letter(*pair) for pair in refused])
+
+
+def _dead_letter(message: Message, refusal: Refusal) -> dict[str, Any]:
+    headers = [[name, None if value is None else value.hex()] for name, value in message.headers]
+    return {
+        **message._asdict(),
+        "headers": Jsonb(headers),
+        "reason": refusal.reason,
+        "detail": refusal.detail,
+    }
+
+
+def _copy(cursor: Cursor[Any], staged: Staged) -> None:
+    for entity in ENTITIES:
+        if rows := staged.rows[entity]:
+            with cursor.copy(f"COPY staged_{entity} ({COLUMNS[entity]}) FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(row)
+
+
+def _merge(cursor: Cursor[Any], staged: Staged) -> tuple[int, int]:
+    """Run the statements that this batch needs; return events applied and conflicts."""
+    steps = _History(cursor)
+    if staged.rows["invoices"] or staged.rows["payments"]:
+        steps.invoices_and_payments()
+    if staged.rows["assignments"]:
+        steps.merge("merge_assignments")
+    if staged.rows["customers"]:
+        steps.merge("merge_customers")
+    conflicts = staged.conflicts + steps.conflicts
+    if steps.applied < sum(map(len, staged.rows.values())):
+        conflicts += _value(cursor.execute(MERGE["count_conflicts"]))
+    if cursor.execute(MERGE["merge_meters"]).rowcount:
+        cursor.execute(MERGE["settle_meters"])
+        cursor.execute(MERGE["merge_customer_balances"])
+    return steps.applied, conflicts
+
+
+@dataclass
+class _History:
+    """The history statements, and the sums of what they report."""
+
+    cursor: Cursor[Any]
+    applied: int = 0
+    conflicts: int = 0
+
+    def invoices_and_payments(self) -> None:
+        locked = self.cursor.execute(MERGE["stage_invoice_locks"]).rowcount
+        self.merge("merge_invoices")
+        if locked:
+            self.cursor.execute(MERGE["drop_invoice_locks"])
+        followers = self.cursor.execute(MERGE["stage_payment_locks"]).rowcount
+        self.merge("merge_payments")
+        if followers:
+            self.cursor.execute(MERGE["drop_payment_locks"])
+        self.cursor.execute(MERGE["follow_invoices"])
+
+    def merge(self, name: str) -> None:
+        applied, conflicts = self.cursor.execute(MERGE[name]).fetchone() or (0, 0)
+        self.applied += applied
+        self.conflicts += conflicts
+
+
+def _value(cursor: Cursor[Any]) -> int:
+    row = cursor.fetchone()
+    return int(row[0]) if row else 0

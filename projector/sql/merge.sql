@@ -1,0 +1,289 @@
+-- The statements of one batch, in the order in which `projector.merge.apply` runs them.
+
+-- name: stage_invoice_locks
+-- A payment without a meter of its own takes its invoice's. Lock that invoice, there or not yet: a consumer that
+-- brings or moves it meanwhile then waits for us and finds our payment, or we wait and find its meter.
+INSERT INTO staged_invoices (invoice_id, version, event_id, amount, currency, invoice_date, voided)
+SELECT DISTINCT p.invoice_id, 0, '', 0, '', DATE '0001-01-01', true
+FROM staged_payments p
+WHERE p.meter_id IS NULL
+  AND p.invoice_id IS NOT NULL
+  AND NOT EXISTS (SELECT FROM staged_invoices i WHERE i.invoice_id = p.invoice_id);
+
+-- name: merge_invoices
+-- Replace each invoice by a greater (version, event id) only; note what its meter lost and gained by that.
+WITH merged AS (
+    INSERT INTO invoices AS stored (
+        invoice_id, version, event_id, meter_id, customer_id, amount, balance_brought_forward, currency,
+        invoice_date, due_date, invoice_number, lines, voided, source_partition, source_offset,
+        projected_amount, projected_meter_id)
+    SELECT invoice_id, version, event_id, meter_id, customer_id, amount, balance_brought_forward, currency,
+           invoice_date, due_date, invoice_number, lines, voided, source_partition, source_offset,
+           CASE WHEN voided OR meter_id IS NULL THEN 0 ELSE amount END,
+           CASE WHEN NOT voided THEN meter_id END
+    FROM staged_invoices
+    ORDER BY invoice_id
+    ON CONFLICT (invoice_id) DO UPDATE SET
+        version = excluded.version, event_id = excluded.event_id,
+        meter_id = excluded.meter_id, customer_id = excluded.customer_id,
+        amount = excluded.amount, balance_brought_forward = excluded.balance_brought_forward,
+        currency = excluded.currency, invoice_date = excluded.invoice_date, due_date = excluded.due_date,
+        invoice_number = excluded.invoice_number, lines = excluded.lines, voided = excluded.voided,
+        source_partition = excluded.source_partition, source_offset = excluded.source_offset,
+        projected_amount = excluded.projected_amount, projected_meter_id = excluded.projected_meter_id
+    WHERE (excluded.version, excluded.event_id) > (stored.version, stored.event_id)
+    RETURNING
+        new.version,
+        old.version = new.version AS same_version,
+        (old.meter_id, old.customer_id, old.amount, old.balance_brought_forward, old.currency, old.invoice_date,
+         old.due_date, old.invoice_number, old.lines, old.voided) IS DISTINCT FROM
+        (new.meter_id, new.customer_id, new.amount, new.balance_brought_forward, new.currency, new.invoice_date,
+         new.due_date, new.invoice_number, new.lines, new.voided) AS differs,
+        old.projected_meter_id AS old_meter_id, old.projected_amount AS old_amount, old.invoice_date AS old_date,
+        new.projected_meter_id AS new_meter_id, new.projected_amount AS new_amount, new.invoice_date AS new_date
+),
+lost_and_gained AS (
+    INSERT INTO changes (meter_id, billed, invoices, gained_invoice_date, lost_invoice_date)
+    SELECT old_meter_id, -old_amount, -1, NULL::date, old_date FROM merged WHERE old_meter_id IS NOT NULL
+    UNION ALL
+    SELECT new_meter_id, new_amount, 1, new_date, NULL FROM merged WHERE new_meter_id IS NOT NULL
+)
+SELECT count(*) FILTER (WHERE version > 0) AS applied, count(*) FILTER (WHERE same_version AND differs) AS conflicts
+FROM merged;
+
+-- name: drop_invoice_locks
+-- An invoice that was locked before it arrived leaves no row behind; whoever waits for its key goes on waiting.
+DELETE FROM invoices i
+USING staged_invoices s
+WHERE s.version = 0 AND i.invoice_id = s.invoice_id AND i.version = 0;
+
+-- name: stage_payment_locks
+-- The stored payments that take the meter of an invoice of this batch, to be locked in key order with the others.
+INSERT INTO staged_payments (payment_id, version, event_id, amount, currency, paid_at, reversed)
+SELECT p.payment_id, 0, '', 0, '', timestamptz 'epoch', true
+FROM staged_invoices i
+JOIN payments p ON p.invoice_id = i.invoice_id AND p.meter_id IS NULL
+WHERE i.version > 0
+  AND NOT EXISTS (SELECT FROM staged_payments s WHERE s.payment_id = p.payment_id);
+
+-- name: merge_payments
+-- As for invoices. The meter: the payment's own, else its invoice's, else the one that a backfill allocated.
+WITH merged AS (
+    INSERT INTO payments AS stored (
+        payment_id, version, event_id, meter_id, customer_id, invoice_id, amount, currency, paid_at, method,
+        reference, reversed, source_partition, source_offset, projected_amount, projected_meter_id)
+    SELECT s.payment_id, s.version, s.event_id, s.meter_id, s.customer_id, s.invoice_id, s.amount, s.currency,
+           s.paid_at, s.method, s.reference, s.reversed, s.source_partition, s.source_offset,
+           CASE WHEN s.reversed OR coalesce(s.meter_id, i.meter_id) IS NULL THEN 0 ELSE s.amount END,
+           CASE WHEN NOT s.reversed THEN coalesce(s.meter_id, i.meter_id) END
+    FROM staged_payments s
+    LEFT JOIN invoices i ON s.meter_id IS NULL AND i.invoice_id = s.invoice_id
+    ORDER BY s.payment_id
+    ON CONFLICT (payment_id) DO UPDATE SET
+        version = excluded.version, event_id = excluded.event_id,
+        meter_id = excluded.meter_id, customer_id = excluded.customer_id, invoice_id = excluded.invoice_id,
+        amount = excluded.amount, currency = excluded.currency, paid_at = excluded.paid_at,
+        method = excluded.method, reference = excluded.reference, reversed = excluded.reversed,
+        source_partition = excluded.source_partition, source_offset = excluded.source_offset,
+        projected_meter_id = CASE WHEN NOT excluded.reversed
+            THEN coalesce(excluded.projected_meter_id, stored.allocated_meter_id) END,
+        projected_amount = CASE
+            WHEN excluded.reversed OR coalesce(excluded.projected_meter_id, stored.allocated_meter_id) IS NULL THEN 0
+            ELSE excluded.amount END
+    WHERE (excluded.version, excluded.event_id) > (stored.version, stored.event_id)
+    RETURNING
+        new.version,
+        old.version = new.version AS same_version,
+        (old.meter_id, old.customer_id, old.invoice_id, old.amount, old.currency, old.paid_at, old.method,
+         old.reference, old.reversed) IS DISTINCT FROM
+        (new.meter_id, new.customer_id, new.invoice_id, new.amount, new.currency, new.paid_at, new.method,
+         new.reference, new.reversed) AS differs,
+        old.projected_meter_id AS old_meter_id, old.projected_amount AS old_amount, old.paid_at AS old_paid_at,
+        new.projected_meter_id AS new_meter_id, new.projected_amount AS new_amount, new.paid_at AS new_paid_at
+),
+lost_and_gained AS (
+    INSERT INTO changes (meter_id, paid, payments, gained_paid_at, lost_paid_at)
+    SELECT old_meter_id, -old_amount, -1, NULL::timestamptz, old_paid_at FROM merged WHERE old_meter_id IS NOT NULL
+    UNION ALL
+    SELECT new_meter_id, new_amount, 1, new_paid_at, NULL FROM merged WHERE new_meter_id IS NOT NULL
+)
+SELECT count(*) FILTER (WHERE version > 0) AS applied, count(*) FILTER (WHERE same_version AND differs) AS conflicts
+FROM merged;
+
+-- name: drop_payment_locks
+-- Locked rows exist, so none was inserted; unless a hand deleted one meanwhile.
+DELETE FROM payments p
+USING staged_payments s
+WHERE s.version = 0 AND p.payment_id = s.payment_id AND p.version = 0;
+
+-- name: follow_invoices
+-- Payments without a meter of their own move to where their invoice is now. All of them are locked by here.
+WITH moved AS (
+    UPDATE payments p SET
+        projected_meter_id = coalesce(i.meter_id, p.allocated_meter_id),
+        projected_amount = CASE WHEN coalesce(i.meter_id, p.allocated_meter_id) IS NULL THEN 0 ELSE p.amount END
+    FROM staged_invoices s
+    JOIN invoices i ON i.invoice_id = s.invoice_id
+    WHERE s.version > 0
+      AND p.invoice_id = s.invoice_id
+      AND p.meter_id IS NULL
+      AND NOT p.reversed
+      AND p.projected_meter_id IS DISTINCT FROM coalesce(i.meter_id, p.allocated_meter_id)
+    RETURNING old.projected_meter_id AS old_meter_id, old.projected_amount AS old_amount,
+              new.projected_meter_id AS new_meter_id, new.projected_amount AS new_amount, new.paid_at
+)
+INSERT INTO changes (meter_id, paid, payments, gained_paid_at, lost_paid_at)
+SELECT old_meter_id, -old_amount, -1, NULL::timestamptz, paid_at FROM moved WHERE old_meter_id IS NOT NULL
+UNION ALL
+SELECT new_meter_id, new_amount, 1, paid_at, NULL FROM moved WHERE new_meter_id IS NOT NULL;
+
+-- name: merge_assignments
+-- As for invoices; whose meter it then is gets settled once the meter's row is locked.
+WITH merged AS (
+    INSERT INTO meter_assignments AS stored (
+        assignment_id, version, event_id, meter_id, customer_id, assigned_at, unassigned_at, active,
+        source_partition, source_offset)
+    SELECT assignment_id, version, event_id, meter_id, customer_id, assigned_at, unassigned_at, active,
+           source_partition, source_offset
+    FROM staged_assignments
+    ORDER BY assignment_id
+    ON CONFLICT (assignment_id) DO UPDATE SET
+        version = excluded.version, event_id = excluded.event_id,
+        meter_id = excluded.meter_id, customer_id = excluded.customer_id,
+        assigned_at = excluded.assigned_at, unassigned_at = excluded.unassigned_at, active = excluded.active,
+        source_partition = excluded.source_partition, source_offset = excluded.source_offset
+    WHERE (excluded.version, excluded.event_id) > (stored.version, stored.event_id)
+    RETURNING
+        new.version,
+        old.version = new.version AS same_version,
+        (old.meter_id, old.customer_id, old.assigned_at, old.unassigned_at, old.active) IS DISTINCT FROM
+        (new.meter_id, new.customer_id, new.assigned_at, new.unassigned_at, new.active) AS differs,
+        old.meter_id AS old_meter_id, new.meter_id AS new_meter_id, new.customer_id AS new_customer_id
+),
+reassigned AS (
+    INSERT INTO changes (meter_id, assignee, reassigned)
+    SELECT new_meter_id, new_customer_id, true FROM merged
+    UNION ALL
+    SELECT old_meter_id, NULL, true FROM merged WHERE old_meter_id <> new_meter_id
+)
+SELECT count(*) AS applied, count(*) FILTER (WHERE same_version AND differs) AS conflicts
+FROM merged;
+
+-- name: merge_customers
+-- As for invoices; a customer's name moves no money.
+WITH merged AS (
+    INSERT INTO customers AS stored (customer_id, version, event_id, name, source_partition, source_offset)
+    SELECT customer_id, version, event_id, name, source_partition, source_offset
+    FROM staged_customers
+    ORDER BY customer_id
+    ON CONFLICT (customer_id) DO UPDATE SET
+        version = excluded.version, event_id = excluded.event_id, name = excluded.name,
+        source_partition = excluded.source_partition, source_offset = excluded.source_offset
+    WHERE (excluded.version, excluded.event_id) > (stored.version, stored.event_id)
+    RETURNING old.version = new.version AS same_version, old.name IS DISTINCT FROM new.name AS differs
+)
+SELECT count(*) AS applied, count(*) FILTER (WHERE same_version AND differs) AS conflicts
+FROM merged;
+
+-- name: merge_meters
+-- Add each meter's changes to whatever its row says once we hold its lock, and keep what it said before.
+WITH merged AS (
+    INSERT INTO meter_balances AS stored (
+        meter_id, total_billed, total_paid, invoice_count, payment_count, last_invoice_date, last_payment_at)
+    SELECT meter_id, sum(billed), sum(paid), sum(invoices), sum(payments),
+           max(gained_invoice_date), max(gained_paid_at)
+    FROM changes
+    GROUP BY meter_id
+    ORDER BY meter_id
+    ON CONFLICT (meter_id) DO UPDATE SET
+        total_billed = stored.total_billed + excluded.total_billed,
+        total_paid = stored.total_paid + excluded.total_paid,
+        invoice_count = stored.invoice_count + excluded.invoice_count,
+        payment_count = stored.payment_count + excluded.payment_count,
+        last_invoice_date = greatest(stored.last_invoice_date, excluded.last_invoice_date),
+        last_payment_at = greatest(stored.last_payment_at, excluded.last_payment_at),
+        updated_at = now()
+    RETURNING new.meter_id, old.customer_id, old.total_billed, old.total_paid, old.balance, old.overpayment
+)
+INSERT INTO meters_before (meter_id, customer_id, total_billed, total_paid, balance, overpayment)
+SELECT meter_id, customer_id, total_billed, total_paid, balance, overpayment
+FROM merged;
+
+-- name: settle_meters
+-- What cannot be added up is looked up, in a statement begun under the meter's lock: the active customer after a
+-- change of assignments, and the latest dates where the row that held them may be gone.
+UPDATE meter_balances m SET
+    customer_id = CASE WHEN touched.reassigned THEN (
+        SELECT a.customer_id FROM meter_assignments a
+        WHERE a.meter_id = m.meter_id AND a.active
+        ORDER BY a.assigned_at DESC, a.assignment_id DESC LIMIT 1
+    ) ELSE m.customer_id END,
+    last_invoice_date = CASE WHEN touched.lost_invoice_date >= m.last_invoice_date THEN (
+        SELECT max(i.invoice_date) FROM invoices i
+        WHERE i.meter_id = m.meter_id AND NOT i.voided
+    ) ELSE m.last_invoice_date END,
+    last_payment_at = CASE WHEN touched.lost_paid_at >= m.last_payment_at THEN greatest(
+        (SELECT max(p.paid_at) FROM payments p WHERE p.meter_id = m.meter_id AND NOT p.reversed),
+        (SELECT max(p.paid_at) FROM payments p
+         WHERE p.projected_meter_id = m.meter_id AND p.meter_id IS DISTINCT FROM p.projected_meter_id
+           AND NOT p.reversed)
+    ) ELSE m.last_payment_at END
+FROM (
+    SELECT meter_id, bool_or(reassigned) AS reassigned, max(lost_invoice_date) AS lost_invoice_date,
+           max(lost_paid_at) AS lost_paid_at
+    FROM changes
+    WHERE reassigned OR lost_invoice_date IS NOT NULL OR lost_paid_at IS NOT NULL
+    GROUP BY meter_id
+) touched
+WHERE m.meter_id = touched.meter_id
+  AND (touched.reassigned
+       OR touched.lost_invoice_date >= m.last_invoice_date
+       OR touched.lost_paid_at >= m.last_payment_at);
+
+-- name: merge_customer_balances
+-- Each customer loses its meters as they were and gains them as they are; the meters' rows stay locked meanwhile.
+WITH shifts AS (
+    SELECT customer_id, -balance AS balance, -overpayment AS overpayment, -total_billed AS billed,
+           -total_paid AS paid, -1 AS meters
+    FROM meters_before
+    WHERE customer_id IS NOT NULL
+    UNION ALL
+    SELECT m.customer_id, m.balance, m.overpayment, m.total_billed, m.total_paid, 1
+    FROM meters_before b
+    JOIN meter_balances m USING (meter_id)
+    WHERE m.customer_id IS NOT NULL
+    UNION ALL
+    SELECT assignee, 0, 0, 0, 0, 0 FROM changes WHERE assignee IS NOT NULL
+)
+INSERT INTO customer_balances AS stored (customer_id, balance, overpayment, total_billed, total_paid, active_meters)
+SELECT customer_id, sum(balance), sum(overpayment), sum(billed), sum(paid), sum(meters)
+FROM shifts
+GROUP BY customer_id
+ORDER BY customer_id
+ON CONFLICT (customer_id) DO UPDATE SET
+    balance = stored.balance + excluded.balance,
+    overpayment = stored.overpayment + excluded.overpayment,
+    total_billed = stored.total_billed + excluded.total_billed,
+    total_paid = stored.total_paid + excluded.total_paid,
+    active_meters = stored.active_meters + excluded.active_meters,
+    updated_at = now();
+
+-- name: count_conflicts
+-- Staged rows that lost to a stored row of the same version and other content; their locks are held, so this
+-- later snapshot sees what they lost to.
+SELECT
+    (SELECT count(*) FROM staged_invoices s JOIN invoices h USING (invoice_id, version)
+     WHERE (s.meter_id, s.customer_id, s.amount, s.balance_brought_forward, s.currency, s.invoice_date, s.due_date,
+            s.invoice_number, s.lines, s.voided) IS DISTINCT FROM
+           (h.meter_id, h.customer_id, h.amount, h.balance_brought_forward, h.currency, h.invoice_date, h.due_date,
+            h.invoice_number, h.lines, h.voided))
+  + (SELECT count(*) FROM staged_payments s JOIN payments h USING (payment_id, version)
+     WHERE (s.meter_id, s.customer_id, s.invoice_id, s.amount, s.currency, s.paid_at, s.method, s.reference,
+            s.reversed) IS DISTINCT FROM
+           (h.meter_id, h.customer_id, h.invoice_id, h.amount, h.currency, h.paid_at, h.method, h.reference,
+            h.reversed))
+  + (SELECT count(*) FROM staged_assignments s JOIN meter_assignments h USING (assignment_id, version)
+     WHERE (s.meter_id, s.customer_id, s.assigned_at, s.unassigned_at, s.active) IS DISTINCT FROM
+           (h.meter_id, h.customer_id, h.assigned_at, h.unassigned_at, h.active))
+  + (SELECT count(*) FROM staged_customers s JOIN customers h USING (customer_id, version)
+     WHERE s.name IS DISTINCT FROM h.name);

@@ -1,0 +1,42 @@
+-- name: create_positions
+-- A partition that was never seen starts where the broker's log starts.
+INSERT INTO positions (group_id, topic, partition, next_offset, topic_id)
+SELECT %(group_id)s, seen.topic, seen.partition, seen.next_offset, seen.topic_id
+FROM unnest(%(topics)s::text[], %(partitions)s::integer[], %(offsets)s::bigint[], %(topic_ids)s::text[])
+     AS seen (topic, partition, next_offset, topic_id)
+ORDER BY seen.topic, seen.partition
+ON CONFLICT (group_id, topic, partition) DO NOTHING;
+
+-- name: read_positions
+-- Where this group is, on every partition it ever saw.
+SELECT topic, partition, next_offset, topic_id
+FROM positions
+WHERE group_id = %(group_id)s;
+
+-- name: move_positions
+-- The compare-and-set that makes a batch count once: locks in key order, moves only from the value this consumer
+-- last knew, and returns a row for each position that was moved.
+WITH wanted AS (
+    SELECT *
+    FROM unnest(%(topics)s::text[], %(partitions)s::integer[], %(known)s::bigint[], %(next)s::bigint[])
+         AS w (topic, partition, known_offset, next_offset)
+),
+held AS (
+    SELECT p.topic, p.partition
+    FROM positions p
+    JOIN wanted w ON w.topic = p.topic AND w.partition = p.partition
+    WHERE p.group_id = %(group_id)s AND p.next_offset = w.known_offset
+    ORDER BY p.topic, p.partition
+    FOR NO KEY UPDATE OF p
+)
+UPDATE positions p
+SET next_offset = w.next_offset, updated_at = now()
+FROM held h JOIN wanted w USING (topic, partition)
+WHERE p.group_id = %(group_id)s AND p.topic = h.topic AND p.partition = h.partition
+RETURNING p.topic, p.partition;
+
+-- name: add_conflicts
+-- Kept on one partition of the batch they were found in: only the sum over a group means something.
+UPDATE positions
+SET conflicts = conflicts + %(conflicts)s
+WHERE group_id = %(group_id)s AND topic = %(topic)s AND partition = %(partition)s;
