@@ -4,13 +4,18 @@ Money is a decimal string with at most two decimals, in the deployment's currenc
 64-bit integers. A member that is absent and one that is null mean the same.
 """
 
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Annotated, Any, Final, Literal, NamedTuple, NotRequired
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints, with_config
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import chain_schema, date_schema, datetime_schema, str_schema
 from typing_extensions import TypedDict
 
 BIGINT_MAX: Final = 2**63 - 1
+strict: Final = with_config(ConfigDict(strict=True))  # lax, pydantic takes true, "7" and 7.0 for an integer
 
 Entity = Literal["invoices", "payments", "assignments", "customers"]
 ENTITIES: Final[tuple[Entity, ...]] = ("invoices", "payments", "assignments", "customers")
@@ -35,14 +40,45 @@ KEY_OF: Final[dict[Entity, str]] = {
     "customers": "customer_id",
 }
 
+MONEY: Final = r"^-?[0-9]{1,16}(\.[0-9]{1,2})?$"
+POSITIVE: Final = r"^[0-9.]*[1-9]"
+DATE: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+TIMESTAMP: Final = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?([Zz]|[+-][0-9]{2}:?[0-9]{2})$"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Written:
+    """Demand how a string is written before it is read: pydantic alone takes `"1700000000"` for a date."""
+
+    pattern: str
+    then: CoreSchema
+    format: str = ""
+
+    def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Check the string, then read it."""
+        return chain_schema([str_schema(pattern=self.pattern, strict=True), {**self.then, "strict": False}])
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Describe the same two steps."""
+        if self.format:
+            return {"type": "string", "pattern": self.pattern, "format": self.format}
+        return {"type": "string", "allOf": [{"pattern": self.pattern}, {"pattern": self.then["pattern"]}]}
+
+
 Id = Annotated[int, Field(ge=1, le=BIGINT_MAX)]
 Text = Annotated[str, StringConstraints(max_length=1000, pattern=r"^[^\x00]*$")]
-Money = Annotated[str, StringConstraints(pattern=r"^-?[0-9]{1,16}(\.[0-9]{1,2})?$")]
+"""PostgreSQL cannot store U+0000 in text."""
+Money = Annotated[str, StringConstraints(pattern=MONEY)]
 """NUMERIC(18,2): sixteen digits before the point, two after."""
-Payment = Annotated[str, StringConstraints(pattern=r"^(0*[1-9][0-9]*(\.[0-9]{1,2})?|0+\.(0[1-9]|[1-9][0-9]?))$")]
+Payment = Annotated[str, Written(MONEY, then=str_schema(pattern=POSITIVE))]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+Date = Annotated[date, Written(DATE, then=date_schema(), format="date")]
+Timestamp = Annotated[datetime, Written(TIMESTAMP, then=datetime_schema(tz_constraint="aware"), format="date-time")]
 
 
+@strict
 class InvoiceLine(TypedDict):
     """One line; type `BALANCE` repeats earlier debt."""
 
@@ -50,6 +86,7 @@ class InvoiceLine(TypedDict):
     amount: Money
 
 
+@strict
 class InvoiceData(TypedDict):
     """The full current state of one invoice; a negative amount is a credit note."""
 
@@ -60,12 +97,13 @@ class InvoiceData(TypedDict):
     amount: Money
     balance_brought_forward: NotRequired[Money | None]
     currency: Currency
-    invoice_date: date
-    due_date: NotRequired[date | None]
+    invoice_date: Date
+    due_date: NotRequired[Date | None]
     invoice_number: NotRequired[Text | None]
     lines: NotRequired[list[InvoiceLine] | None]
 
 
+@strict
 class PaymentData(TypedDict):
     """The full current state of one payment; its amount is positive."""
 
@@ -76,11 +114,12 @@ class PaymentData(TypedDict):
     invoice_id: NotRequired[Id | None]
     amount: Payment
     currency: Currency
-    paid_at: AwareDatetime
+    paid_at: Timestamp
     method: NotRequired[Text | None]
     reference: NotRequired[Text | None]
 
 
+@strict
 class AssignmentData(TypedDict):
     """The full current state of one assignment of a meter to a customer."""
 
@@ -88,10 +127,11 @@ class AssignmentData(TypedDict):
     version: Id
     meter_id: Id
     customer_id: Id
-    assigned_at: AwareDatetime
-    unassigned_at: NotRequired[AwareDatetime | None]
+    assigned_at: Timestamp
+    unassigned_at: NotRequired[Timestamp | None]
 
 
+@strict
 class CustomerData(TypedDict):
     """The full current state of one customer."""
 
@@ -131,7 +171,7 @@ class Refusal(NamedTuple):
 
 Reason = Literal[
     "no-value",          # a tombstone: the contract deletes nothing
-    "not-json",          # the bytes are not a JSON object in UTF-8
+    "not-json",          # the bytes are not a JSON object in UTF-8 whose members are distinct
     "not-cloudevent",    # a required CloudEvents attribute is missing or wrong
     "unknown-type",      # `type` is none of the contract's
     "wrong-topic",       # the type does not belong on the topic it was read from

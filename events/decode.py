@@ -1,0 +1,156 @@
+"""Kafka's bytes to a typed value: one accepted event, or a refusal with its reason; never an exception.
+
+    message -> structured or binary mode -> one validating pass over the bytes -> distinct members, topic, currency
+
+A pure function of the message: no input or output, and nothing is invented or repaired. Money stays the string it was.
+"""
+
+import json
+from collections.abc import Iterable
+from datetime import UTC
+from types import NoneType
+from typing import Any, Final, NoReturn
+
+from pydantic import ValidationError
+
+from events.cloudevents import ATTRIBUTES, DATA, DATA_OF, EVENT, STRUCTURED, Attributes
+from events.refuse import refusal
+from events.types import ENTITIES, TYPES, Entity, Event, Message, Refusal, topic_of
+
+Headers = tuple[tuple[str, bytes | None], ...]
+
+MEMBERS: Final[dict[Entity, dict[str, Any]]] = {
+    entity: dict.fromkeys(shape.__annotations__) for entity, shape in DATA_OF.items()
+}
+"""Every member of each entity as None: the ground that a decoded `data` is laid over, so that none is ever absent."""
+TIMES: Final[dict[Entity, tuple[str, ...]]] = {
+    "payments": ("paid_at",),
+    "assignments": ("assigned_at", "unassigned_at"),
+}
+
+
+class Decoder:
+    """Decode messages of one deployment.
+
+    Args:
+        currency: ISO 4217 code; events in another are refused.
+        topic_prefix: what the four topics' names start with.
+
+    """
+
+    def __init__(self, currency: str, topic_prefix: str) -> None:
+        self._currency = currency
+        self._entity_of = {topic_of(entity, topic_prefix): entity for entity in ENTITIES}
+
+    def __call__(self, message: Message) -> Event | Refusal:
+        """Return the event in a message, or why it is refused."""
+        if message.value is None:
+            return Refusal("no-value", "the message has no value; the contract deletes nothing")
+        attributes = _binary_attributes(message.headers)
+        if isinstance(attributes, Refusal):
+            return attributes
+        event = self.structured(message.value) if attributes is None else self._binary(attributes, message.value)
+        if isinstance(event, Event) and self._entity_of.get(message.topic) != event.entity:
+            return Refusal("wrong-topic", f"{event.type} does not belong on topic {message.topic}")
+        return event
+
+    def structured(self, value: bytes) -> Event | Refusal:
+        """Decode a structured CloudEvent, whatever topic it is for."""
+        try:
+            envelope = EVENT.validate_json(value)
+            if value.count(b'"') != 2 * len(envelope) + _strings(envelope) + _quotes(envelope["data"]):
+                _demand_distinct(value)
+        except ValueError as error:
+            return refusal(error, tagged=True)
+        return self._checked(envelope, envelope["data"])
+
+    def _binary(self, headers: dict[str, str], value: bytes) -> Event | Refusal:
+        """Decode `data` alone; the attributes come from the headers."""
+        try:
+            attributes = ATTRIBUTES.validate_python(headers)
+        except ValidationError as error:
+            return refusal(error, tagged=False)
+        entity = TYPES.get(attributes["type"])
+        if entity is None:
+            return Refusal("unknown-type", f"type: {attributes['type'][:100]!r} is none of the contract's")
+        try:
+            data = DATA[entity].validate_json(value)
+            if value.count(b'"') != _quotes(data):
+                _demand_distinct(value)
+        except ValueError as error:
+            return refusal(error, tagged=False, within="data")
+        return self._checked(attributes, data)
+
+    def _checked(self, attributes: Attributes, data: dict[str, Any]) -> Event | Refusal:
+        """Check what types alone cannot say: the currency, and timestamps that exist in UTC."""
+        entity = TYPES[attributes["type"]]
+        if data.get("currency", self._currency) != self._currency:
+            return Refusal("wrong-currency", f"data.currency: {data['currency']} is not {self._currency}")
+        for name in TIMES.get(entity, ()):
+            if data.get(name) is not None:
+                try:
+                    data[name] = data[name].astimezone(UTC)
+                except OverflowError:
+                    return Refusal("invalid-data", f"data.{name}: lies outside the years 1 to 9999 in UTC")
+        return Event(entity, attributes["type"], attributes["id"], attributes["source"], MEMBERS[entity] | data)
+
+
+def _binary_attributes(headers: Headers) -> dict[str, str] | Refusal | None:
+    """Read the attributes of binary mode; None where the message is in structured mode.
+
+    The Kafka binding's rule: the content type decides, and `ce_` headers make it binary where it doesn't. A value
+    without either is taken for structured, as some producers cannot set headers.
+    """
+    attributes: dict[str, str] = {}
+    for written, raw in headers:
+        name = written.lower()
+        if raw is None or not (name == "content-type" or name.startswith("ce_")):
+            continue
+        name = "datacontenttype" if name == "content-type" else name.removeprefix("ce_")
+        try:
+            text = raw.decode()
+        except UnicodeDecodeError:
+            return Refusal("not-cloudevent", f"header {written[:100]!r} is not UTF-8")
+        if attributes.setdefault(name, text) != text:
+            return Refusal("not-cloudevent", f"header {written[:100]!r} is given twice with different values")
+    if not attributes or attributes.get("datacontenttype", "").partition(";")[0].strip().lower() == STRUCTURED:
+        return None
+    return attributes
+
+
+def _strings(envelope: dict[str, Any]) -> int:
+    """Count the quotes around the attributes' values."""
+    return 2 * (len(envelope) - 1 - list(envelope.values()).count(None))
+
+
+def _quotes(data: dict[str, Any]) -> int:
+    """Count the quotes that the JSON of `data` has if each member stands there once and no string escapes one."""
+    kinds = list(map(type, data.values()))
+    lines = data.get("lines")
+    strings = len(kinds) - kinds.count(int) - kinds.count(NoneType) - (lines is not None)
+    return 2 * (len(kinds) + strings) + 8 * len(lines or ())
+
+
+def _demand_distinct(value: bytes) -> None:
+    """Read the bytes once more, slowly, where the count of quotes says that there is more than the contract's members.
+
+    pydantic keeps the last of two members of one name, other readers the first: such an event has no one meaning.
+    Numbers are not converted, as nothing reads them.
+
+    Raises:
+        ValueError: naming the member, or the constant that is no JSON.
+
+    """
+    json.loads(value, object_pairs_hook=_distinct, parse_int=str, parse_float=str, parse_constant=_no_constant)
+
+
+def _distinct(pairs: Iterable[tuple[str, Any]]) -> None:
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise ValueError(f"member {name[:100]!r} is given twice in one object")
+        seen.add(name)
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
