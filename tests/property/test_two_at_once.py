@@ -1,0 +1,58 @@
+"""Two consumers that apply overlapping keys at the same time end in what the oracle computes, and never deadlock."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import zip_longest
+from threading import Barrier
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Engine
+
+from events.settings import Settings
+from tests.examples import CloudEvent
+from tests.lanes import Lane, disagreement, empty
+from tests.property.effort import effort
+from tests.strategies import deliveries, histories
+
+PATIENCE_SECONDS = 30.0
+
+
+@pytest.fixture
+def lanes(engine: Engine, settings: Settings) -> Iterator[tuple[Lane, Lane]]:
+    pair = Lane(engine, settings, 0), Lane(engine, settings, 1)
+    yield pair
+    for lane in pair:
+        lane.close()
+
+
+@effort(100)
+@given(data=st.data(), history=histories(max_size=40))
+def test_the_state_is_the_oracles_after_every_round(
+    engine: Engine, lanes: tuple[Lane, Lane], data: st.DataObject, history: list[CloudEvent]
+) -> None:
+    """Each round both begin a batch at the same instant; what one is given the other often has as well."""
+    empty(engine)
+    shares = [data.draw(deliveries(data.draw(_share(history)) or history)) for _ in lanes]
+    for lane in lanes:
+        lane.begin()
+    seen: list[CloudEvent] = []
+    barrier = Barrier(len(lanes), timeout=PATIENCE_SECONDS)
+    with ThreadPoolExecutor(len(lanes)) as pool:
+        for batches in zip_longest(*shares, fillvalue=[]):
+            list(pool.map(_apply_together, lanes, batches, [barrier] * len(lanes), timeout=PATIENCE_SECONDS))
+            seen += [event for batch in batches for event in batch]
+            assert not disagreement(engine, seen)
+
+
+def _share(history: list[CloudEvent]) -> st.SearchStrategy[list[CloudEvent]]:
+    """Draw the part of a history that one consumer is given."""
+    kept = st.lists(st.booleans(), min_size=len(history), max_size=len(history))
+    return kept.map(lambda flags: [event for event, flag in zip(history, flags, strict=True) if flag])
+
+
+def _apply_together(lane: Lane, events: list[CloudEvent], barrier: Barrier) -> None:
+    barrier.wait()
+    if events:
+        lane.apply(events)
