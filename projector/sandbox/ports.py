@@ -1,0 +1,61 @@
+"""Addresses that outlive a restart: a client that is connected when a server is killed finds it again."""
+
+import json
+import random
+import socket
+from pathlib import Path
+from typing import Final
+
+from events.errors import ServiceUnavailable
+from projector.sandbox.folder import write_atomically
+
+HOST: Final = "127.0.0.1"
+LOWEST: Final = 15_000
+HIGHEST: Final = 32_000
+"""Below the ports that systems hand to clients (from 32,768 on Linux): there a client that retries a dead server's
+port can be given that very port, and connects to itself."""
+ATTEMPTS: Final = 200
+
+
+def stored(path: Path) -> dict[str, int]:
+    """Read the ports chosen before; none where the file is missing or was damaged."""
+    try:
+        content = json.loads(path.read_text())
+        return {str(name): int(port) for name, port in content.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
+
+
+def settle(path: Path, *names: str) -> dict[str, int]:
+    """Return a free port for each name, the one it had before where that is free; store them.
+
+    Raises:
+        ServiceUnavailable: where there is none to be had.
+
+    """
+    before = stored(path)
+    chosen: dict[str, int] = {}
+    for name in names:
+        port = before.get(name)
+        chosen[name] = port if port and port not in chosen.values() and is_free(port) else _free(set(chosen.values()))
+    write_atomically(path, json.dumps(chosen))
+    return chosen
+
+
+def is_free(port: int) -> bool:
+    """Tell whether a server could listen there now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+def _free(taken: set[int]) -> int:
+    for _ in range(ATTEMPTS):
+        port = random.randint(LOWEST, HIGHEST)  # noqa: S311 - spreads sandboxes, protects nothing
+        if port not in taken and is_free(port):
+            return port
+    raise ServiceUnavailable(f"no free port between {LOWEST} and {HIGHEST} on {HOST}")

