@@ -1,0 +1,60 @@
+"""Two transactions may be held anywhere, one in the middle of the other: both end, and in what the oracle computes."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+from hypothesis import event, given
+from hypothesis import strategies as st
+from sqlalchemy import Engine
+
+from events.settings import Settings
+from tests.examples import CloudEvent
+from tests.interleaving import STATEMENTS_MAX, play
+from tests.lanes import Lane, disagreement, empty
+from tests.property.effort import effort
+from tests.strategies import histories
+
+PARTS = st.sets(st.sampled_from(("before", "one", "other")), min_size=1)
+
+
+class Meeting(NamedTuple):
+    """What is applied beforehand, the two batches that meet, and after which statement each of them is held."""
+
+    before: list[CloudEvent]
+    one: list[CloudEvent]
+    other: list[CloudEvent]
+    here: int
+    there: int
+
+
+@st.composite
+def meetings(draw: st.DrawFn) -> Meeting:
+    """Draw one history and deal it out; an event may be dealt to several parts."""
+    history = draw(histories(24))
+    dealt = draw(st.lists(PARTS, min_size=len(history), max_size=len(history)))
+    parts = [[e for e, to in zip(history, dealt, strict=True) if part in to] for part in ("before", "one", "other")]
+    before, one, other = parts
+    points = st.integers(1, STATEMENTS_MAX)
+    return Meeting(before, one or history, other or history, draw(points), draw(points))
+
+
+@pytest.fixture
+def lanes(engine: Engine, settings: Settings) -> Iterator[tuple[Lane, Lane]]:
+    pair = Lane(engine, settings, 0), Lane(engine, settings, 1)
+    yield pair
+    for lane in pair:
+        lane.close()
+
+
+@effort(300)
+@given(meeting=meetings())
+def test_wherever_two_transactions_meet_the_state_is_the_oracles(
+    engine: Engine, lanes: tuple[Lane, Lane], meeting: Meeting
+) -> None:
+    empty(engine)
+    for lane in lanes:
+        lane.begin()
+    lanes[0].apply(meeting.before)
+    event(play(engine, (lanes[0], meeting.one, meeting.here), (lanes[1], meeting.other, meeting.there)))
+    assert not disagreement(engine, meeting.before + meeting.one + meeting.other)
