@@ -11,6 +11,8 @@ from typing_extensions import TypedDict
 from events.types import AssignmentData, CustomerData, Entity, InvoiceData, PaymentData, strict
 
 STRUCTURED: Final = "application/cloudevents+json"
+STRUCTURED_HEADERS: Final = (("content-type", b"application/cloudevents+json; charset=UTF-8"),)
+"""What nearly every message carries; compared whole before headers are looked into."""
 JSON_MEDIA_TYPE: Final = r"^[^/;\s]+/([^/;\s]+\+)?[jJ][sS][oO][nN]\s*(;.*)?$"
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=r"^[^\x00]*$")]
