@@ -37,7 +37,7 @@ def settle(path: Path, *names: str) -> dict[str, int]:
     chosen: dict[str, int] = {}
     for name in names:
         port = before.get(name)
-        chosen[name] = port if port and port not in chosen.values() and is_free(port) else _free(set(chosen.values()))
+        chosen[name] = port if port and port not in chosen.values() and is_free(port) else free_port(*chosen.values())
     write_atomically(path, json.dumps(chosen))
     return chosen
 
@@ -53,7 +53,13 @@ def is_free(port: int) -> bool:
         return True
 
 
-def _free(taken: set[int]) -> int:
+def free_port(*taken: int) -> int:
+    """Return a port that nobody listens on, other than those taken.
+
+    Raises:
+        ServiceUnavailable: where there is none to be had.
+
+    """
     for _ in range(ATTEMPTS):
         port = random.randint(LOWEST, HIGHEST)  # noqa: S311 - spreads sandboxes, protects nothing
         if port not in taken and is_free(port):

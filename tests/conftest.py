@@ -1,0 +1,239 @@
+"""Fixtures on real services: one PostgreSQL and one Kafka a session, a database and topics a test.
+
+    database_url       a clone of the migrated template, dropped afterwards
+    settings           that database, a consumer group and topic names of this test's own; no Kafka is started
+    kafka_settings     the same with a broker, and the four topics created
+    engine             `projector.database.make_engine` on `settings`
+    environment        what a subprocess needs to work with `settings`
+    kafka_environment  the same with Kafka
+    run_command        run one of the three programs to its end
+    start_command      start one of the three programs; killed afterwards if it still runs
+    wait_until         wait for a condition, or fail saying which
+
+Only what a test asks for is started: unit tests start nothing, tests of the database alone start no broker.
+"""
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Final, NamedTuple, Protocol
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import Engine, make_url
+
+from events import kafka
+from events import settings as settings_module
+from events.settings import PREFIX, Settings
+from events.types import ENTITIES, topic_of
+from projector import schema
+from projector.database import make_engine
+from projector.sandbox import processes
+from tests.services import Services
+
+PARTITIONS: Final = 3  # enough for two consumers to share unevenly
+COMMAND_SECONDS: Final = 120.0
+
+GIVEN: Final = {name: os.environ.pop(name) for name in sorted(os.environ) if name.startswith(PREFIX)}
+"""The shell's own settings point the resolver at services, and reach no test."""
+
+
+def pytest_runtest_setup() -> None:
+    """Let each test read its own settings."""
+    settings_module.load.cache_clear()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_env_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Work where no developer's `.env` is read."""
+    before = Path.cwd()
+    os.chdir(tmp_path_factory.mktemp("cwd"))
+    yield
+    os.chdir(before)
+
+
+@pytest.fixture(scope="session")
+def services() -> Iterator[Services]:
+    found = Services(GIVEN)
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="session")
+def template(services: Services) -> Iterator[str]:
+    """Migrate a database once, for clones of it; return its name."""
+    name = f"template_{uuid.uuid4().hex[:12]}"
+    _administer(services, f'CREATE DATABASE "{name}"')
+    settings = _settings(_on(services, name))
+    engine = make_engine(settings, program="tests")
+    schema.upgrade(engine, settings.schema_name)
+    engine.dispose()
+    yield name
+    _administer(services, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def database_url(services: Services, template: str) -> Iterator[str]:
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    _administer(services, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    yield _on(services, name)
+    _administer(services, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def settings(database_url: str) -> Settings:
+    return _settings(database_url)
+
+
+@pytest.fixture
+def engine(settings: Settings) -> Iterator[Engine]:
+    made = make_engine(settings, program="tests")
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def kafka_settings(settings: Settings, services: Services) -> Iterator[Settings]:
+    found = settings.model_copy(update={"kafka_bootstrap_servers": services.kafka_bootstrap_servers})
+    client = kafka.admin(found)
+    schema.create_topics(client, found)
+    yield found
+    topics = [topic_of(entity, found.topic_prefix) for entity in ENTITIES]
+    left = client.list_topics(timeout=10).topics.keys() & topics
+    for future in client.delete_topics(sorted(left)).values() if left else ():
+        future.result()
+
+
+@pytest.fixture
+def environment(settings: Settings) -> dict[str, str]:
+    return _environment(settings)
+
+
+@pytest.fixture
+def kafka_environment(kafka_settings: Settings) -> dict[str, str]:
+    return _environment(kafka_settings)
+
+
+class Result(NamedTuple):
+    """How a program ended and what it wrote."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+class RunCommand(Protocol):
+    """Run `events`, `projector` or `backfill` to its end."""
+
+    def __call__(
+        self, *arguments: str, env: Mapping[str, str], stdin: str = "", timeout: float = COMMAND_SECONDS
+    ) -> Result: ...
+
+
+@pytest.fixture
+def run_command(tmp_path: Path) -> RunCommand:
+    def run(*arguments: str, env: Mapping[str, str], stdin: str = "", timeout: float = COMMAND_SECONDS) -> Result:
+        done = subprocess.run(
+            _command(*arguments),
+            env=env,
+            cwd=tmp_path,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+class Started(NamedTuple):
+    """A program that runs, and the files it writes to."""
+
+    process: subprocess.Popen[bytes]
+    stdout: Path
+    stderr: Path
+
+
+class StartCommand(Protocol):
+    """Start `events`, `projector` or `backfill` and go on."""
+
+    def __call__(self, *arguments: str, env: Mapping[str, str]) -> Started: ...
+
+
+@pytest.fixture
+def start_command(tmp_path: Path) -> Iterator[StartCommand]:
+    started: list[Started] = []
+    files: list[IO[bytes]] = []
+
+    def start(*arguments: str, env: Mapping[str, str]) -> Started:
+        stdout, stderr = (tmp_path / f"command-{len(started)}.{stream}" for stream in ("out", "err"))
+        files.extend((stdout.open("wb"), stderr.open("wb")))
+        process = subprocess.Popen(
+            _command(*arguments), env=env, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=files[-2], stderr=files[-1]
+        )
+        started.append(Started(process, stdout, stderr))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.process.kill()
+        each.process.wait()
+    for file in files:
+        file.close()
+
+
+class WaitUntil(Protocol):
+    """Wait for a condition, or fail saying which."""
+
+    def __call__(self, condition: Callable[[], object], *, what: str, timeout: float = 30.0) -> None: ...
+
+
+@pytest.fixture(scope="session")
+def wait_until() -> WaitUntil:
+    def wait(condition: Callable[[], object], *, what: str, timeout: float = 30.0) -> None:
+        if not processes.wait_until(lambda: bool(condition()), seconds=timeout):
+            pytest.fail(f"after {timeout:g} s still waiting for {what}")
+
+    return wait
+
+
+def _settings(database_url: str) -> Settings:
+    own = uuid.uuid4().hex[:12]
+    return Settings(
+        _env_file=None,
+        database_url=SecretStr(database_url),
+        group_id=f"group-{own}",
+        topic_prefix=f"test-{own}",
+        topic_partitions=PARTITIONS,
+    )
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    return {
+        **os.environ,
+        "PROJECTOR_DATABASE_URL": settings.database_url.get_secret_value(),
+        "PROJECTOR_KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
+        "PROJECTOR_GROUP_ID": settings.group_id,
+        "PROJECTOR_TOPIC_PREFIX": settings.topic_prefix,
+        "PROJECTOR_TOPIC_PARTITIONS": str(settings.topic_partitions),
+    }
+
+
+def _on(services: Services, database: str) -> str:
+    return make_url(services.database_url).set(database=database).render_as_string(hide_password=False)
+
+
+def _administer(services: Services, statement: str) -> None:
+    with psycopg.connect(services.database_url, autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+def _command(program: str, *arguments: str) -> list[str]:
+    """Run the installed console script beside this interpreter."""
+    return [str(Path(sys.executable).parent / program), *arguments]
