@@ -36,11 +36,15 @@ class Batch:
     def halves(self) -> tuple["Batch", "Batch"]:
         """Split in two that, applied one after the other, do the same."""
         middle = len(self.items) // 2
-        first, second = self.items[:middle], self.items[middle:]
-        between = {**self.known, **ends_of(first)}
+        between = ends_of(self.items[:middle])
+        rest = {place: end for place, end in self.ends.items() if between.get(place) != end}
         return (
-            Batch(items=first, known=self.known, ends=between),
-            Batch(items=second, known=between, ends=self.ends),
+            Batch(items=self.items[:middle], known={place: self.known[place] for place in between}, ends=between),
+            Batch(
+                items=self.items[middle:],
+                known={place: between.get(place, self.known[place]) for place in rest},
+                ends=rest,
+            ),
         )
 
     def refused(self, refusal: Refusal) -> "Batch":

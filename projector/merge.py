@@ -61,8 +61,10 @@ class Applied:
 
 def prepare(connection: Connection[Any]) -> None:
     """Give a new connection its staging tables; plan each statement anew, since batch sizes vary a thousandfold."""
+    connection.autocommit = True  # so that each transaction block is a transaction, never a savepoint
     connection.prepare_threshold = None
     with connection.transaction(), connection.cursor() as cursor:
+        cursor.execute(STAGING["size_session"])
         cursor.execute(STAGING["create_staging"])
 
 

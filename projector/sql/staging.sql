@@ -1,3 +1,7 @@
+-- name: size_session
+-- Sorting and joining a batch of the largest size stays in memory; it has to be said before the first temporary table.
+SELECT set_config('work_mem', '32MB', false), set_config('temp_buffers', '32MB', false);
+
 -- name: create_staging
 -- Once a connection: where a batch is copied to, and the notes that its statements leave each other. Emptied by every
 -- commit. A staged row of version 0 carries no content: it makes the merge take that row's lock (see projector.merge).

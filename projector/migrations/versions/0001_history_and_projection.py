@@ -104,7 +104,7 @@ CREATE TABLE meter_balances (
     last_payment_at         timestamptz,
     updated_at              timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 70);
-CREATE INDEX meter_balances_by_customer ON meter_balances (customer_id);
+CREATE INDEX meter_balances_by_customer ON meter_balances (customer_id) WHERE customer_id IS NOT NULL;
 
 CREATE TABLE customer_balances (
     customer_id             bigint PRIMARY KEY,

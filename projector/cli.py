@@ -1,0 +1,81 @@
+"""The `projector` command."""
+
+from typing import Annotated
+
+import typer
+
+from events import console
+from events.console import Format, FormatOption
+from projector.sandbox.cli import app as sandbox_app
+
+app = console.app("Keeps meter balances and customer totals right to the cent from the billing topics.")
+app.add_typer(sandbox_app, name="sandbox")
+
+
+def main() -> None:
+    """Run the command line."""
+    console.run("projector", app)
+
+
+@app.command()
+def init(output: FormatOption = Format.TABLE) -> None:
+    """Create or upgrade the schema, and the topics where missing."""
+    from events import kafka, settings
+    from projector import database, schema
+
+    chosen = settings.load()
+    engine = database.make_engine(chosen, program="projector init")
+    with database.reachable(chosen):
+        before, after = schema.upgrade(engine, chosen.schema_name)
+    created = schema.create_topics(kafka.admin(chosen), chosen)
+    if output is Format.JSON:
+        facts = {"schema": chosen.schema_name, "before": before, "after": after, "topics_created": created}
+        console.print_json(facts)
+        return
+    done = "is up to date" if before == after else "was created" if before is None else f"was upgraded from {before}"
+    typer.echo(f"schema {chosen.schema_name} {done} (revision {after})")
+    typer.echo(f"topics created: {', '.join(created) or 'none, all exist'}")
+
+
+@app.command()
+def run(
+    until_caught_up: Annotated[bool, typer.Option("--until-caught-up", help="stop at the ends read at start")] = False,
+) -> None:
+    """Consume until SIGTERM or SIGINT, which drain and exit with 0."""
+    from events import logs, settings
+    from projector import consumer, database, schema
+    from projector.signals import stop_on_signals
+
+    chosen = settings.load()
+    logs.configure(chosen)
+    engine = database.make_engine(chosen, program="projector run")
+    with stop_on_signals() as stop, database.reachable(chosen):
+        schema.require_current(engine, chosen.schema_name)
+        consumer.run(chosen, engine, stop, until_caught_up=until_caught_up)
+
+
+@app.command()
+def status(
+    output: FormatOption = Format.TABLE,
+    as_json: Annotated[bool, typer.Option("--json", help="the same as --format json")] = False,
+) -> None:
+    """Show positions, lag, dead letters and the last drift check."""
+    from dataclasses import asdict
+    from datetime import UTC, datetime
+
+    from events import kafka, settings
+    from events.types import ENTITIES, topic_of
+    from projector import database, positions, schema
+    from projector import status as status_
+
+    chosen = settings.load()
+    engine = database.make_engine(chosen, program="projector status")
+    with database.reachable(chosen):
+        schema.require_current(engine, chosen.schema_name)
+        logs = positions.describe(kafka.admin(chosen), [topic_of(entity, chosen.topic_prefix) for entity in ENTITIES])
+        with engine.connect() as connection:
+            found = status_.read(connection, chosen.group_id, logs, datetime.now(UTC))
+    if as_json or output is Format.JSON:
+        console.print_json(asdict(found))
+    else:
+        status_.show(found)

@@ -1,0 +1,199 @@
+"""The continuously running consumer.
+
+    1 poll     what Kafka has, up to the intake's cap in events and bytes
+    2 decode   bytes into events and refusals, while the writer merges the batch before
+    3 apply    the whole intake as one transaction, as soon as the writer is free
+    4 commit   the positions to Kafka, as a hint
+    5 observe  one log line
+
+PostgreSQL's positions are the truth: partitions start there, and a batch moves them in its own transaction. Where that
+move finds that another consumer was here, everything read is dropped and the group is joined anew.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, cast
+
+import structlog
+from confluent_kafka import KafkaException
+from confluent_kafka import Message as KafkaMessage
+from sqlalchemy import Engine
+
+from events import kafka
+from events.decode import Decoder
+from events.settings import Settings
+from events.types import ENTITIES, Message, topic_of
+from projector import positions
+from projector.batch import Batch, Place
+from projector.deadline import Deadline
+from projector.errors import PositionMoved
+from projector.intake import Intake
+from projector.membership import Membership, check
+from projector.merge import Applied
+from projector.signals import Stop
+from projector.writer import Writer
+
+IDLE_SECONDS: Final = 0.5  # how long an idle poll waits, and so how late a signal may be noticed
+BUSY_SECONDS: Final = 0.005  # the same while a batch is being merged, whose end is to be noticed soon
+SLICE_EVENTS: Final = 2_000  # messages taken from librdkafka at once; bounds what overshoots the byte cap
+
+_log = structlog.get_logger()
+
+
+def run(settings: Settings, engine: Engine, stop: Stop, *, until_caught_up: bool) -> None:
+    """Consume until asked to stop or, if so wished, until the ends that the topics have now.
+
+    Raises:
+        PositionImpossible: a stored position cannot be served.
+        StateError: a topic does not exist.
+        ServiceUnavailable: the broker cannot be reached, or refuses us.
+        WorkFailed: PostgreSQL refuses a batch for a reason that lies in no event.
+
+    """
+    with _kafka_failures(settings):
+        admin = kafka.admin(settings)
+        topics = [topic_of(entity, settings.topic_prefix) for entity in ENTITIES]
+        ends = {place: log.high for place, log in positions.describe(admin, topics).items()}
+        while not stop.wanted:
+            consumer = Consumer(settings, engine, topics, lambda: positions.describe(admin, topics))
+            try:
+                consumer.consume(stop, ends if until_caught_up else None)
+            except PositionMoved as moved:
+                _log.warning("batch dropped, joining anew", reason=str(moved))
+            else:
+                return
+            finally:
+                consumer.close()
+
+
+@contextmanager
+def _kafka_failures(settings: Settings) -> Iterator[None]:
+    """Turn what librdkafka raises into one line."""
+    try:
+        yield
+    except KafkaException as error:
+        raise kafka.unavailable(settings, error) from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flight:
+    """A batch in the writer's hands."""
+
+    batch: Batch
+    future: Future[Applied]
+    since: float
+
+
+class Consumer:
+    """The loop, and what it holds between two turns: an intake being filled and a batch being written."""
+
+    def __init__(
+        self, settings: Settings, engine: Engine, topics: list[str], describe: Callable[[], dict[Place, positions.Log]]
+    ) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._describe = describe
+        self._decode = Decoder(settings.currency, settings.topic_prefix)
+        self._intake = Intake()
+        self._writer = Writer(engine, settings.group_id)
+        self._flight: Flight | None = None
+        self._applied: dict[Place, int] = {}
+        self._membership = Membership(settings, topics, start=self._start, leave=self._leave)
+
+    def consume(self, stop: Stop, ends: Mapping[Place, int] | None) -> None:
+        """Turn until asked to stop, or until these ends are applied on every partition we were given."""
+        while not stop.wanted and not (ends and self._caught_up(ends)):
+            self._settle()
+            self._read()
+            self._submit()
+        self._drain(Deadline.after(self._settings.shutdown_seconds))
+
+    def close(self) -> None:
+        """Leave the group and disconnect."""
+        self._membership.close()
+        self._writer.close()
+
+    def _read(self) -> None:
+        """Take steps 1 and 2."""
+        room = self._settings.batch_events_max - len(self._intake.items)
+        if room <= 0 or self._intake.bytes >= self._settings.batch_bytes_max:
+            if self._flight is not None:
+                wait_for([self._flight.future], IDLE_SECONDS)
+            return
+        wait = BUSY_SECONDS if self._flight or self._intake.has_work() else IDLE_SECONDS
+        for message in self._membership.poll(min(room, SLICE_EVENTS), timeout_seconds=wait):
+            check(message)
+            if message.error() is not None:
+                self._intake.reach((str(message.topic()), message.partition() or 0), message.offset() or 0)
+            else:
+                received = receive(message)
+                self._intake.add(received, self._decode(received))
+
+    def _submit(self) -> None:
+        """Take step 3."""
+        if self._flight is None and self._intake.has_work():
+            batch = self._intake.take()
+            self._flight = Flight(batch=batch, future=self._writer.submit(batch), since=time.monotonic())
+
+    def _settle(self) -> None:
+        """Take steps 4 and 5, where a batch has been written; raise what it failed of."""
+        if self._flight is None or not self._flight.future.done():
+            return
+        flight, self._flight = self._flight, None
+        applied = flight.future.result()
+        self._applied.update(flight.batch.ends)
+        self._membership.hint(flight.batch.ends)
+        seconds = time.monotonic() - flight.since
+        _log.info(
+            "batch",
+            events=applied.events, applied=applied.applied, stale=applied.stale, refused=applied.refused,
+            conflicts=applied.conflicts, ms=round(seconds * 1000, 1), lag=self._lag(),
+        )  # fmt: skip
+
+    def _drain(self, deadline: Deadline) -> None:
+        """Apply what was read, within the budget; what does not fit is read again next time."""
+        while (self._flight or self._intake.has_work()) and deadline.remaining_seconds:
+            self._submit()
+            if self._flight:
+                wait_for([self._flight.future], deadline.remaining_seconds)
+            self._settle()
+
+    def _start(self, given: set[Place]) -> Mapping[Place, int]:
+        """Look up where to start on partitions that we were given."""
+        logs = self._describe()
+        with self._engine.begin() as connection:
+            found = positions.start(connection, self._settings.group_id, {place: logs[place] for place in given})
+        self._intake.assign(found)
+        self._applied.update(found)
+        return found
+
+    def _leave(self, taken: set[Place]) -> Mapping[Place, int]:
+        """Let the batch in flight end, and forget what was read of partitions that are taken from us."""
+        if self._flight is not None:
+            wait_for([self._flight.future], self._settings.shutdown_seconds)
+        self._intake.revoke(taken)
+        return {place: self._applied.pop(place) for place in taken if place in self._applied}
+
+    def _caught_up(self, ends: Mapping[Place, int]) -> bool:
+        ours = self._membership.places
+        return self._membership.joined and all(self._applied.get(place, 0) >= ends.get(place, 0) for place in ours)
+
+    def _lag(self) -> int:
+        ends = self._membership.high_watermarks()
+        return sum(max(0, ends[place] - self._applied.get(place, 0)) for place in ends)
+
+
+def receive(message: KafkaMessage) -> Message:
+    """Take what we need out of librdkafka's message, and let go of the rest."""
+    try:
+        headers = cast("list[tuple[str, bytes | None]]", message.headers() or [])
+    except UnicodeDecodeError:
+        headers = [("undecodable header name", None)]
+    return Message(
+        str(message.topic()), message.partition() or 0, message.offset() or 0, message.timestamp()[1],
+        message.key(), message.value(), tuple(headers),
+    )  # fmt: skip

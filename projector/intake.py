@@ -1,0 +1,63 @@
+"""What a consumer has read and decoded and not yet handed to the writer."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from events.types import Event, Message, Refusal
+from projector.batch import Batch, Item, Place
+
+OVERHEAD_BYTES: Final = 1_000  # what a decoded event weighs in memory beside its raw bytes, measured
+
+
+@dataclass
+class Intake:
+    """Items in the order they were read, and for each partition where the next batch starts and would end."""
+
+    known: dict[Place, int] = field(default_factory=dict)
+    ends: dict[Place, int] = field(default_factory=dict)
+    items: list[Item] = field(default_factory=list)
+    bytes: int = 0
+
+    def assign(self, positions: Mapping[Place, int]) -> None:
+        """Begin to take in partitions at these positions."""
+        self.known.update(positions)
+
+    def revoke(self, places: Iterable[Place]) -> None:
+        """Forget partitions and what was read of them; whoever owns them next reads it again."""
+        gone = set(places)
+        for place in gone:
+            self.known.pop(place, None)
+            self.ends.pop(place, None)
+        self.items = [item for item in self.items if (item.message.topic, item.message.partition) not in gone]
+        self.bytes = sum(_weight(item.message) for item in self.items)
+
+    def add(self, message: Message, outcome: Event | Refusal) -> None:
+        """Take in the next message of its partition; one that was taken in before is left out."""
+        place = (message.topic, message.partition)
+        expected = self.ends.get(place, self.known.get(place))
+        if expected is None or message.offset < expected:
+            return
+        self.items.append(Item(message, outcome))
+        self.ends[place] = message.offset + 1
+        self.bytes += _weight(message)
+
+    def reach(self, place: Place, offset: int) -> None:
+        """Note that everything before this offset was read, though no message may stand there (transaction markers)."""
+        if offset > self.ends.get(place, self.known.get(place, offset)):
+            self.ends[place] = offset
+
+    def has_work(self) -> bool:
+        """Say whether a batch would move a position."""
+        return bool(self.ends)
+
+    def take(self) -> Batch:
+        """Hand out all of it as one batch; the next one starts where it ends."""
+        batch = Batch(items=self.items, known={place: self.known[place] for place in self.ends}, ends=self.ends)
+        self.known.update(self.ends)
+        self.items, self.ends, self.bytes = [], {}, 0
+        return batch
+
+
+def _weight(message: Message) -> int:
+    return OVERHEAD_BYTES + len(message.value or b"") + len(message.key or b"")

@@ -1,0 +1,155 @@
+"""One membership of the consumer group: joining, being given and losing partitions, leaving.
+
+Partitions start at PostgreSQL's positions. Kafka's own committed offsets are written as a hint for lag tools and never
+read. A revoke waits, within a budget, for the batch in flight; where that is too short, or the partitions are lost
+already, the compare-and-set on the positions is what keeps a batch from counting twice.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Message as KafkaMessage
+
+from events import kafka
+from events.errors import ProgramError
+from events.settings import Settings
+from projector.batch import Place
+from projector.errors import PositionImpossible
+
+OWN_PROPERTIES: Final[dict[str, Any]] = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "auto.offset.reset": "error",  # a position out of range is never reset in silence
+    "enable.partition.eof": True,
+    "queued.max.messages.kbytes": 16_384,
+    "fetch.queue.backoff.ms": 20,  # the default of a second starves a consumer that empties its queue in less
+    "max.poll.interval.ms": 600_000,  # PostgreSQL may be away this long before the group moves on without us
+}
+COOPERATIVE: Final = {"partition.assignment.strategy": "cooperative-sticky"}
+HOPELESS: Final = {
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+}
+OUT_OF_RANGE: Final = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}  # noqa: SLF001 - public in librdkafka
+
+Start = Callable[[set[Place]], Mapping[Place, int]]
+"""Told which partitions were given, returns where to start on each."""
+Leave = Callable[[set[Place]], Mapping[Place, int]]
+"""Told which partitions are being taken, settles what it holds of them and returns their positions."""
+
+_log = structlog.get_logger()
+
+
+class Membership:
+    """A subscription, and what the group lets us read."""
+
+    def __init__(self, settings: Settings, topics: list[str], *, start: Start, leave: Leave) -> None:
+        self._start = start
+        self._leave = leave
+        self._group_id = settings.group_id
+        self._failure: ProgramError | KafkaException | None = None
+        self.places: set[Place] = set()
+        self.joined = False
+        given = kafka.client_config(settings, **{"group.id": settings.group_id})
+        next_generation = given.get("group.protocol") == "consumer"
+        strategy = {} if next_generation else COOPERATIVE
+        self._consumer: Consumer = kafka.consumer(
+            settings, **{"group.id": settings.group_id, **OWN_PROPERTIES, **strategy}
+        )
+        self._incremental = (
+            next_generation or "cooperative" in {**COOPERATIVE, **given}["partition.assignment.strategy"]
+        )
+        self._consumer.subscribe(topics, on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lost)
+
+    def poll(self, messages_max: int, *, timeout_seconds: float) -> list[KafkaMessage]:
+        """Wait for a first message, then take what is there without waiting.
+
+        Raises:
+            ProgramError: what a rebalance ran into.
+            PositionImpossible: a partition's position left the broker's range.
+
+        """
+        first = self._consumer.consume(1, timeout_seconds)
+        rest = self._consumer.consume(messages_max - 1, 0) if first and messages_max > 1 else []
+        if self._failure is not None:
+            raise self._failure
+        return first + rest
+
+    def hint(self, positions: Mapping[Place, int]) -> None:
+        """Tell Kafka where we are, for tools that show lag; nothing depends on it arriving."""
+        offsets = [TopicPartition(*place, offset) for place, offset in positions.items() if place in self.places]
+        if offsets:
+            self._consumer.commit(offsets=offsets, asynchronous=True)
+
+    def high_watermarks(self) -> dict[Place, int]:
+        """Return the ends of our partitions as the last fetches reported them; -1001 where none has."""
+        return {
+            place: self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)[1] for place in self.places
+        }
+
+    def close(self) -> None:
+        """Leave the group."""
+        self._consumer.close()
+
+    def _assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        given = _places(partitions)
+        try:
+            positions = self._start(given)
+        except (ProgramError, KafkaException) as failure:  # raised again by `poll`, outside librdkafka's callback
+            self._failure = failure
+            positions = {}
+        assign = consumer.incremental_assign if self._incremental else consumer.assign
+        assign([TopicPartition(*place, offset) for place, offset in sorted(positions.items())])
+        self.places = (self.places if self._incremental else set()) | set(positions)
+        self.joined = True
+        _log.info("joined", group=self._group_id, partitions=len(self.places), starts=_written(positions))
+
+    def _revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        gone = _places(partitions)
+        self.hint(self._leave(gone))
+        self._drop(consumer, partitions, gone, "revoked")
+
+    def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        gone = _places(partitions)
+        self._leave(gone)
+        self._drop(consumer, partitions, gone, "lost")
+
+    def _drop(self, consumer: Consumer, partitions: list[TopicPartition], gone: set[Place], how: str) -> None:
+        self.places -= gone
+        if self._incremental:
+            consumer.incremental_unassign(partitions)
+        else:
+            consumer.unassign()
+        _log.info(how, group=self._group_id, partitions=len(gone), left=len(self.places))
+
+
+def check(message: KafkaMessage) -> None:
+    """Raise what an error in a message's place means.
+
+    Raises:
+        PositionImpossible: the broker no longer has, or does not have yet, what we asked for.
+        KafkaException: an error that waiting does not mend.
+
+    """
+    error = message.error()
+    if error is None or error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - as above
+        return
+    if error.code() in OUT_OF_RANGE:
+        raise PositionImpossible(
+            f"{message.topic()}/{message.partition()}: the broker cannot serve the position: {error.str()}; "
+            "start again to see where it stands and which command recovers"
+        )
+    if error.fatal() or error.code() in HOPELESS:
+        raise KafkaException(error)
+    _log.warning("Kafka reports", error=error.str())
+
+
+def _places(partitions: Iterable[TopicPartition]) -> set[Place]:
+    return {(partition.topic, partition.partition) for partition in partitions}
+
+
+def _written(positions: Mapping[Place, int]) -> str:
+    return " ".join(f"{topic}/{partition}@{offset}" for (topic, partition), offset in sorted(positions.items()))
