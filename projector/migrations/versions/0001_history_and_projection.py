@@ -28,8 +28,10 @@ CREATE TABLE invoices (
     projected_meter_id      bigint,
     CONSTRAINT invoices_counted_nowhere_counts_nothing CHECK (projected_meter_id IS NOT NULL OR projected_amount = 0)
 );
-CREATE INDEX invoices_counted ON invoices (meter_id, invoice_date) INCLUDE (amount)
+CREATE INDEX invoices_counted ON invoices (meter_id, invoice_date) INCLUDE (amount, invoice_id)
     WHERE NOT voided AND meter_id IS NOT NULL;
+CREATE INDEX invoices_voided ON invoices (meter_id) INCLUDE (invoice_id)
+    WHERE voided AND meter_id IS NOT NULL;
 CREATE INDEX invoices_projected_elsewhere ON invoices (projected_meter_id)
     WHERE projected_meter_id IS NOT NULL AND (voided OR meter_id IS DISTINCT FROM projected_meter_id);
 
