@@ -3,7 +3,7 @@
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 from time import monotonic
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 from psycopg import Cursor
 from sqlalchemy import Engine, text
@@ -17,6 +17,8 @@ POLL_SECONDS: Final = 0.002
 NEVER: Final = 1_000_000
 STATEMENTS_MAX: Final = 14
 """No batch runs more statements; held after its last one, a transaction has done everything but commit."""
+
+Rest = Literal["held", "waiting", "done"]
 
 
 class Held:
@@ -38,8 +40,8 @@ class Held:
         """Wait until the batch is committed; raises what it raised."""
         return self._applied.result(PATIENCE_SECONDS)
 
-    def rests(self, engine: Engine) -> str:
-        """Wait until the thread cannot move by itself: `held`, `waiting` for the other's lock, or `done`."""
+    def rests(self, engine: Engine) -> Rest:
+        """Wait until the thread cannot move by itself: held at its point, waiting for the other's lock, or done."""
         deadline = monotonic() + PATIENCE_SECONDS
         while monotonic() < deadline:
             if self._applied.done():
@@ -70,17 +72,19 @@ class Held:
                 raise TimeoutError("nobody let the batch go")
 
 
-def play(engine: Engine, first: tuple[Lane, list[CloudEvent], int], second: tuple[Lane, list[CloudEvent], int]) -> str:
+def play(
+    engine: Engine, first: tuple[Lane, list[CloudEvent], int], second: tuple[Lane, list[CloudEvent], int]
+) -> tuple[Rest, Rest]:
     """Bring the first to its point, then the second as far as it can go; let the first end, then the second.
 
     Returns:
-        How far the second came while the first was held: `held`, `waiting` or `done`.
+        How far the first had come by itself, and how far the second came then.
 
     """
     with ThreadPoolExecutor(2) as pool:
         one, other = Held(pool, *first), None
         try:
-            one.rests(engine)
+            met = one.rests(engine)
             other = Held(pool, *second)
             came = other.rests(engine)
             if one.let_go().rests(engine) == "waiting":  # for the second: then that one has to end before it
@@ -91,7 +95,7 @@ def play(engine: Engine, first: tuple[Lane, list[CloudEvent], int], second: tupl
                 if batch:
                     batch.let_go()
         other.result()
-    return came
+    return met, came
 
 
 def _waits_for_a_lock(engine: Engine, pid: int) -> bool:

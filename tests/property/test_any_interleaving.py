@@ -56,5 +56,5 @@ def test_wherever_two_transactions_meet_the_state_is_the_oracles(
     for lane in lanes:
         lane.begin()
     lanes[0].apply(meeting.before)
-    event(play(engine, (lanes[0], meeting.one, meeting.here), (lanes[1], meeting.other, meeting.there)))
+    event(str(play(engine, (lanes[0], meeting.one, meeting.here), (lanes[1], meeting.other, meeting.there))))
     assert not disagreement(engine, meeting.before + meeting.one + meeting.other)
