@@ -1,0 +1,68 @@
+# Every target prepares what it needs: only make, a POSIX shell and Python 3.11 or newer with venv have to be there.
+# Nothing is written outside this folder and the user's caches.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --python-version 3.11 \
+	--no-header --no-emit-index-url --no-annotate --quiet
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-unit lint types imports format bench sandbox lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(READY) ## the whole story on a sandbox of its own, in under a minute
+	@$(BIN)/projector demo
+
+test: $(READY) ## every test, on a real PostgreSQL and Kafka
+	@$(BIN)/python -m pytest
+
+test-unit: $(READY) ## the tests that need no service
+	@$(BIN)/python -m pytest tests/unit
+
+lint: $(READY) ## style and format, nothing changed
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(READY) ## mypy --strict over code and tests
+	@$(BIN)/mypy
+
+imports: $(READY) ## import contracts and declared dependencies
+	@$(BIN)/lint-imports
+	@$(BIN)/deptry .
+
+format: $(READY) ## rewrite the code to the one format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(READY) ## a million events, measured side by side
+	@$(BIN)/python -m tests.bench
+
+sandbox: $(READY) ## start a local PostgreSQL and Kafka, and say how to use them
+	@$(BIN)/projector sandbox up
+
+lock: $(READY) ## resolve the dependencies anew, with hashes
+	@$(BIN)/python -m pip install --quiet uv
+	@$(COMPILE) --all-extras --group dev --upgrade -o requirements.lock
+	@$(COMPILE) --constraint requirements.lock -o requirements-runtime.lock
+
+clean: ## remove what was built here; caches of the user and a running sandbox stay
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache mutants
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The first of these names that is new enough; a build that was killed is repeated.
+$(READY): requirements.lock pyproject.toml
+	@for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 none; do \
+		$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; \
+	done; \
+	if [ "$$python" = none ]; then \
+		echo "make: Python 3.11 or newer with venv is needed (Debian: apt install python3-venv); or give make PYTHON=/path" >&2; \
+		exit 1; \
+	fi; \
+	$$python -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
