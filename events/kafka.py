@@ -21,9 +21,9 @@ def client_config(settings: Settings, **own: Any) -> dict[str, Any]:  # noqa: AN
     return {"bootstrap.servers": required(settings, "kafka_bootstrap_servers"), **own, **given}
 
 
-def producer(settings: Settings) -> Producer:
+def producer(settings: Settings, **own: Any) -> Producer:  # noqa: ANN401 - as above
     """Make an idempotent producer."""
-    return _made(Producer, client_config(settings, **{"enable.idempotence": True, "linger.ms": 5}))
+    return _made(Producer, client_config(settings, **{"enable.idempotence": True, "linger.ms": 5, **own}))
 
 
 def admin(settings: Settings) -> AdminClient:

@@ -6,6 +6,7 @@ Money is a decimal string with at most two decimals, in the deployment's currenc
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Annotated, Any, Final, Literal, NamedTuple, NotRequired
 
 from pydantic import ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints, with_config
@@ -138,6 +139,13 @@ class CustomerData(TypedDict):
     customer_id: Id
     version: Id
     name: Text
+
+
+class Mode(StrEnum):
+    """How an event is laid into a Kafka message."""
+
+    STRUCTURED = "structured"
+    BINARY = "binary"
 
 
 class Message(NamedTuple):

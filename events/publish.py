@@ -1,0 +1,141 @@
+"""Publishing: lines of CloudEvents to the topics of their types, validated one by one, never held."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Message as Report
+
+from events import kafka
+from events.cloudevents import STRUCTURED_HEADERS
+from events.decode import Decoder
+from events.errors import InputError, ServiceUnavailable, StateError
+from events.settings import Settings
+from events.types import KEY_OF, Entity, Event, Mode, Refusal, topic_of
+
+Headers = tuple[tuple[str, bytes | None], ...]
+
+POLL_EVERY: Final = 1000  # messages between looks at failed deliveries
+FULL_QUEUE_SECONDS: Final = 0.1  # wait for room in librdkafka's queue, then try again
+DELIVERY_MS: Final = 30_000  # a message that no broker takes within this has failed
+
+
+class Sender:
+    """Send to the entities' topics and count what went where; made by `sending`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        topics = kafka.admin(settings).list_topics(timeout=kafka.PROBE_SECONDS).topics
+        self._missing = {name for name in (topic_of(e, settings.topic_prefix) for e in KEY_OF) if name not in topics}
+        own = {"delivery.report.only.error": True, "message.timeout.ms": DELIVERY_MS}
+        self._producer = kafka.producer(settings, **own)
+        self._failed: KafkaError | None = None
+        self._unpolled = 0
+        self.counts: Counter[str] = Counter()
+
+    def send(self, entity: Entity, key: bytes, value: bytes, headers: Headers = STRUCTURED_HEADERS) -> None:
+        """Hand one message to librdkafka, waiting while its queue is full.
+
+        Raises:
+            StateError: where the topic does not exist.
+            ServiceUnavailable: where an earlier message could not be delivered.
+
+        """
+        topic = topic_of(entity, self._settings.topic_prefix)
+        if topic in self._missing:
+            raise StateError(f"topic {topic} does not exist: run `projector init`")
+        while True:
+            try:
+                self._producer.produce(topic, value, key, on_delivery=self._report, headers=list(headers))
+                break
+            except BufferError:
+                self._poll(FULL_QUEUE_SECONDS)
+            except KafkaException as error:  # larger than message.max.bytes
+                raise InputError(f"a message to {topic} was refused: {error.args[0].str()}") from None
+        self.counts[topic] += 1
+        self._unpolled += 1
+        if self._unpolled >= POLL_EVERY:
+            self._poll(0)
+
+    def flush(self) -> None:
+        """Wait until every message is delivered.
+
+        Raises:
+            ServiceUnavailable: where one was not.
+
+        """
+        self._producer.flush()
+        self._poll(0)
+
+    def _poll(self, seconds: float) -> None:
+        self._unpolled = 0
+        self._producer.poll(seconds)
+        if self._failed is not None:
+            where = self._settings.kafka_bootstrap_servers
+            raise ServiceUnavailable(f"Kafka at {where} did not take a message: {self._failed.str()}")
+
+    def _report(self, error: KafkaError | None, _message: Report) -> None:
+        self._failed = self._failed or error
+
+
+@contextmanager
+def sending(settings: Settings) -> Iterator[Sender]:
+    """Make a sender; whatever ends the block, what was sent before it is delivered first."""
+    sender = Sender(settings)
+    try:
+        yield sender
+    finally:
+        sender.flush()
+
+
+def publish(
+    lines: Iterable[bytes], settings: Settings, source_name: str, mode: Mode = Mode.STRUCTURED
+) -> Mapping[str, int]:
+    """Send JSON Lines of structured CloudEvents to their topics; return how many went to each.
+
+    The key is the meter's id where there is one, else the entity's own, so that one meter's events share a partition.
+
+    Raises:
+        InputError: naming the first bad line. What stood before it is delivered, what follows is not sent.
+        ServiceUnavailable: where Kafka does not take a message.
+
+    """
+    decode = Decoder(settings.currency, settings.topic_prefix)
+    with sending(settings) as sender:
+        for number, line in enumerate(lines, 1):
+            value = line.strip()
+            if not value:
+                continue
+            event = decode.structured(value)
+            if isinstance(event, Refusal):
+                raise InputError(f"{source_name}:{number}: {event.reason}: {event.detail}; {_before(sender.counts)}")
+            if mode is Mode.BINARY:
+                headers, value = _binary(value)
+                sender.send(event.entity, _key(event), value, headers)
+            else:
+                sender.send(event.entity, _key(event), value)
+    return sender.counts
+
+
+def _key(event: Event) -> bytes:
+    return b"%d" % (event.data.get("meter_id") or event.data[KEY_OF[event.entity]])
+
+
+def _before(counts: Mapping[str, int]) -> str:
+    if not counts:
+        return "nothing was sent"
+    return f"sent before it: {', '.join(f'{count} to {topic}' for topic, count in sorted(counts.items()))}"
+
+
+def _binary(line: bytes) -> tuple[Headers, bytes]:
+    """Lay an event out in binary mode: attributes in headers, `data` as the value."""
+    envelope: dict[str, Any] = json.loads(line)
+    data = envelope.pop("data")
+    media_type = envelope.pop("datacontenttype", None) or "application/json"
+    attributes = {f"ce_{name}": value for name, value in envelope.items() if value is not None}
+    headers = {**attributes, "content-type": media_type}
+    value = json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
+    return tuple((name, str(value).encode()) for name, value in headers.items()), value
