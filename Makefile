@@ -4,7 +4,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --python-version 3.11 \
+COMPILE := $(BIN)/uv pip compile --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-emit-index-url --no-annotate --quiet
 
 .DEFAULT_GOAL := help
@@ -46,8 +46,9 @@ sandbox: $(READY) ## start a local PostgreSQL and Kafka, and say how to use them
 
 lock: $(READY) ## resolve the dependencies anew, with hashes
 	@$(BIN)/python -m pip install --quiet uv
-	@$(COMPILE) --all-extras --group dev --upgrade -o requirements.lock
-	@$(COMPILE) --constraint requirements.lock -o requirements-runtime.lock
+	@$(COMPILE) --upgrade --all-extras --group dev -o requirements.lock pyproject.toml
+	@$(COMPILE) --constraint requirements.lock -o requirements-runtime.lock pyproject.toml
+	@$(COMPILE) --constraint requirements.lock --group build -o requirements-build.lock
 
 clean: ## remove what was built here; caches of the user and a running sandbox stay
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache mutants
