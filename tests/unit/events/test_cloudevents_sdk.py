@@ -1,0 +1,43 @@
+"""What the CloudEvents project's own SDK writes, in either mode, is read as it was meant."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+from cloudevents.core.bindings.kafka import KafkaMessage, to_binary, to_structured
+from cloudevents.core.formats.json import JSONFormat
+from cloudevents.core.v1.event import CloudEvent
+from hypothesis import given
+from hypothesis import strategies as st
+
+from events.decode import Decoder
+from events.simulate import traffic
+from events.simulate.options import Options
+from events.simulate.render import Sent
+from events.types import Event, Message, topic_of
+
+DECODE = Decoder(currency="KES", topic_prefix="billing")
+SENT = tuple(traffic(Options(customers=2, meters=4, months=3, voids=0.3)))
+VISIBLE = st.text(st.characters(min_codepoint=0x20, codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1)
+Write = Callable[[CloudEvent, JSONFormat], KafkaMessage]
+
+
+@pytest.mark.parametrize("write", [to_structured, to_binary])
+@given(
+    sent=st.sampled_from(SENT), event_id=VISIBLE, source=VISIBLE, subject=st.none() | VISIBLE, note=st.none() | VISIBLE
+)
+def test_the_sdk_writes_and_we_read(
+    write: Write, sent: Sent, event_id: str, source: str, subject: str | None, note: str | None
+) -> None:
+    ours = json.loads(sent.line)
+    attributes = {"id": event_id, "source": source, "type": ours["type"], "datacontenttype": "application/json"}
+    optional = {name: value for name, value in (("subject", subject), ("note", note)) if value is not None}
+    written = write(CloudEvent(attributes={**attributes, **optional}, data=ours["data"]), JSONFormat())
+
+    found = DECODE(
+        Message(topic_of(sent.entity, "billing"), 0, 0, 0, sent.key, written.value, tuple(written.headers.items()))
+    )
+
+    expected = DECODE.structured(sent.line)
+    assert isinstance(expected, Event)
+    assert found == expected._replace(id=event_id, source=source)

@@ -1,0 +1,84 @@
+"""Whatever bytes, headers and keys arrive, decoding answers and never raises."""
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from events.cloudevents import STRUCTURED_HEADERS
+from events.decode import Decoder
+from events.simulate import simulate
+from events.simulate.options import Options
+from events.types import ENTITIES, Event, Message, Refusal, topic_of
+from tests.unit.events.json_schema import conforms
+
+DECODE = Decoder(currency="KES", topic_prefix="billing")
+LINES = tuple(simulate(Options(customers=3, meters=6, months=3, voids=0.2)))
+TOPICS = [*(topic_of(entity, "billing") for entity in ENTITIES), "other"]
+HEADER_NAMES = ["content-type", "Content-Type", "ce_id", "CE_ID", "ce_type", "ce_source", "ce_specversion", "x", ""]
+HEADER_VALUES = [None, b"", b"\xff", b"1.0", b"a\x00", b"billing.invoice.issued", b"application/cloudevents+json", b"/"]
+
+headers = st.lists(
+    st.tuples(st.sampled_from(HEADER_NAMES) | st.text(), st.sampled_from(HEADER_VALUES) | st.binary(max_size=20))
+).map(tuple)
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.integers(min_value=2**62, max_value=2**65),
+    st.floats(),
+    st.text(max_size=20),
+    st.sampled_from(
+        ["", "1.00", "-1", "2026-01-31", "2026-01-31T00:00:00Z", "KES", "1.0", "\x00", "é", "0.00", "86400"]
+    ),
+)
+values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner))
+
+
+def answer(message: Message) -> Event | Refusal:
+    result = DECODE(message)
+    assert isinstance(result, Event | Refusal)
+    if isinstance(result, Refusal):
+        assert 0 < len(result.detail) <= 300
+    return result
+
+
+@given(st.binary(), st.none() | st.binary(), headers, st.sampled_from(TOPICS))
+def test_any_bytes_headers_and_key_are_answered(
+    value: bytes, key: bytes | None, given_headers: tuple[tuple[str, bytes | None], ...], topic: str
+) -> None:
+    answer(Message(topic, 0, 0, -1, key, value, given_headers))
+
+
+@given(st.sampled_from(LINES), st.data(), headers | st.just(STRUCTURED_HEADERS), st.sampled_from(TOPICS))
+def test_any_damage_to_a_sound_event_is_answered(
+    line: bytes, data: st.DataObject, given_headers: tuple[tuple[str, bytes | None], ...], topic: str
+) -> None:
+    start = data.draw(st.integers(0, len(line)))
+    end = data.draw(st.integers(start, min(len(line), start + 20)))
+    damaged = line[:start] + data.draw(st.binary(max_size=8)) + line[end:]
+    answer(Message(topic, 0, 0, 0, None, damaged, given_headers))
+
+
+@st.composite
+def _altered(draw: st.DrawFn) -> dict[str, Any]:
+    event: dict[str, Any] = json.loads(draw(st.sampled_from(LINES)))
+    for _ in range(draw(st.integers(0, 2))):
+        within = draw(st.sampled_from([event, event["data"]])) if isinstance(event.get("data"), dict) else event
+        name = draw(st.sampled_from(sorted(within)) | st.text(max_size=9)) if within else "id"
+        if draw(st.booleans()):
+            within[name] = draw(values)
+        else:
+            within.pop(name, None)
+    return event
+
+
+@given(_altered())
+def test_decoder_and_schema_agree(event: dict[str, Any]) -> None:
+    line = json.dumps(event).encode()
+    result = DECODE.structured(line)
+    if isinstance(result, Event):
+        assert conforms(event)
+    elif result.reason not in {"wrong-currency", "not-json"} and "lies outside" not in result.detail:
+        assert not conforms(event), result
