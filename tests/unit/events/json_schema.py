@@ -21,7 +21,7 @@ def _matches(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> bool: 
     return all(_holds(name, rule, value, root) for name, rule in schema.items() if name not in SAYS_NOTHING)
 
 
-def _holds(keyword: str, rule: Any, value: Any, root: dict[str, Any]) -> bool:  # noqa: ANN401, PLR0911, C901 - a table
+def _holds(keyword: str, rule: Any, value: Any, root: dict[str, Any]) -> bool:  # noqa: ANN401, PLR0911, PLR0912, C901 - a table
     match keyword:
         case "type":
             return isinstance(value, PYTHON_OF[rule]) and not isinstance(value, bool)

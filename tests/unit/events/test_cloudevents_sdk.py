@@ -19,19 +19,17 @@ from events.types import Event, Message, topic_of
 DECODE = Decoder(currency="KES", topic_prefix="billing")
 SENT = tuple(traffic(Options(customers=2, meters=4, months=3, voids=0.3)))
 VISIBLE = st.text(st.characters(min_codepoint=0x20, codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1)
+EXTENSIONS = st.fixed_dictionaries({}, optional={"subject": VISIBLE, "traceparent": VISIBLE})
 Write = Callable[[CloudEvent, JSONFormat], KafkaMessage]
 
 
 @pytest.mark.parametrize("write", [to_structured, to_binary])
-@given(
-    sent=st.sampled_from(SENT), event_id=VISIBLE, source=VISIBLE, subject=st.none() | VISIBLE, note=st.none() | VISIBLE
-)
+@given(sent=st.sampled_from(SENT), event_id=VISIBLE, source=VISIBLE, optional=EXTENSIONS)
 def test_the_sdk_writes_and_we_read(
-    write: Write, sent: Sent, event_id: str, source: str, subject: str | None, note: str | None
+    write: Write, sent: Sent, event_id: str, source: str, optional: dict[str, str]
 ) -> None:
     ours = json.loads(sent.line)
     attributes = {"id": event_id, "source": source, "type": ours["type"], "datacontenttype": "application/json"}
-    optional = {name: value for name, value in (("subject", subject), ("note", note)) if value is not None}
     written = write(CloudEvent(attributes={**attributes, **optional}, data=ours["data"]), JSONFormat())
 
     found = DECODE(

@@ -43,12 +43,12 @@ def refused(result: Event | Refusal) -> Refusal:
     return result
 
 
-def invoice(**more: object) -> dict[str, Any]:
-    return examples.invoice(1, 2, str(more.pop("money", "1250.00")), **more)
+def invoice(money: str = "1250.00", **more: object) -> dict[str, Any]:
+    return examples.invoice(1, 2, money, "issued", **more)
 
 
-def payment(**more: object) -> dict[str, Any]:
-    return examples.payment(1, str(more.pop("money", "5.00")), meter_id=2, **more)
+def payment(money: str = "5.00", **more: object) -> dict[str, Any]:
+    return examples.payment(1, money, "received", meter_id=2, **more)
 
 
 @pytest.mark.parametrize(
@@ -92,8 +92,8 @@ def test_an_invoice_may_be_zero_or_a_credit(money: str) -> None:
 
 @pytest.mark.parametrize(
     "amount",
-    [12.5, 12, True, None, "", "1e3", "+1", "1.", ".5", "1.234", "1,000.00", "NaN", "Infinity", "1.00\n", " 1", "١",
-     "12345678901234567", "0x10", ["1.00"], {"value": "1.00"}],
+    [12.5, 12, True, None, "", "1e3", "+1", "1.", ".5", "1.234", "1,000.00", "NaN", "Infinity", "1.00\n", " 1",
+     "\u0661", "12345678901234567", "0x10", ["1.00"], {"value": "1.00"}],
 )  # fmt: skip
 def test_money_is_a_decimal_string(amount: object) -> None:
     event = invoice()
@@ -118,8 +118,10 @@ def test_the_smallest_and_largest_payment(money: str) -> None:
 def test_ids_and_versions_are_positive_64_bit_integers(member: str, number: object) -> None:
     event = invoice()
     event["data"][member] = number
-    assert refused(decoded(event)) == refused(decoded(event))
     assert refused(decoded(event)).reason == "invalid-data"
+
+
+def test_the_greatest_version() -> None:
     assert accepted(decoded(invoice(version=2**63 - 1))).data["version"] == 2**63 - 1
 
 
@@ -224,9 +226,8 @@ def test_escaped_quotes_and_names_are_no_duplicates() -> None:
     assert data["invoice_number"] == '"a":"b\\"'
 
 
-@pytest.mark.parametrize("member", ["invoice_number"])
-def test_postgresql_cannot_store_nul(member: str) -> None:
-    assert "U+0000" in refused(decoded(invoice(**{member: "a\x00b"}))).detail
+def test_postgresql_cannot_store_nul() -> None:
+    assert "U+0000" in refused(decoded(invoice(invoice_number="a\x00b"))).detail
     assert "U+0000" in refused(decoded(invoice(lines=[{"type": "\x00", "amount": "1"}]))).detail
 
 
