@@ -63,7 +63,7 @@ def env(directory: DirOption = None, form: FormatOption = Format.TABLE) -> None:
 
 def _sandbox(directory: Path | None) -> "Sandbox":
     require_extra()
-    from projector.sandbox import local  # noqa: PLC0415 - keeps --help fast, and the extra optional
+    from projector.sandbox import local  # keeps --help fast, and the extra optional
 
     return local.at(directory)
 

@@ -65,26 +65,34 @@ def temporary() -> Path:
     """Make a fresh folder for a throw-away sandbox."""
     usual = Path(tempfile.gettempdir())
     parent = usual if server_account() is None or open_to_all(usual) else Path("/var/tmp")  # noqa: S108 - made by mkdtemp
-    return Path(tempfile.mkdtemp(prefix="meter-balance-sandbox-", dir=parent)).resolve()
+    folder = Path(tempfile.mkdtemp(prefix="meter-balance-sandbox-", dir=parent)).resolve()
+    folder.chmod(_mode())
+    return folder
 
 
 def prepare(folder: Path) -> None:
-    """Create the folder, closed to others' reading and, where PostgreSQL runs as another account, enterable.
+    """Create the folder, closed to others' reading; one that is there already keeps its owner and mode.
 
     Raises:
-        SettingError: where it cannot be created, or that account could not enter it.
+        SettingError: where it cannot be created, or PostgreSQL's account could not enter it.
 
     """
-    account = server_account()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o700 if account is None else 0o711)
-    except OSError as error:
-        raise SettingError(f"the sandbox's folder {folder} cannot be used: {error.strerror}") from None
-    if account is not None and not open_to_all(folder):
+    if server_account() is not None and not open_to_all(folder):
         raise SettingError(
             f"started by root, PostgreSQL runs as {ACCOUNT}, and that user may not enter {folder}: give another --dir"
         )
+    try:
+        for part in reversed((folder, *folder.parents)):
+            if not part.exists():
+                part.mkdir(exist_ok=True)
+                part.chmod(_mode())
+    except OSError as error:
+        raise SettingError(f"the sandbox's folder {folder} cannot be used: {error.strerror}") from None
+
+
+def _mode() -> int:
+    """Let others pass through a folder only where PostgreSQL runs as another account."""
+    return 0o700 if server_account() is None else 0o711
 
 
 @contextmanager

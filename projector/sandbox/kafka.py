@@ -148,6 +148,7 @@ class Kafka:
 
     def _format(self, java: list[str], ports: Mapping[str, int]) -> None:
         partial, properties, log = self.home / "data.partial", self.home / "format.properties", self.home / "format.log"
+        processes.kill(processes.about(properties))  # the tool of an `up` that was killed
         shutil.rmtree(partial, ignore_errors=True)
         self._configure(properties, ports, partial)
         cluster_id = "M" + secrets.token_urlsafe(16)[1:]  # Kafka's ids are 16 bytes and do not begin with a dash

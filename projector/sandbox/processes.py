@@ -31,9 +31,14 @@ def find(matches: Callable[[Sequence[str]], bool]) -> psutil.Process | None:
     return None
 
 
-def inside(folder: Path) -> list[psutil.Process]:
-    """Return the processes that work in the folder."""
-    return [process for process in psutil.process_iter(["cwd"]) if process.info["cwd"] == str(folder)]
+def about(*paths: Path) -> list[psutil.Process]:
+    """Return the processes that work in one of the paths or were given it as an argument."""
+    wanted = {str(path) for path in paths}
+    return [
+        process
+        for process in psutil.process_iter(["cmdline", "cwd"])
+        if not wanted.isdisjoint({*(process.info["cmdline"] or ()), process.info["cwd"]})
+    ]
 
 
 def launch(command: Sequence[str], *, log: Path) -> None:
