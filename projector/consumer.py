@@ -105,7 +105,7 @@ class Consumer:
         self._membership = Membership(settings, topics, start=self._start, leave=self._leave)
 
     def consume(self, stop: Stop, ends: Mapping[Place, int] | None) -> None:
-        """Turn until asked to stop, or until these ends are applied on every partition we were given."""
+        """Turn until asked to stop, or until our group has applied these ends on every partition."""
         while not stop.wanted and not (ends and self._caught_up(ends)):
             self._settle()
             self._read()
@@ -179,8 +179,17 @@ class Consumer:
         return {place: self._applied.pop(place) for place in taken if place in self._applied}
 
     def _caught_up(self, ends: Mapping[Place, int]) -> bool:
+        """Compare our own partitions with the ends, and where those are reached, the other members' as well."""
         ours = self._membership.places
-        return self._membership.joined and all(self._applied.get(place, 0) >= ends.get(place, 0) for place in ours)
+        if not self._membership.joined or any(self._applied.get(place, 0) < ends.get(place, 0) for place in ours):
+            return False
+        elsewhere = ends.keys() - ours  # all of them, while a rebalance has yet to give us any
+        return not elsewhere or self._others_reached({place: ends[place] for place in elsewhere})
+
+    def _others_reached(self, ends: Mapping[Place, int]) -> bool:
+        with self._engine.connect() as connection:
+            stored = positions.read(connection, self._settings.group_id)
+        return all(place in stored and stored[place].next_offset >= end for place, end in ends.items())
 
     def _lag(self) -> int:
         ends = self._membership.high_watermarks()
