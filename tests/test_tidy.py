@@ -1,0 +1,123 @@
+"""House rules that run. An exception is listed with its reason, and one that is no longer needed fails too."""
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parent.parent
+PROGRAMS: Final = ("events", "projector", "backfill")
+FUNCTION_LINES_MAX: Final = 45
+FILE_LINES_MAX: Final = 250
+TEXT_SUFFIXES: Final = {".py", ".sql", ".md", ".toml", ".yml", ".lock", ".ini", ".sha256", ".txt", ".json", ".html", ""}
+
+LONG_FUNCTIONS: Final[dict[str, str]] = {}
+"""`path:name` and the argument for its length."""
+
+LONG_FILES: Final[dict[str, str]] = {
+    "tests/unit/events/test_decode.py": "one table of examples to read at a glance, not logic",
+}
+
+WRITERS: Final[dict[str, str]] = {
+    "backfill/comparison.py": "empties a temporary table of its own",
+}
+"""Python files outside the migrations whose text changes rows, and why that is no second writer of a table."""
+
+WRITE: Final = re.compile(r"\b(INSERT\s+INTO|UPDATE\s+\"?\w+\"?\s+SET|DELETE\s+FROM|MERGE\s+INTO|TRUNCATE)\b")
+STATEMENT: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+GIVING_UP: Final = re.compile(r"\btime\.sleep\(|\bpytest\.(skip|xfail|importorskip)\b|\bmark\.(skip|skipif|xfail)\b")
+HOSTS: Final = re.compile(r"pypi[.]org|pythonhosted[.]org|maven[.]apache[.]org|npmjs[.]org")
+
+
+def test_functions_are_short() -> None:
+    long = {
+        f"{_name(file)}:{node.name}"
+        for file in _python()
+        for node in ast.walk(_tree(file))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and _lines(node) > FUNCTION_LINES_MAX
+    }
+    assert long == LONG_FUNCTIONS.keys()
+
+
+def test_files_are_short() -> None:
+    long = {_name(file) for file in _python() if len(file.read_text().splitlines()) > FILE_LINES_MAX}
+    assert long == LONG_FILES.keys()
+
+
+def test_every_statement_is_used() -> None:
+    for program in PROGRAMS:
+        words = {text for file in _python(program) for text in _strings(file)}
+        for file in (ROOT / program).rglob("*.sql"):
+            unused = set(STATEMENT.findall(file.read_text())) - words
+            assert not unused, f"{_name(file)}: no code of {program} names {sorted(unused)}"
+
+
+def test_sql_files_lie_where_writers_are_looked_for() -> None:
+    places = {_name(file.parent) for program in PROGRAMS for file in (ROOT / program).rglob("*.sql")}
+    assert places <= {"projector/sql", "backfill/sql"}
+
+
+def test_only_sql_files_and_migrations_write_tables() -> None:
+    writers = {
+        _name(file)
+        for file in _python(*PROGRAMS)
+        if "migrations" not in file.parts and any(WRITE.search(text) for text in _strings(file))
+    }
+    assert writers == WRITERS.keys()
+
+
+def test_tests_neither_sleep_nor_give_up() -> None:
+    for file in _python("tests"):
+        if file != Path(__file__):
+            found = GIVING_UP.search(file.read_text())
+            assert found is None, f"{_name(file)}: {found and found[0]}: await a condition, or make the test pass"
+
+
+def test_no_file_names_a_registry() -> None:
+    """Where packages come from is the installer's setting, never the repository's."""
+    for file in _texts():
+        found = HOSTS.search(file.read_text(errors="replace"))
+        assert found is None, f"{_name(file)} names {found and found[0]}"
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_rules_look_at_something(program: str) -> None:
+    assert any(_python(program))
+
+
+def _python(*folders: str) -> Iterator[Path]:
+    for folder in folders or (*PROGRAMS, "tests"):
+        yield from (ROOT / folder).rglob("*.py")
+
+
+def _texts() -> Iterator[Path]:
+    """Yield the repository's text files; what tools leave behind lies in folders that begin with a dot."""
+    folders = [*PROGRAMS, "tests", "docs", ".ci"]
+    for file in (*ROOT.iterdir(), *(file for folder in folders for file in (ROOT / folder).rglob("*"))):
+        if file.is_file() and file.suffix in TEXT_SUFFIXES and "__pycache__" not in file.parts:
+            yield file
+
+
+@cache
+def _tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(), filename=str(file))
+
+
+def _strings(file: Path) -> Iterator[str]:
+    """Yield every string of the code, without docstrings."""
+    prose = {id(node.value) for node in ast.walk(_tree(file)) if isinstance(node, ast.Expr)}
+    for node in ast.walk(_tree(file)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
+            yield node.value
+
+
+def _lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    return (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()

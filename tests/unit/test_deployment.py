@@ -1,0 +1,85 @@
+"""The files that ship and start the programs say what the code says."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from events.settings import KAFKA_PREFIX, Settings, known_variables
+from projector.sandbox.jars import KAFKA_VERSION
+from tests.services import KAFKA_IMAGE, POSTGRES_IMAGE
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    services: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    return services
+
+
+def test_compose_runs_the_versions_that_are_tested(compose: dict[str, Any]) -> None:
+    assert compose["postgres"]["image"] == POSTGRES_IMAGE == "postgres:18"
+    assert compose["kafka"]["image"] == KAFKA_IMAGE == f"apache/kafka:{KAFKA_VERSION}"
+
+
+def test_postgres_keeps_its_data_where_18_writes_it(compose: dict[str, Any]) -> None:
+    assert compose["postgres"]["volumes"] == ["postgres:/var/lib/postgresql"]
+
+
+def test_compose_starts_in_order_and_checks_health(compose: dict[str, Any]) -> None:
+    healthy = {"condition": "service_healthy"}
+    assert compose["init"]["command"] == ["projector", "init"]
+    assert compose["init"]["depends_on"] == {"postgres": healthy, "kafka": healthy}
+    assert compose["projector"]["command"] == ["projector", "run"]
+    assert compose["projector"]["depends_on"] == {"init": {"condition": "service_completed_successfully"}}
+    assert all("healthcheck" in compose[name] for name in ("postgres", "kafka", "projector"))
+
+
+def test_our_containers_can_change_nothing_but_tmp(compose: dict[str, Any]) -> None:
+    for name in ("init", "projector"):
+        assert compose[name]["read_only"] is True
+        assert compose[name]["tmpfs"] == ["/tmp"]  # noqa: S108 - in a container
+        assert compose[name]["cap_drop"] == ["ALL"]
+        assert set(compose[name]["environment"]) <= known_variables().keys()
+
+
+def test_ports_are_published_on_loopback_only(compose: dict[str, Any]) -> None:
+    for service in compose.values():
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+
+
+def test_a_drain_fits_into_the_grace_period(compose: dict[str, Any]) -> None:
+    grace = int(compose["projector"]["stop_grace_period"].removesuffix("s"))
+    assert grace > Settings.model_fields["shutdown_seconds"].default
+
+
+def test_the_image_installs_by_hash_and_runs_without_root() -> None:
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    installs = [line for line in lines if "pip install" in line]
+    assert all("--require-hashes" in line or "--no-deps /dist/" in line for line in installs)
+    last_stage = lines[max(number for number, line in enumerate(lines) if line.startswith("FROM")) :]
+    assert "USER 65532:65532" in last_stage
+    assert not any("pip" in line for line in last_stage)
+
+
+def test_every_setting_is_in_the_example() -> None:
+    lines = [line.removeprefix("# ") for line in (ROOT / ".env.example").read_text().splitlines()]
+    named = [line.partition("=")[0] for line in lines if line.startswith("PROJECTOR_")]
+    assert [name for name in named if not name.startswith(KAFKA_PREFIX)] == list(known_variables())
+
+
+def test_the_wheel_carries_what_is_no_python(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    carried = set(zipfile.ZipFile(wheel).namelist())
+    for program in ("events", "projector", "backfill"):
+        for file in (ROOT / program).rglob("*"):
+            if file.is_file() and "__pycache__" not in file.parts:
+                assert file.relative_to(ROOT).as_posix() in carried
+    assert not any(name.startswith("tests") for name in carried)
