@@ -1,0 +1,97 @@
+"""The `backfill` command."""
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from events import console
+from events.console import Format, FormatOption
+from events.errors import InputError
+
+if TYPE_CHECKING:
+    from backfill.runs import Command
+
+app = console.app("Compare balances with history, name what differs and why, and repair it beside live consumers.")
+
+ChunkSizeOption = Annotated[int, typer.Option(min=1, max=100_000, help="customers in one chunk, one transaction")]
+ResumeOption = Annotated[str | None, typer.Option(metavar="RUN", help="go on with a run that did not finish")]
+SignificantOption = Annotated[
+    str, typer.Option(metavar="AMOUNT", help="list customers whose balance or overpayment is off by more than this")
+]
+
+
+@app.command("drift-check")
+def drift_check(
+    chunk_size: ChunkSizeOption = 1000,
+    resume: ResumeOption = None,
+    significant: SignificantOption = "100",
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Compare every meter and customer with history; change nothing.
+
+    Exit code 0: no drift. 1: drift. 2: could not check, or not all. 3: paused by SIGTERM or SIGINT.
+    """
+    _execute("drift-check", chunk_size, resume, significant, form)
+
+
+@app.command()
+def rebuild(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be repaired; change nothing")] = False,
+    chunk_size: ChunkSizeOption = 1000,
+    resume: ResumeOption = None,
+    significant: SignificantOption = "100",
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Compare every meter and customer with history, and repair what differs without stopping a consumer.
+
+    Exit code 0: all is well now. 1: some chunk failed or still differs. 2: could not start. 3: paused by a signal.
+    """
+    _execute("rebuild", chunk_size, resume, significant, form, dry_run=dry_run)
+
+
+@app.command()
+def runs(
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="how many to show")] = 20,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """List past runs, latest first."""
+    from backfill.listing import print_runs
+    from events.settings import load
+
+    print_runs(load(), limit, form)
+
+
+def _execute(  # noqa: PLR0913 - the options of two commands
+    command: "Command", chunk_size: int, resume: str | None, significant: str, form: Format, *, dry_run: bool = False
+) -> None:
+    from backfill.execute import Request, execute
+    from events import logs
+    from events.settings import load
+
+    settings = load()
+    logs.configure(settings)
+    request = Request(
+        command=command,
+        dry_run=dry_run,
+        chunk_size=chunk_size,
+        resume=resume,
+        significant=_amount(significant),
+        format=form,
+    )
+    raise typer.Exit(execute(settings, request))
+
+
+def _amount(text: str) -> Decimal:
+    try:
+        amount = Decimal(text)
+    except ArithmeticError:
+        raise InputError(f"--significant {text}: not an amount, as 100 or 99.50") from None
+    if not amount.is_finite() or amount < 0:
+        raise InputError(f"--significant {text}: has to be zero or more")
+    return amount
+
+
+def main() -> None:
+    """Run the program."""
+    console.run("backfill", app)

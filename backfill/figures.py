@@ -1,0 +1,111 @@
+"""What is compared: a meter's and a customer's figures, and what is known about why they differ.
+
+Money is in the deployment's currency; dates are PostgreSQL's own text.
+"""
+
+from decimal import Decimal
+from typing import Literal, NamedTuple
+
+Source = Literal["invoices", "payments"]
+Cause = Literal[
+    "history-changed",    # a history row's amount, meter or void flag was changed outside the stream
+    "history-moved",      # a history row was given to another meter outside the stream
+    "history-added",      # a history row was inserted outside the stream
+    "history-deleted",    # history rows that the projection counted are gone
+    "projection-edited",  # the projection's row itself was changed
+    "assignment-edited",  # an assignment was changed, added or deleted outside the stream
+    "date-edited",        # a date alone differs: that of the latest history row or the projection's was changed
+    "row-missing",        # the projection's row is gone
+    "row-extra",          # the projection shows an entity of which history knows nothing
+    "meter-drift",        # the customer's row is the sum of its meters' rows; those are what differs
+    "customer-sum-off",   # the customer's row is not the sum of its meters' rows
+]  # fmt: skip
+
+
+class MeterFigures(NamedTuple):
+    """A row of `meter_balances`, but for its key."""
+
+    customer_id: int | None
+    total_billed: Decimal
+    total_paid: Decimal
+    balance: Decimal
+    overpayment: Decimal
+    invoice_count: int
+    payment_count: int
+    last_invoice_date: str | None
+    last_payment_at: str | None
+
+
+class CustomerFigures(NamedTuple):
+    """A row of `customer_balances`, but for its key."""
+
+    balance: Decimal
+    overpayment: Decimal
+    total_billed: Decimal
+    total_paid: Decimal
+    active_meters: int
+
+
+class MeterDrift(NamedTuple):
+    """A meter of which recorded differs from expected; `present` says whether it has a row at all."""
+
+    meter_id: int
+    present: bool
+    recorded: MeterFigures
+    expected: MeterFigures
+
+
+class CustomerDrift(NamedTuple):
+    """A customer of which recorded differs from expected."""
+
+    customer_id: int
+    present: bool
+    recorded: CustomerFigures
+    expected: CustomerFigures
+
+
+class Disagreement(NamedTuple):
+    """History rows of one meter that the projection counted otherwise than they count now.
+
+    `rows` and `amount` (what they count now, less what was counted) cover all of them, `ids` names the first.
+    """
+
+    source: Source
+    cause: Cause
+    field: str
+    rows: int
+    amount: Decimal
+    ids: list[int]
+
+
+class Marks(NamedTuple):
+    """What the projection must have counted for a meter; `known` where history holds any trace of it."""
+
+    total_billed: Decimal
+    total_paid: Decimal
+    invoice_count: int
+    payment_count: int
+    known: bool
+
+
+class AssignmentEvidence(NamedTuple):
+    """Of a meter that is shown under another customer: whether the projection agrees with itself, and the rows."""
+
+    agrees_with_itself: bool
+    ids: list[int]
+
+
+class MeterEvidence(NamedTuple):
+    """Everything that names the cause of a meter's drift."""
+
+    marks: Marks
+    disagreements: tuple[Disagreement, ...]
+    assignments: AssignmentEvidence | None
+
+
+class CustomerEvidence(NamedTuple):
+    """Sums over the meter rows that point at a customer, its drifted meters, and whether it ever had one."""
+
+    sums: CustomerFigures
+    meters: tuple[int, ...]
+    known: bool

@@ -1,0 +1,199 @@
+"""Runs: one row of `backfill_runs` each, whose cursor moves in the transaction of the chunk it stands behind."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final, Literal
+from uuid import UUID
+
+from psycopg import Connection, Cursor
+from psycopg.types.json import Jsonb
+
+from backfill.findings import Finding
+from backfill.tally import JSON, Tally
+from events.errors import InputError, StateError
+from events.types import BIGINT_MAX
+from projector.statements import statements
+
+SQL: Final = statements("backfill", "sql/runs.sql")
+BEFORE_ALL_KEYS: Final = -BIGINT_MAX - 1
+
+Command = Literal["drift-check", "rebuild"]
+State = Literal["running", "paused", "failed", "finished"]
+Phase = Literal[
+    "customers",         # compare customers, and the meters that history assigns to them
+    "meters",            # compare the meters that history assigns to nobody
+    "repair-meters",     # repair the meters that were found drifted
+    "repair-customers",  # repair the customers that were found drifted
+    "verify-meters",     # compare the repaired meters once more
+    "verify-customers",  # compare the repaired customers once more
+    "done",
+]  # fmt: skip
+
+TRANSITIONS: Final[Mapping[State, Mapping[State, str]]] = {
+    "running": {
+        "finished": "every chunk was done; those that failed are listed in the tally",
+        "paused": "SIGTERM or SIGINT came; the chunk at hand was finished",
+        "failed": "an error outside any chunk ended it",
+        "running": "--resume, after the process was killed or lost its connection",
+    },
+    "paused": {"running": "--resume"},
+    "failed": {"running": "--resume, once the cause is gone"},
+    "finished": {},
+}
+"""Each state, the states that may follow it, and what makes them."""
+
+CHECK: Final[tuple[Phase, ...]] = ("customers", "meters", "done")
+REBUILD: Final[tuple[Phase, ...]] = (
+    "customers", "meters", "repair-meters", "repair-customers", "verify-meters", "verify-customers", "done",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One execution of a command, up to and including `cursor` of its phase."""
+
+    run_id: UUID
+    command: Command
+    state: State
+    options: Mapping[str, Any]
+    phase: Phase
+    cursor: int
+    tally: Tally
+    error: str | None
+    started_at: datetime
+    updated_at: datetime
+    finished_at: datetime | None
+
+    @property
+    def dry(self) -> bool:
+        """Whether a rebuild only says what it would do."""
+        return bool(self.options.get("dry_run"))
+
+    @property
+    def chunk_size(self) -> int:
+        """Keys in one chunk."""
+        return int(self.options["chunk_size"])
+
+    @property
+    def title(self) -> str:
+        """The command as it was typed."""
+        return f"{self.command} --dry-run" if self.dry else self.command
+
+    @property
+    def resume_command(self) -> str:
+        """What to type to go on with it."""
+        return f"backfill {self.title} --resume {self.run_id}"
+
+    def at(self, cursor: int, share: Tally) -> "Run":
+        """Stand behind one more chunk."""
+        return replace(self, cursor=cursor, tally=self.tally + share)
+
+    def next_phase(self) -> "Run":
+        """Stand before the first key of the phase that follows."""
+        phases = REBUILD if self.command == "rebuild" and not self.dry else CHECK
+        return replace(self, phase=phases[phases.index(self.phase) + 1], cursor=BEFORE_ALL_KEYS)
+
+
+def begin(connection: Connection[Any], command: Command, options: Mapping[str, Any]) -> Run:
+    """Create a run and claim it."""
+    values = {"command": command, "options": Jsonb(dict(options)), "phase": CHECK[0], "cursor": BEFORE_ALL_KEYS}
+    run = _run(connection.execute(SQL["create_run"], {**values, "tally": _json(Tally())}))
+    _claim(connection, run)
+    return run
+
+
+def resume(connection: Connection[Any], command: Command, run_id: str, *, dry: bool) -> Run:
+    """Go on with a run that did not finish.
+
+    Raises:
+        InputError: there is no such run, or it is one of another command.
+        StateError: it is finished, or another process carries it out.
+
+    """
+    run = find(connection, run_id)
+    if (run.command, run.dry) != (command, dry):
+        raise InputError(f"--resume {run_id}: that run is a {run.title}; go on with `{run.resume_command}`")
+    if "running" not in TRANSITIONS[run.state]:
+        raise StateError(f"--resume {run_id}: that run is {run.state}; start a new one with `backfill {run.title}`")
+    _claim(connection, run)
+    return change_state(connection, run, "running")
+
+
+def find(connection: Connection[Any], run_id: str) -> Run:
+    """Read one run.
+
+    Raises:
+        InputError: there is none.
+
+    """
+    try:
+        known = UUID(run_id)
+    except ValueError:
+        raise InputError(f"{run_id}: not a run's id; `backfill runs` lists them") from None
+    cursor = connection.execute(SQL["find_run"], {"run_id": known})
+    if not cursor.rowcount:
+        raise InputError(f"{run_id}: there is no such run; `backfill runs` lists them")
+    return _run(cursor)
+
+
+def recent(connection: Connection[Any], limit: int) -> list[Run]:
+    """Read the latest runs, latest first."""
+    cursor = connection.execute(SQL["recent_runs"], {"limit": limit})
+    return [_of_row(cursor, row) for row in cursor]
+
+
+def advance(cursor: Cursor[Any], run: Run) -> Run:
+    """Store where the run stands, in the transaction of the chunk that brought it there.
+
+    Raises:
+        StateError: the run is no longer running.
+
+    """
+    values = {"run_id": run.run_id, "phase": run.phase, "cursor": run.cursor, "tally": _json(run.tally)}
+    if not cursor.execute(SQL["advance_run"], values).rowcount:
+        raise StateError(f"run {run.run_id} is no longer running: it was ended by another process")
+    return run
+
+
+def change_state(connection: Connection[Any], run: Run, state: State, error: str | None = None) -> Run:
+    """Move a run along an edge of `TRANSITIONS`.
+
+    Raises:
+        StateError: there is no such edge, or another process was faster.
+
+    """
+    if state not in TRANSITIONS[run.state]:
+        raise StateError(f"run {run.run_id} is {run.state} and cannot become {state}")
+    ended = state in {"finished", "failed"}
+    values = {"run_id": run.run_id, "known": run.state, "state": state, "error": error, "ended": ended}
+    if not connection.execute(SQL["change_state"], values).rowcount:
+        raise StateError(f"run {run.run_id} is no longer {run.state}: another process changed it")
+    return replace(run, state=state, error=error)
+
+
+def keep(cursor: Cursor[Any], run: Run, findings: Iterable[Finding]) -> None:
+    """Store a chunk's findings."""
+    with cursor.copy(SQL["copy_findings"]) as copy:
+        for finding in findings:
+            copy.write_row((run.run_id, *finding[:-1], json.dumps(finding.evidence)))
+
+
+def _claim(connection: Connection[Any], run: Run) -> None:
+    row = connection.execute(SQL["claim_run"], {"run_id": str(run.run_id)}).fetchone()
+    if row is None or not row[0]:
+        raise StateError(f"run {run.run_id} is being carried out by another process")
+
+
+def _json(tally: Tally) -> str:
+    return JSON.dump_json(tally).decode()
+
+
+def _run(cursor: Cursor[Any]) -> Run:
+    return _of_row(cursor, cursor.fetchone() or ())
+
+
+def _of_row(cursor: Cursor[Any], row: tuple[Any, ...]) -> Run:
+    values = dict(zip((column.name for column in cursor.description or ()), row, strict=True))
+    return Run(**{**values, "tally": JSON.validate_python(values["tally"])})

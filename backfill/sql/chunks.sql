@@ -1,0 +1,49 @@
+-- Which keys a chunk covers. Both phases page on immutable keys, each beginning after the last key of the one before.
+
+-- name: next_customers
+-- The next customers in key order: whoever has or had a meter, and whoever the projection shows.
+SELECT customer_id
+FROM (
+    (SELECT DISTINCT customer_id FROM meter_assignments
+     WHERE customer_id > %(after)s ORDER BY customer_id LIMIT %(size)s)
+    UNION
+    (SELECT customer_id FROM customer_balances WHERE customer_id > %(after)s ORDER BY customer_id LIMIT %(size)s)
+) known
+ORDER BY customer_id
+LIMIT %(size)s;
+
+-- name: count_customers
+-- How many there are, for a progress bar.
+SELECT count(*)
+FROM (SELECT customer_id FROM meter_assignments UNION SELECT customer_id FROM customer_balances) known;
+
+-- name: next_meter
+-- Where a window of meter keys ends: at most so many rows of each table lie in it. Null: nothing is left.
+SELECT least(
+    (SELECT max(meter_id) FROM (
+        SELECT meter_id FROM meter_balances WHERE meter_id > %(after)s ORDER BY meter_id LIMIT %(rows)s) w
+     HAVING count(*) = %(rows)s),
+    (SELECT max(meter_id) FROM (
+        SELECT meter_id FROM invoices WHERE meter_id > %(after)s AND NOT voided ORDER BY meter_id LIMIT %(rows)s) w
+     HAVING count(*) = %(rows)s),
+    (SELECT max(meter_id) FROM (
+        SELECT meter_id FROM payments WHERE meter_id > %(after)s AND NOT reversed ORDER BY meter_id LIMIT %(rows)s) w
+     HAVING count(*) = %(rows)s));
+
+-- name: scope_unassigned
+-- The meters of a window that history gives no active customer: they are compared on their own.
+INSERT INTO scope (meter_id)
+SELECT meter_id
+FROM (
+    SELECT meter_id FROM meter_balances WHERE meter_id > %(after)s AND meter_id <= %(last)s
+    UNION
+    SELECT meter_id FROM invoices WHERE meter_id > %(after)s AND meter_id <= %(last)s AND NOT voided
+    UNION
+    SELECT meter_id FROM invoices WHERE meter_id > %(after)s AND meter_id <= %(last)s AND voided
+    UNION
+    SELECT meter_id FROM payments WHERE meter_id > %(after)s AND meter_id <= %(last)s AND NOT reversed
+    UNION
+    SELECT allocated_meter_id FROM payments
+    WHERE allocated_meter_id > %(after)s AND allocated_meter_id <= %(last)s AND meter_id IS NULL
+) known
+WHERE NOT EXISTS (SELECT FROM meter_assignments a WHERE a.meter_id = known.meter_id AND a.active);

@@ -1,0 +1,65 @@
+-- Recorded against expected, inside the chunk's snapshot. No row and a row of zeros say the same thing.
+-- Dates travel as text: PostgreSQL knows some that Python does not, and they must be told like any other.
+
+-- name: drifted_meters
+-- The scope's meters of which any column differs: recorded first, then expected.
+SELECT e.meter_id, r.meter_id IS NOT NULL AS present,
+       r.customer_id, coalesce(r.total_billed, 0), coalesce(r.total_paid, 0), coalesce(r.balance, 0),
+       coalesce(r.overpayment, 0), coalesce(r.invoice_count, 0), coalesce(r.payment_count, 0),
+       r.last_invoice_date::text, r.last_payment_at::text,
+       e.customer_id, e.total_billed, e.total_paid, e.balance, e.overpayment, e.invoice_count, e.payment_count,
+       e.last_invoice_date::text, e.last_payment_at::text
+FROM expected_meters e
+LEFT JOIN LATERAL (SELECT * FROM meter_balances m WHERE m.meter_id = e.meter_id OFFSET 0) r ON true
+WHERE (r.customer_id, coalesce(r.total_billed, 0), coalesce(r.total_paid, 0), coalesce(r.balance, 0),
+       coalesce(r.overpayment, 0), coalesce(r.invoice_count, 0), coalesce(r.payment_count, 0),
+       r.last_invoice_date, r.last_payment_at)
+      IS DISTINCT FROM
+      (e.customer_id, e.total_billed, e.total_paid, e.balance, e.overpayment, e.invoice_count, e.payment_count,
+       e.last_invoice_date, e.last_payment_at)
+ORDER BY e.meter_id;
+
+-- name: count_scope
+-- How many meters the chunk compares.
+SELECT count(*) FROM expected_meters;
+
+-- name: compare_customers
+-- Every customer of the chunk, recorded beside expected: the sums over the meters that history assigns to it.
+INSERT INTO compared_customers
+WITH expected AS (
+    SELECT customer_id, sum(balance) AS balance, sum(overpayment) AS overpayment, sum(total_billed) AS total_billed,
+           sum(total_paid) AS total_paid, count(*) AS active_meters
+    FROM expected_meters
+    GROUP BY customer_id
+)
+SELECT asked.customer_id, r.customer_id IS NOT NULL,
+       coalesce(r.balance, 0), coalesce(r.overpayment, 0), coalesce(r.total_billed, 0), coalesce(r.total_paid, 0),
+       coalesce(r.active_meters, 0),
+       coalesce(e.balance, 0), coalesce(e.overpayment, 0), coalesce(e.total_billed, 0), coalesce(e.total_paid, 0),
+       coalesce(e.active_meters, 0)
+FROM unnest(%(ids)s::bigint[]) AS asked (customer_id)
+LEFT JOIN LATERAL (SELECT * FROM customer_balances c WHERE c.customer_id = asked.customer_id OFFSET 0) r ON true
+LEFT JOIN expected e ON e.customer_id = asked.customer_id;
+
+-- name: customer_totals
+-- The chunk's share of the report: how many customers, in which condition, and the totals before and after.
+SELECT count(*) AS customers,
+       count(*) FILTER (WHERE expected_balance > 0) AS with_balance,
+       count(*) FILTER (WHERE expected_overpayment > 0) AS with_overpayment,
+       count(*) FILTER (WHERE expected_balance = 0 AND expected_overpayment = 0) AS clear,
+       count(*) FILTER (WHERE balance <> expected_balance) AS balances_changed,
+       count(*) FILTER (WHERE overpayment <> expected_overpayment) AS overpayments_changed,
+       coalesce(sum(balance), 0) AS balance_before,
+       coalesce(sum(expected_balance), 0) AS balance_after,
+       coalesce(sum(overpayment), 0) AS overpayment_before,
+       coalesce(sum(expected_overpayment), 0) AS overpayment_after
+FROM compared_customers;
+
+-- name: drifted_customers
+-- The chunk's customers of which any column differs: recorded first, then expected.
+SELECT customer_id, present, balance, overpayment, total_billed, total_paid, active_meters,
+       expected_balance, expected_overpayment, expected_total_billed, expected_total_paid, expected_active_meters
+FROM compared_customers
+WHERE (balance, overpayment, total_billed, total_paid, active_meters) IS DISTINCT FROM
+      (expected_balance, expected_overpayment, expected_total_billed, expected_total_paid, expected_active_meters)
+ORDER BY customer_id;

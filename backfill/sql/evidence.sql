@@ -1,0 +1,187 @@
+-- Why drifted meters and customers differ. Each history row is marked with what the projection last counted for it
+-- and where; a mark that disagrees with what counts now names a row that changed outside the stream.
+
+-- name: find_disagreeing_invoices
+-- The invoices that count at, or are marked at, a meter of the scope, and whose mark is not what counts.
+INSERT INTO disagreements (source, row_id, meter_id, cause, field, shift)
+WITH suspects AS (
+    SELECT i.*
+    FROM scope s
+    CROSS JOIN LATERAL (SELECT * FROM invoices WHERE meter_id = s.meter_id AND NOT voided OFFSET 0) i
+    UNION
+    SELECT i.*
+    FROM scope s
+    CROSS JOIN LATERAL (
+        SELECT * FROM invoices
+        WHERE projected_meter_id = s.meter_id AND (voided OR meter_id IS DISTINCT FROM projected_meter_id) OFFSET 0
+    ) i
+),
+counted AS (
+    SELECT invoice_id, projected_meter_id, projected_amount, source_offset, voided AS excluded,
+           CASE WHEN NOT voided THEN meter_id END AS meter_id,
+           CASE WHEN voided OR meter_id IS NULL THEN 0 ELSE amount END AS amount
+    FROM suspects
+)
+SELECT 'invoices', c.invoice_id, place.meter_id,
+       CASE WHEN c.projected_meter_id IS NULL AND c.source_offset IS NULL THEN 'history-added'
+            WHEN c.projected_meter_id <> c.meter_id THEN 'history-moved'
+            ELSE 'history-changed' END,
+       CASE WHEN c.excluded THEN 'voided'
+            WHEN c.projected_meter_id IS NULL THEN 'voided or meter_id'
+            WHEN c.meter_id IS DISTINCT FROM c.projected_meter_id THEN 'meter_id'
+            ELSE 'amount' END,
+       CASE WHEN place.meter_id = c.meter_id THEN c.amount ELSE 0 END
+       - CASE WHEN place.meter_id = c.projected_meter_id THEN c.projected_amount ELSE 0 END
+FROM counted c
+CROSS JOIN LATERAL (SELECT c.meter_id UNION SELECT c.projected_meter_id) AS place (meter_id)
+WHERE (c.meter_id, c.amount) IS DISTINCT FROM (c.projected_meter_id, c.projected_amount)
+  AND place.meter_id IS NOT NULL;
+
+-- name: find_disagreeing_payments
+-- As for invoices; a payment without a meter of its own counts at its invoice's, else where it was allocated.
+INSERT INTO disagreements (source, row_id, meter_id, cause, field, shift)
+WITH billed AS (
+    SELECT i.invoice_id
+    FROM scope s
+    CROSS JOIN LATERAL (SELECT invoice_id FROM invoices WHERE meter_id = s.meter_id AND NOT voided OFFSET 0) i
+    UNION ALL
+    SELECT i.invoice_id
+    FROM scope s
+    CROSS JOIN LATERAL (SELECT invoice_id FROM invoices WHERE meter_id = s.meter_id AND voided OFFSET 0) i
+),
+suspects AS (
+    SELECT p.*
+    FROM scope s
+    CROSS JOIN LATERAL (SELECT * FROM payments WHERE meter_id = s.meter_id AND NOT reversed OFFSET 0) p
+    UNION
+    SELECT p.*
+    FROM billed b
+    CROSS JOIN LATERAL (SELECT * FROM payments WHERE invoice_id = b.invoice_id AND meter_id IS NULL OFFSET 0) p
+    UNION
+    SELECT p.*
+    FROM scope s
+    CROSS JOIN LATERAL (
+        SELECT * FROM payments WHERE allocated_meter_id = s.meter_id AND meter_id IS NULL OFFSET 0
+    ) p
+    UNION
+    SELECT p.*
+    FROM scope s
+    CROSS JOIN LATERAL (
+        SELECT * FROM payments
+        WHERE projected_meter_id = s.meter_id AND (reversed OR meter_id IS DISTINCT FROM projected_meter_id) OFFSET 0
+    ) p
+),
+located AS (
+    SELECT p.*, coalesce(p.meter_id,
+        (SELECT i.meter_id FROM invoices i WHERE p.meter_id IS NULL AND i.invoice_id = p.invoice_id),
+        p.allocated_meter_id) AS effective_meter_id
+    FROM suspects p
+),
+counted AS (
+    SELECT payment_id, projected_meter_id, projected_amount, source_offset, reversed AS excluded,
+           meter_id IS NULL AND invoice_id IS NOT NULL AS follows_invoice,
+           CASE WHEN NOT reversed THEN effective_meter_id END AS meter_id,
+           CASE WHEN reversed OR effective_meter_id IS NULL THEN 0 ELSE amount END AS amount
+    FROM located
+)
+SELECT 'payments', c.payment_id, place.meter_id,
+       CASE WHEN c.projected_meter_id IS NULL AND c.source_offset IS NULL THEN 'history-added'
+            WHEN c.projected_meter_id <> c.meter_id THEN 'history-moved'
+            ELSE 'history-changed' END,
+       CASE WHEN c.excluded THEN 'reversed'
+            WHEN c.projected_meter_id IS NULL THEN 'reversed or meter_id'
+            WHEN c.meter_id IS NOT DISTINCT FROM c.projected_meter_id THEN 'amount'
+            WHEN c.follows_invoice THEN 'meter_id or its invoice''s'
+            ELSE 'meter_id' END,
+       CASE WHEN place.meter_id = c.meter_id THEN c.amount ELSE 0 END
+       - CASE WHEN place.meter_id = c.projected_meter_id THEN c.projected_amount ELSE 0 END
+FROM counted c
+CROSS JOIN LATERAL (SELECT c.meter_id UNION SELECT c.projected_meter_id) AS place (meter_id)
+WHERE (c.meter_id, c.amount) IS DISTINCT FROM (c.projected_meter_id, c.projected_amount)
+  AND place.meter_id IS NOT NULL;
+
+-- name: disagreements_by_meter
+-- The disagreeing rows of the scope's meters in groups, each with its first ids.
+SELECT d.meter_id, d.source, d.cause, d.field, count(*), sum(d.shift),
+       (array_agg(d.row_id ORDER BY d.row_id))[1:%(ids_max)s]
+FROM disagreements d
+WHERE d.meter_id IN (SELECT meter_id FROM scope)
+GROUP BY d.meter_id, d.source, d.cause, d.field;
+
+-- name: sum_marks
+-- What the marks of a meter's rows add up to: what the projection must have counted for it.
+INSERT INTO marked (
+    meter_id, total_billed, total_paid, invoice_count, payment_count, last_invoice_date, last_payment_at)
+SELECT s.meter_id, coalesce(billed.total, 0), coalesce(paid.total, 0), billed.rows, paid.rows,
+       billed.latest, paid.latest
+FROM (SELECT DISTINCT meter_id FROM scope) s
+CROSS JOIN LATERAL (
+    SELECT sum(projected_amount) AS total, count(*) AS rows, max(invoice_date) AS latest
+    FROM (
+        SELECT projected_amount, invoice_date FROM invoices
+        WHERE meter_id = s.meter_id AND NOT voided AND projected_meter_id = s.meter_id
+        UNION ALL
+        SELECT projected_amount, invoice_date FROM invoices
+        WHERE projected_meter_id = s.meter_id AND (voided OR meter_id IS DISTINCT FROM projected_meter_id)
+    ) i
+) billed
+CROSS JOIN LATERAL (
+    SELECT sum(projected_amount) AS total, count(*) AS rows, max(paid_at) AS latest
+    FROM (
+        SELECT projected_amount, paid_at FROM payments
+        WHERE meter_id = s.meter_id AND NOT reversed AND projected_meter_id = s.meter_id
+        UNION ALL
+        SELECT projected_amount, paid_at FROM payments
+        WHERE projected_meter_id = s.meter_id AND (reversed OR meter_id IS DISTINCT FROM projected_meter_id)
+    ) p
+) paid;
+
+-- name: marks
+-- The sums of marks, and whether history holds any trace of the meter.
+SELECT k.meter_id, k.total_billed, k.total_paid, k.invoice_count, k.payment_count,
+       k.invoice_count + k.payment_count > 0
+       OR EXISTS (SELECT FROM disagreements d WHERE d.meter_id = k.meter_id)
+       OR EXISTS (SELECT FROM meter_assignments a WHERE a.meter_id = k.meter_id AND a.active)
+       OR EXISTS (SELECT FROM invoices i WHERE i.meter_id = k.meter_id AND i.voided) AS known
+FROM marked k;
+
+-- name: assignment_evidence
+-- Meters shown under another customer than history says. Where both customers' rows still count the meter rows that
+-- point at them, the projection agrees with itself, so an assignment was edited; else the meter's row was.
+SELECT m.meter_id,
+       NOT EXISTS (
+           SELECT FROM (VALUES (m.recorded), (m.expected)) c (customer_id)
+           WHERE c.customer_id IS NOT NULL
+             AND coalesce((SELECT b.active_meters FROM customer_balances b WHERE b.customer_id = c.customer_id), 0)
+                 <> (SELECT count(*) FROM meter_balances r WHERE r.customer_id = c.customer_id)
+       ) AS agrees_with_itself,
+       ARRAY(
+           SELECT a.assignment_id FROM meter_assignments a WHERE a.meter_id = m.meter_id AND a.active
+           UNION
+           SELECT a.assignment_id FROM meter_assignments a
+           WHERE a.customer_id = m.recorded AND a.meter_id = m.meter_id
+           ORDER BY 1 LIMIT %(ids_max)s
+       ) AS assignment_ids
+FROM unnest(%(meters)s::bigint[], %(recorded)s::bigint[], %(expected)s::bigint[]) AS m (meter_id, recorded, expected);
+
+-- name: customer_evidence
+-- Of drifted customers: the sums over the meter rows that point at each, those of them that history points elsewhere,
+-- and whether it ever had a meter.
+SELECT c.customer_id, m.balance, m.overpayment, m.total_billed, m.total_paid, m.active_meters,
+       ARRAY(
+           SELECT r.meter_id FROM meter_balances r
+           WHERE r.customer_id = c.customer_id
+             AND c.customer_id IS DISTINCT FROM (
+                 SELECT a.customer_id FROM meter_assignments a
+                 WHERE a.meter_id = r.meter_id AND a.active
+                 ORDER BY a.assigned_at DESC, a.assignment_id DESC LIMIT 1)
+           ORDER BY r.meter_id LIMIT %(ids_max)s
+       ) AS strays,
+       EXISTS (SELECT FROM meter_assignments a WHERE a.customer_id = c.customer_id) AS known
+FROM unnest(%(ids)s::bigint[]) AS c (customer_id)
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(balance), 0) AS balance, coalesce(sum(overpayment), 0) AS overpayment,
+           coalesce(sum(total_billed), 0) AS total_billed, coalesce(sum(total_paid), 0) AS total_paid,
+           count(*) AS active_meters
+    FROM meter_balances r WHERE r.customer_id = c.customer_id
+) m;

@@ -1,0 +1,82 @@
+-- The ledger of runs, and the findings each leaves behind.
+
+-- name: create_run
+-- Begin a run before all keys.
+INSERT INTO backfill_runs (run_id, command, state, options, phase, cursor, tally)
+VALUES (uuidv7(), %(command)s, 'running', %(options)s, %(phase)s, %(cursor)s, %(tally)s)
+RETURNING run_id, command, state, options, phase, cursor, tally, error, started_at, updated_at, finished_at;
+
+-- name: find_run
+-- One run.
+SELECT run_id, command, state, options, phase, cursor, tally, error, started_at, updated_at, finished_at
+FROM backfill_runs WHERE run_id = %(run_id)s;
+
+-- name: recent_runs
+-- The latest runs first.
+SELECT run_id, command, state, options, phase, cursor, tally, error, started_at, updated_at, finished_at
+FROM backfill_runs ORDER BY started_at DESC LIMIT %(limit)s;
+
+-- name: claim_run
+-- Keep everyone else from carrying out this run for as long as the session lasts.
+SELECT pg_try_advisory_lock(hashtextextended(%(run_id)s::text, 0));
+
+-- name: advance_run
+-- Move the cursor in the chunk's own transaction; no row means that the run is no longer ours.
+UPDATE backfill_runs SET phase = %(phase)s, cursor = %(cursor)s, tally = %(tally)s, updated_at = clock_timestamp()
+WHERE run_id = %(run_id)s AND state = 'running';
+
+-- name: change_state
+-- Move a run along an edge of `backfill.runs.TRANSITIONS`.
+UPDATE backfill_runs SET state = %(state)s, error = %(error)s, updated_at = clock_timestamp(),
+    finished_at = CASE WHEN %(ended)s THEN clock_timestamp() END
+WHERE run_id = %(run_id)s AND state = %(known)s;
+
+-- name: copy_findings
+-- Where findings are copied to.
+COPY drift (run_id, entity, entity_id, column_name, recorded, expected, difference, cause, evidence) FROM STDIN;
+
+-- name: drifted_entities
+-- The next meters or customers that this run found drifted, in key order.
+SELECT DISTINCT entity_id FROM drift
+WHERE run_id = %(run_id)s AND entity = %(entity)s AND entity_id > %(after)s
+ORDER BY entity_id LIMIT %(size)s;
+
+-- name: mark_repaired
+-- Say so in the repair's own transaction.
+UPDATE drift SET repaired_at = clock_timestamp()
+WHERE run_id = %(run_id)s AND entity = %(entity)s AND entity_id = ANY(%(ids)s);
+
+-- name: unmark_repaired
+-- What still differs after the repair was not repaired.
+UPDATE drift SET repaired_at = NULL
+WHERE run_id = %(run_id)s AND entity = %(entity)s AND entity_id = ANY(%(ids)s);
+
+-- name: findings
+-- A run's findings, whatever moved most money first.
+SELECT d.entity, d.entity_id, d.column_name, d.recorded, d.expected, d.difference, d.cause, d.evidence,
+       d.found_at, d.repaired_at
+FROM drift d
+WHERE d.run_id = %(run_id)s
+ORDER BY abs(d.difference) DESC NULLS LAST, d.entity DESC, d.entity_id, d.column_name
+LIMIT %(limit)s;
+
+-- name: significant_changes
+-- Customers whose balance or overpayment is off by more than the threshold, largest first.
+SELECT d.entity_id, c.name, initcap(d.column_name), d.recorded::numeric, d.expected::numeric, d.difference
+FROM drift d
+LEFT JOIN customers c ON c.customer_id = d.entity_id
+WHERE d.run_id = %(run_id)s AND d.entity = 'customer' AND d.column_name IN ('balance', 'overpayment')
+  AND abs(d.difference) > %(threshold)s
+ORDER BY abs(d.difference) DESC, d.entity_id, d.column_name
+LIMIT %(limit)s;
+
+-- name: count_significant_changes
+-- How many there are.
+SELECT count(*) FROM drift
+WHERE run_id = %(run_id)s AND entity = 'customer' AND column_name IN ('balance', 'overpayment')
+  AND abs(difference) > %(threshold)s;
+
+-- name: causes
+-- A run's findings by cause.
+SELECT cause, count(*), count(DISTINCT (entity, entity_id)), count(*) FILTER (WHERE repaired_at IS NOT NULL)
+FROM drift WHERE run_id = %(run_id)s GROUP BY cause ORDER BY count(*) DESC, cause;

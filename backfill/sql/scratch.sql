@@ -1,0 +1,55 @@
+-- Temporary tables of one session, emptied by every commit.
+
+-- name: create_scratch
+-- The meters in question with their expected customer; what they are expected to show; what the evidence rests on.
+-- Money is unbounded here: a sum too large for the projection must be found and told, not end the check.
+CREATE TEMP TABLE IF NOT EXISTS scope (
+    meter_id            bigint NOT NULL,
+    customer_id         bigint
+) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE IF NOT EXISTS expected_meters (
+    meter_id            bigint NOT NULL,
+    customer_id         bigint,
+    total_billed        numeric NOT NULL,
+    total_paid          numeric NOT NULL,
+    balance             numeric GENERATED ALWAYS AS (greatest(total_billed - total_paid, 0)) STORED,
+    overpayment         numeric GENERATED ALWAYS AS (greatest(total_paid - total_billed, 0)) STORED,
+    invoice_count       bigint NOT NULL,
+    payment_count       bigint NOT NULL,
+    last_invoice_date   date,
+    last_payment_at     timestamptz
+) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE IF NOT EXISTS compared_customers (
+    customer_id             bigint NOT NULL,
+    present                 boolean NOT NULL,
+    balance                 numeric NOT NULL,
+    overpayment             numeric NOT NULL,
+    total_billed            numeric NOT NULL,
+    total_paid              numeric NOT NULL,
+    active_meters           bigint NOT NULL,
+    expected_balance        numeric NOT NULL,
+    expected_overpayment    numeric NOT NULL,
+    expected_total_billed   numeric NOT NULL,
+    expected_total_paid     numeric NOT NULL,
+    expected_active_meters  bigint NOT NULL
+) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE IF NOT EXISTS disagreements (
+    source                  text NOT NULL,      -- invoices or payments
+    row_id                  bigint NOT NULL,
+    meter_id                bigint NOT NULL,    -- one row for the meter it counts at, one for that of its mark
+    cause                   text NOT NULL,
+    field                   text NOT NULL,
+    shift                   numeric NOT NULL    -- counted at this meter, less what the mark says
+) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE IF NOT EXISTS marked (
+    meter_id                bigint NOT NULL,
+    total_billed            numeric NOT NULL,
+    total_paid              numeric NOT NULL,
+    invoice_count           bigint NOT NULL,
+    payment_count           bigint NOT NULL,
+    last_invoice_date       date,
+    last_payment_at         timestamptz
+) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE IF NOT EXISTS touched_customers (
+    customer_id             bigint NOT NULL
+) ON COMMIT DELETE ROWS;

@@ -1,0 +1,66 @@
+"""What a run has seen so far: counts and totals that add up chunk by chunk, and are stored with each."""
+
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from typing import Final
+
+from pydantic import TypeAdapter
+
+FAILURES_MAX: Final = 50  # kept in the run's row; the log has them all
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A chunk that could not be done: its phase, its first and last key, and why."""
+
+    phase: str
+    first: int
+    last: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """Sums over chunks. Before is what the projection recorded, after what history expects.
+
+    `seconds` is the time spent on chunks, so that a resumed run's rate leaves out its pause.
+    """
+
+    customers: int = 0
+    with_balance: int = 0
+    with_overpayment: int = 0
+    clear: int = 0
+    balances_changed: int = 0
+    overpayments_changed: int = 0
+    balance_before: Decimal = Decimal(0)
+    balance_after: Decimal = Decimal(0)
+    overpayment_before: Decimal = Decimal(0)
+    overpayment_after: Decimal = Decimal(0)
+    meters: int = 0
+    meters_without_customer: int = 0
+    drifted_meters: int = 0
+    drifted_customers: int = 0
+    findings: int = 0
+    repaired: int = 0
+    unrepaired: int = 0
+    failed: int = 0
+    failures: tuple[Failure, ...] = ()
+    seconds: float = 0.0
+
+    def __add__(self, other: "Tally") -> "Tally":
+        """Add up, keeping the first failures."""
+        sums = {field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(self)}
+        return Tally(**{**sums, "failures": sums["failures"][:FAILURES_MAX]})
+
+    @property
+    def drifted(self) -> int:
+        """Meters and customers that differ."""
+        return self.drifted_meters + self.drifted_customers
+
+
+JSON: Final = TypeAdapter(Tally)
+
+
+def failure(phase: str, first: int, last: int, reason: str) -> Tally:
+    """Tally one chunk that could not be done."""
+    return Tally(failed=1, failures=(Failure(phase=phase, first=first, last=last, reason=reason),))
