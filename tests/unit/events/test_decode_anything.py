@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,6 +73,33 @@ def _altered(draw: st.DrawFn) -> dict[str, Any]:
         else:
             within.pop(name, None)
     return event
+
+
+@given(st.sampled_from(LINES), st.data(), st.sampled_from(["null", "1", '"x"', "[]", "{}", '[{"a": "b"}]']))
+def test_a_member_written_twice_is_never_accepted(line: bytes, data: st.DataObject, other: str) -> None:
+    event: dict[str, Any] = json.loads(line)
+    for within in (event, event["data"]):
+        for name in data.draw(st.lists(st.sampled_from(["time", "subject", "due_date", "method", "x"]), max_size=3)):
+            within.setdefault(name, data.draw(st.sampled_from([None, "2026-01-31", 5])))
+    text = json.dumps(event)
+    name = data.draw(st.sampled_from(sorted({*event, *event["data"]})))
+    twice = text.replace(f'"{name}":', f'"{name}"{data.draw(st.sampled_from(["", " "]))}:{other},"{name}":', 1)
+    result = DECODE.structured(twice.encode())
+    assert isinstance(result, Refusal)
+
+
+def test_only_unusual_events_are_read_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_again(value: bytes) -> None:
+        raise AssertionError(value)
+
+    monkeypatch.setattr("events.decode._demand_distinct", read_again)
+    for line in LINES:
+        answered = DECODE.structured(line)
+        assert isinstance(answered, Event)
+        event = json.loads(line)
+        nulls = {name: None for name, value in answered.data.items() if value is None}
+        event["data"] |= nulls
+        assert DECODE.structured(json.dumps(event, indent=2).encode()) == answered
 
 
 @given(_altered())

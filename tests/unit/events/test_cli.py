@@ -1,0 +1,73 @@
+"""What a user types and sees."""
+
+import json
+import os
+
+import pytest
+
+from events.schema import schemas
+from events.simulate import simulate
+from events.simulate.options import Options
+from tests.conftest import RunCommand
+
+SMALL = ("--customers", "3", "--months", "2", "--seed", "7")
+
+
+@pytest.mark.parametrize("command", [(), ("publish",), ("simulate",), ("schema",)])
+def test_every_command_explains_itself(run_command: RunCommand, command: tuple[str, ...]) -> None:
+    done = run_command("events", *command, "--help", env=os.environ)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "Usage: events" in done.stdout
+
+
+def test_simulate_prints_lines(run_command: RunCommand) -> None:
+    done = run_command("events", "simulate", *SMALL, "--voids", "10%", "--shuffle", "0.5", env=os.environ)
+    options = Options(customers=3, meters=6, months=2, seed=7, voids=0.1, shuffle=0.5)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert done.stdout.encode() == b"".join(line + b"\n" for line in simulate(options))
+
+
+def test_simulate_writes_the_deployments_currency(run_command: RunCommand) -> None:
+    done = run_command("events", "simulate", *SMALL, env={**os.environ, "PROJECTOR_CURRENCY": "UGX"})
+    assert '"currency":"UGX"' in done.stdout
+    assert "KES" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--voids", "2"),
+        ("--poison", "-1%"),
+        ("--shuffle", "some"),
+        ("--start", "soon"),
+        ("--meters", "0"),
+        ("--voids", "nan"),
+    ],
+)
+def test_a_wrong_option_is_named(run_command: RunCommand, option: tuple[str, str]) -> None:
+    done = run_command("events", "simulate", *option, env=os.environ)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert option[0] in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_schema_of_all_types_and_of_one(run_command: RunCommand) -> None:
+    every = run_command("events", "schema", "--format", "json", env=os.environ)
+    assert json.loads(every.stdout) == schemas()
+    one = run_command("events", "schema", "billing.invoice.issued", env=os.environ)
+    assert json.loads(one.stdout) == schemas()["billing.invoice.issued"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("schema", "billing.rumour"), "billing.rumour is none of the event types"),
+        (("publish", "missing.jsonl"), "missing.jsonl: No such file or directory"),
+        (("publish", "-"), "PROJECTOR_KAFKA_BOOTSTRAP_SERVERS is not set"),
+    ],
+)
+def test_a_failure_is_one_line(run_command: RunCommand, arguments: tuple[str, ...], said: str) -> None:
+    done = run_command("events", *arguments, env=os.environ)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"events: {said}")
+    assert done.stderr.count("\n") == 1
