@@ -59,13 +59,21 @@ class Deployment(NamedTuple):
         assert result.exit_code == 0, result.stderr
         return result
 
-    def consumer(self, env: dict[str, str] | None = None, *arguments: str) -> Started:
+    def consumer(self, env: dict[str, str] | None = None) -> Started:
         """Start a projector, and wait until it says that it has joined."""
-        chosen = self.environment | {"PROJECTOR_LOG_FORMAT": "json"} | (env or {})
-        started = self.start_command("projector", "run", *arguments, env=chosen)
-        self.wait_until(lambda: records(started, "joined") or ended(started), what="the consumer to join")
-        assert not ended(started), log(started)
+        started = self.start(env)
+        self.await_joined(started)
         return started
+
+    def start(self, env: dict[str, str] | None = None) -> Started:
+        """Start a projector that writes its log as JSON."""
+        chosen = self.environment | {"PROJECTOR_LOG_FORMAT": "json"} | (env or {})
+        return self.start_command("projector", "run", env=chosen)
+
+    def await_joined(self, started: Started, times: int = 1) -> None:
+        """Wait until a projector has said so many times that it has joined."""
+        self.wait_until(lambda: len(records(started, "joined")) >= times or ended(started), what="the consumer to join")
+        assert not ended(started), log(started)
 
     def ends(self) -> dict[Place, int]:
         """Ask the broker where each partition ends."""
