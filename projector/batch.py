@@ -4,10 +4,11 @@ Within a batch each entity is first reduced to its winner, the greatest (version
 once. Event ids are compared as text here and as bytes there, which is one order, since UTF-8 keeps code point order.
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
+
+from pydantic_core import to_json
 
 from events.types import ENTITIES, Entity, Event, Message, Refusal
 
@@ -19,10 +20,19 @@ Row = tuple[Any, ...]
 
 
 class Item(NamedTuple):
-    """One message and what decoding made of it."""
+    """One message and what became of it: a row to stage, or a refusal."""
 
     message: Message
-    outcome: Event | Refusal
+    entity: Entity
+    row: Row
+    refusal: Refusal | None
+
+
+def item(message: Message, outcome: Event | Refusal) -> Item:
+    """Turn an event into its row already here, while the writer is busy with the batch before."""
+    if isinstance(outcome, Refusal):
+        return Item(message, ENTITIES[0], (), outcome)
+    return Item(message, outcome.entity, ROW_OF[outcome.entity](outcome, message), None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +59,7 @@ class Batch:
 
     def refused(self, refusal: Refusal) -> "Batch":
         """Make every item a refusal, its message kept."""
-        return Batch(items=[Item(item.message, refusal) for item in self.items], known=self.known, ends=self.ends)
+        return Batch(items=[item._replace(refusal=refusal) for item in self.items], known=self.known, ends=self.ends)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,43 +73,31 @@ class Staged:
 
 def ends_of(items: Iterable[Item]) -> dict[Place, int]:
     """Return the position behind the last item of each partition."""
-    return {(m.topic, m.partition): m.offset + 1 for m, _ in items}
+    return {(item.message.topic, item.message.partition): item.message.offset + 1 for item in items}
 
 
 def stage(items: Iterable[Item]) -> Staged:
     """Reduce items to one row an entity, and set the refusals apart."""
-    winners = _Winners()
+    winners: dict[Entity, dict[int, Row]] = {entity: {} for entity in ENTITIES}
     refused: list[tuple[Message, Refusal]] = []
-    for message, outcome in items:
-        if isinstance(outcome, Refusal):
-            refused.append((message, outcome))
-        else:
-            winners.offer(outcome.entity, ROW_OF[outcome.entity](outcome, message))
+    conflicts = 0
+    for message, entity, row, refusal in items:
+        if refusal is not None:
+            refused.append((message, refusal))
+            continue
+        held = winners[entity].setdefault(row[0], row)
+        if held is row:
+            continue
+        if held[1] == row[1] and held[CONTENT] != row[CONTENT]:
+            conflicts += 1
+        if row[1:3] > held[1:3]:
+            winners[entity][row[0]] = row
     return Staged(
-        rows={entity: list(winners.rows[entity].values()) for entity in ENTITIES},
-        refused=refused,
-        conflicts=winners.conflicts,
+        rows={entity: list(winners[entity].values()) for entity in ENTITIES}, refused=refused, conflicts=conflicts
     )
 
 
-@dataclass
-class _Winners:
-    """The greatest row of each entity so far. A row begins with key, version, event id; ends with its source."""
-
-    rows: dict[Entity, dict[int, Row]] = field(default_factory=lambda: {entity: {} for entity in ENTITIES})
-    conflicts: int = 0
-
-    def offer(self, entity: Entity, row: Row) -> None:
-        held = self.rows[entity].setdefault(row[0], row)
-        if held is row:
-            return
-        if held[1] == row[1] and held[CONTENT] != row[CONTENT]:
-            self.conflicts += 1
-        if row[1:3] > held[1:3]:
-            self.rows[entity][row[0]] = row
-
-
-CONTENT: Final = slice(3, -2)
+CONTENT: Final = slice(3, -2)  # a row begins with key, version and event id, and ends with its partition and offset
 
 COLUMNS: Final[Mapping[Entity, str]] = {
     "invoices": "invoice_id, version, event_id, meter_id, customer_id, amount, balance_brought_forward, currency, "
@@ -120,7 +118,7 @@ def _invoice(event: Event, message: Message) -> Row:
         get("invoice_id"), get("version"), event.id,
         get("meter_id"), get("customer_id"), get("amount"), get("balance_brought_forward"), get("currency"),
         get("invoice_date"), get("due_date"), get("invoice_number"),
-        None if lines is None else json.dumps(lines, ensure_ascii=False), event.type == "billing.invoice.voided",
+        None if lines is None else to_json(lines).decode(), event.type == "billing.invoice.voided",
         message.partition, message.offset,
     )  # fmt: skip
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from events.types import Event, Message, Refusal
-from projector.batch import Batch, Item, Place
+from projector.batch import Batch, Item, Place, item
 
 OVERHEAD_BYTES: Final = 1_000  # what a decoded event weighs in memory beside its raw bytes, measured
 
@@ -29,8 +29,8 @@ class Intake:
         for place in gone:
             self.known.pop(place, None)
             self.ends.pop(place, None)
-        self.items = [item for item in self.items if (item.message.topic, item.message.partition) not in gone]
-        self.bytes = sum(_weight(item.message) for item in self.items)
+        self.items = [kept for kept in self.items if (kept.message.topic, kept.message.partition) not in gone]
+        self.bytes = sum(_weight(kept.message) for kept in self.items)
 
     def add(self, message: Message, outcome: Event | Refusal) -> None:
         """Take in the next message of its partition; one that was taken in before is left out."""
@@ -38,7 +38,7 @@ class Intake:
         expected = self.ends.get(place, self.known.get(place))
         if expected is None or message.offset < expected:
             return
-        self.items.append(Item(message, outcome))
+        self.items.append(item(message, outcome))
         self.ends[place] = message.offset + 1
         self.bytes += _weight(message)
 

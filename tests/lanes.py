@@ -11,7 +11,7 @@ from events.decode import Decoder
 from events.settings import Settings
 from events.types import ENTITIES, TYPES, Message, topic_of
 from projector import merge
-from projector.batch import Batch, Item, Place, ends_of
+from projector.batch import Batch, Item, Place, ends_of, item
 from tests.examples import CloudEvent, line
 from tests.oracle import differences, expected, read_projection
 
@@ -75,7 +75,7 @@ class Lane:
         place = (topic, self.partition)
         message = Message(topic, self.partition, self._next[place], 1_767_225_600_000, None, line(event), ())
         self._next[place] += 1
-        return Item(message, self._decode(message))
+        return item(message, self._decode(message))
 
     def _topic(self, entity: Any) -> str:  # noqa: ANN401 - one of events.types.Entity
         return topic_of(entity, self.settings.topic_prefix)

