@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from dataclasses import replace
 from typing import Any, Final
 
@@ -16,9 +17,12 @@ from events.errors import WorkFailed
 from events.types import Refusal
 from projector import merge
 from projector.batch import Batch
+from projector.deadline import Deadline
 from projector.merge import Applied
 
 TRANSIENT_CLASSES: Final = {"08", "40", "53", "55", "57"}  # connections, deadlocks, resources, locks, shutdowns
+TIMED_OUT: Final = {"25P03", "25P04"}  # the server ended a transaction that idled, or lasted, too long: we were paused
+CANCEL_SECONDS: Final = 5.0  # for PostgreSQL to hear that a statement is to be given up
 RETRY_WAIT_MAX_SECONDS: Final = 5.0  # so that a consumer is back within seconds of PostgreSQL
 
 _log = structlog.get_logger()
@@ -31,21 +35,28 @@ class Writer:
         self._engine = engine
         self._group_id = group_id
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
+        self._current: Future[Applied] | None = None
         self._connection: Any = None
         self._stopping = threading.Event()
 
-    def submit(self, batch: Batch) -> "Future[Applied]":
+    def submit(self, batch: Batch) -> Future[Applied]:
         """Begin to apply a batch.
 
         The future raises `PositionMoved` where another consumer was first, `WorkFailed` where PostgreSQL refuses
         for a reason that lies neither in an event nor in the moment.
         """
-        return self._thread.submit(self._write, batch)
+        self._current = self._thread.submit(self._write, batch)
+        return self._current
 
-    def close(self) -> None:
-        """Stop retrying, let a running statement end, and disconnect."""
+    def close(self, deadline: Deadline) -> None:
+        """Stop retrying, let a running batch end within the budget, else have it rolled back; disconnect."""
         self._stopping.set()
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        if self._current is not None:
+            wait_for([self._current], deadline.remaining_seconds)
+            if not self._current.done() and self._connection is not None:
+                self._connection.driver_connection.cancel_safe(timeout=CANCEL_SECONDS)
+        self._thread.shutdown(wait=True)
         self._disconnect()
 
     def _write(self, batch: Batch) -> Applied:
@@ -64,7 +75,8 @@ class Writer:
             return not self._stopping.is_set()
         if not isinstance(error, psycopg.Error) or self._stopping.is_set():
             return False
-        if error.sqlstate is not None and error.sqlstate[:2] not in TRANSIENT_CLASSES:
+        state = error.sqlstate
+        if state is not None and state[:2] not in TRANSIENT_CLASSES and state not in TIMED_OUT:
             return False
         if self._connection is not None and self._connection.driver_connection.closed:
             self._disconnect()
