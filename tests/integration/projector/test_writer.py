@@ -1,0 +1,119 @@
+"""What befalls a connection in the middle of a batch ends in the batch applied once."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Final
+
+import psycopg
+import pytest
+from psycopg import Cursor
+from sqlalchemy import Engine, event, text
+
+from events.settings import Settings
+from projector.database import make_engine
+from projector.merge import MERGE
+from projector.writer import Writer
+from tests.conftest import WaitUntil
+from tests.examples import assigned, invoice, payment
+from tests.lanes import Lane, disagreement
+
+EVENTS: Final = [assigned(1, 1, 7), invoice(1, 1, "10.00"), payment(1, "4.00", invoice_id=1)]
+
+Mishap = Callable[[psycopg.Connection[Any]], None]
+
+
+@pytest.fixture
+def lane(engine: Engine, settings: Settings) -> Iterator[Lane]:
+    lane = Lane(engine, settings)
+    yield lane
+    lane.close()
+
+
+class Struck:
+    """An engine whose connections meet a mishap once, before the statement that merges meters."""
+
+    def __init__(self, settings: Settings, mishap: Mishap) -> None:
+        self.engine = make_engine(settings, program="struck")
+        self.strikes = 0
+        event.listen(self.engine, "connect", self._connected)
+        self._mishap = mishap
+
+    def _connected(self, connection: Any, _record: object) -> None:  # noqa: ANN401 - psycopg's, as the listener gets it
+        struck = self
+
+        class Careless(Cursor[Any]):
+            def execute(self, query: Any, *arguments: Any, **named: Any) -> "Careless":  # noqa: ANN401 - handed on
+                if query == MERGE["merge_meters"] and not struck.strikes:
+                    struck.strikes += 1
+                    struck._mishap(self.connection)
+                super().execute(query, *arguments, **named)
+                return self
+
+        connection.cursor_factory = Careless
+
+    def write(self, lane: Lane) -> int:
+        """Apply the events; return how many were."""
+        writer = Writer(self.engine, lane.settings.group_id)
+        try:
+            return writer.submit(lane.batch(EVENTS)).result(60).applied
+        finally:
+            writer.close()
+            self.engine.dispose()
+
+
+def test_a_connection_that_the_server_ended(engine: Engine, settings: Settings, lane: Lane) -> None:
+    def terminated(connection: psycopg.Connection[Any]) -> None:
+        with engine.connect() as other:
+            other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": connection.info.backend_pid})
+
+    struck = Struck(settings, terminated)
+    assert struck.write(lane) == len(EVENTS)
+    assert struck.strikes == 1
+    assert not disagreement(engine, EVENTS)
+
+
+def test_a_transaction_that_idled_beyond_the_servers_patience(
+    engine: Engine, settings: Settings, lane: Lane, wait_until: WaitUntil
+) -> None:
+    def idle(connection: psycopg.Connection[Any]) -> None:
+        connection.execute("SET idle_in_transaction_session_timeout = '50ms'")
+        pid = connection.info.backend_pid
+        wait_until(lambda: not _lives(engine, pid), what="the server to end the idle transaction")
+
+    struck = Struck(settings, idle)
+    assert struck.write(lane) == len(EVENTS)
+    assert not disagreement(engine, EVENTS)
+
+
+def test_a_deadlock_with_a_hand_that_takes_locks_in_another_order(
+    engine: Engine, settings: Settings, lane: Lane, wait_until: WaitUntil
+) -> None:
+    """The hand holds a meter, and wants its history once we wait for the meter: we are the first to look and to end."""
+    with engine.connect() as hand, ThreadPoolExecutor(1) as pool:
+        hand.execute(text("INSERT INTO meter_balances (meter_id) VALUES (1)"))
+        hand.commit()
+        hand.execute(text("SELECT FROM meter_balances FOR UPDATE"))
+
+        def reach_across(pid: int) -> None:
+            wait_until(lambda: _is_blocked(engine, pid), what="our wait for the meter")
+            wanted = "INSERT INTO invoices (invoice_id, amount, currency, invoice_date) VALUES (1, 0, '', now())"
+            hand.execute(text(wanted))
+            hand.rollback()
+
+        reaching: list[Future[None]] = []
+        struck = Struck(settings, lambda ours: reaching.append(pool.submit(reach_across, ours.info.backend_pid)))
+        assert struck.write(lane) == len(EVENTS)
+        reaching[0].result(60)
+    assert not disagreement(engine, EVENTS)
+
+
+def _is_blocked(engine: Engine, pid: int) -> bool:
+    with engine.connect() as connection:
+        blocked = text("SELECT cardinality(pg_blocking_pids(:pid)) > 0")
+        return bool(connection.execute(blocked, {"pid": pid}).scalar())
+
+
+def _lives(engine: Engine, pid: int) -> bool:
+    with engine.connect() as connection:
+        alive = text("SELECT count(*) FROM pg_stat_activity WHERE pid = :pid")
+        return bool(connection.execute(alive, {"pid": pid}).scalar())
