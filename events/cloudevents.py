@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 
 from events.types import AssignmentData, CustomerData, Entity, InvoiceData, PaymentData, strict
 
-STRUCTURED: Final = "application/cloudevents+json"
+STRUCTURED: Final = b"application/cloudevents+json"
 STRUCTURED_HEADERS: Final = (("content-type", b"application/cloudevents+json; charset=UTF-8"),)
 """What nearly every message carries; compared whole before headers are looked into."""
 JSON_MEDIA_TYPE: Final = r"^[^/;\s]+/([^/;\s]+\+)?[jJ][sS][oO][nN]\s*(;.*)?$"

@@ -6,7 +6,6 @@ A pure function of the message: no input or output, and nothing is invented or r
 """
 
 import json
-from collections.abc import Iterable
 from datetime import UTC
 from typing import Any, Final, NoReturn
 
@@ -113,21 +112,25 @@ def _binary_attributes(headers: Headers) -> dict[str, str] | Refusal | None:
     The Kafka binding's rule: the content type decides, and `ce_` headers make it binary where it doesn't. A value
     without either is taken for structured, as some producers cannot set headers.
     """
+    named = [(name.lower(), raw) for name, raw in headers if raw is not None]
+    if next((_is_structured(raw) for name, raw in named if name == "content-type"), False):
+        return None
     attributes: dict[str, str] = {}
-    for written, raw in headers:
-        name = written.lower()
-        if raw is None or not (name == "content-type" or name.startswith("ce_")):
+    for name, raw in named:
+        if name != "content-type" and not name.startswith("ce_"):
             continue
-        name = "datacontenttype" if name == "content-type" else name.removeprefix("ce_")
+        attribute = "datacontenttype" if name == "content-type" else name.removeprefix("ce_")
         try:
             text = raw.decode()
         except UnicodeDecodeError:
-            return Refusal("not-cloudevent", f"header {written[:100]!r} is not UTF-8")
-        if attributes.setdefault(name, text) != text:
-            return Refusal("not-cloudevent", f"header {written[:100]!r} is given twice with different values")
-    if not attributes or attributes.get("datacontenttype", "").partition(";")[0].strip().lower() == STRUCTURED:
-        return None
-    return attributes
+            return Refusal("not-cloudevent", f"header {name[:100]!r} is not UTF-8")
+        if attributes.setdefault(attribute, text) != text:
+            return Refusal("not-cloudevent", f"header {name[:100]!r} is given twice with different values")
+    return attributes or None
+
+
+def _is_structured(content_type: bytes) -> bool:
+    return content_type.partition(b";")[0].strip().lower() == STRUCTURED
 
 
 def _quotes(data: dict[str, Any], entity: Entity) -> int:
@@ -149,16 +152,17 @@ def _demand_distinct(value: bytes) -> None:
     """Read the bytes once more, slowly, where the count of quotes says that there is more than the contract's members.
 
     pydantic keeps the last of two members of one name, other readers the first: such an event has no one meaning.
-    Numbers are not converted, as nothing reads them.
 
     Raises:
         ValueError: naming the member, or the constant that is no JSON.
 
     """
-    json.loads(value, object_pairs_hook=_distinct, parse_int=str, parse_float=str, parse_constant=_no_constant)
+    _read_again(value.decode())
 
 
-def _distinct(pairs: Iterable[tuple[str, Any]]) -> None:
+def _distinct(pairs: list[tuple[str, Any]]) -> None:
+    if len(dict(pairs)) == len(pairs):
+        return
     seen: set[str] = set()
     for name, _ in pairs:
         if name in seen:
@@ -168,3 +172,6 @@ def _distinct(pairs: Iterable[tuple[str, Any]]) -> None:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
+
+
+_read_again = json.JSONDecoder(object_pairs_hook=_distinct, parse_constant=_no_constant).decode

@@ -11,12 +11,10 @@ from confluent_kafka import Message as Report
 
 from events import kafka
 from events.cloudevents import STRUCTURED_HEADERS
-from events.decode import Decoder
+from events.decode import Decoder, Headers
 from events.errors import InputError, ServiceUnavailable, StateError
 from events.settings import Settings
 from events.types import KEY_OF, Entity, Event, Mode, Refusal, topic_of
-
-Headers = tuple[tuple[str, bytes | None], ...]
 
 POLL_EVERY: Final = 1000  # messages between looks at failed deliveries
 FULL_QUEUE_SECONDS: Final = 0.1  # wait for room in librdkafka's queue, then try again

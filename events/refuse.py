@@ -50,7 +50,7 @@ def refusal(error: ValueError, *, tagged: bool, within: str = "") -> Refusal:
 
 
 def _reason(kind: str, place: list[Any], within: str) -> Reason:
-    if kind == "json_invalid" or (kind in {"dict_type", "model_attributes_type"} and place == [within][: bool(within)]):
+    if kind == "json_invalid" or (kind == "dict_type" and place == [within][: bool(within)]):
         return "not-json"
     if kind == "union_tag_invalid":
         return "unknown-type"

@@ -241,6 +241,8 @@ def test_structured_wins_over_ce_headers_and_needs_no_header_at_all() -> None:
     value = examples.line(invoice())
     both = (("Content-Type", b"Application/CloudEvents+JSON"), ("ce_id", b"other"))
     assert accepted(DECODE(message(value, headers=both))).id == "a"
+    broken = (("ce_id", b"\xff"), ("content-type", b"application/cloudevents+json"))
+    assert accepted(DECODE(message(value, headers=broken))).id == "a"
     assert accepted(DECODE(message(value, headers=()))).id == "a"
     assert accepted(DECODE(message(value, headers=(("trace", None), ("content-type", None))))).id == "a"
 
