@@ -19,10 +19,6 @@ WHERE (r.customer_id, coalesce(r.total_billed, 0), coalesce(r.total_paid, 0), co
        e.last_invoice_date, e.last_payment_at)
 ORDER BY e.meter_id;
 
--- name: count_scope
--- How many meters the chunk compares.
-SELECT count(*) FROM expected_meters;
-
 -- name: compare_customers
 -- Every customer of the chunk, recorded beside expected: the sums over the meters that history assigns to it.
 INSERT INTO compared_customers

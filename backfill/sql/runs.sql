@@ -75,8 +75,3 @@ LIMIT %(limit)s;
 SELECT count(*) FROM drift
 WHERE run_id = %(run_id)s AND entity = 'customer' AND column_name IN ('balance', 'overpayment')
   AND abs(difference) > %(threshold)s;
-
--- name: causes
--- A run's findings by cause.
-SELECT cause, count(*), count(DISTINCT (entity, entity_id)), count(*) FILTER (WHERE repaired_at IS NOT NULL)
-FROM drift WHERE run_id = %(run_id)s GROUP BY cause ORDER BY count(*) DESC, cause;

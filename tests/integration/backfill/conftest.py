@@ -1,0 +1,77 @@
+"""A database with history, and the auditor run on it in this process."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+import psycopg
+import pytest
+from psycopg import Connection
+from sqlalchemy import Engine, make_url
+
+from backfill import runs
+from backfill.carry_out import carry_out
+from backfill.runs import SQL, Command, Run
+from backfill.session import session
+from events.settings import Settings
+from tests.integration.backfill import history
+
+
+class Found(NamedTuple):
+    """One finding as it is stored."""
+
+    entity: str
+    entity_id: int
+    column: str
+    recorded: str | None
+    expected: str | None
+    difference: Any
+    cause: str
+    evidence: dict[str, Any]
+    repaired: bool
+
+
+class Audit(Protocol):
+    """Run a command with small chunks, and return it with what it found."""
+
+    def __call__(self, command: Command = "drift-check", *, dry_run: bool = False) -> tuple[Run, list[Found]]: ...
+
+
+@pytest.fixture
+def connect(settings: Settings) -> Iterator[Callable[[], Connection[Any]]]:
+    """Open further connections, each in autocommit, inside the schema."""
+    opened: list[Connection[Any]] = []
+    url = make_url(settings.database_url.get_secret_value()).set(drivername="postgresql")
+
+    def make() -> Connection[Any]:
+        opened.append(
+            psycopg.connect(
+                url.render_as_string(hide_password=False),
+                autocommit=True,
+                options=f"-c search_path={settings.schema_name} -c lock_timeout=30000 -c timezone=UTC",
+            )
+        )
+        return opened[-1]
+
+    yield make
+    for connection in opened:
+        connection.close()
+
+
+@pytest.fixture
+def database(connect: Callable[[], Connection[Any]]) -> Connection[Any]:
+    """Fill the database with a history and its projection."""
+    connection = connect()
+    history.write(connection)
+    return connection
+
+
+@pytest.fixture
+def audit(engine: Engine) -> Audit:
+    def run(command: Command = "drift-check", *, dry_run: bool = False) -> tuple[Run, list[Found]]:
+        with session(engine) as connection:
+            begun = runs.begin(connection, command, {"dry_run": dry_run, "chunk_size": 2})
+            ended = carry_out(connection, begun, stop=lambda: False, watch=lambda _: None)
+            rows = connection.execute(SQL["findings"], {"run_id": ended.run_id, "limit": None})
+            return ended, [Found(*row[:8], repaired=row[9] is not None) for row in rows]
+
+    return run
