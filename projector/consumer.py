@@ -18,10 +18,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, cast
 
+import stamina
 import structlog
 from confluent_kafka import KafkaException
 from confluent_kafka import Message as KafkaMessage
 from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
 
 from events import kafka
 from events.decode import Decoder
@@ -39,6 +41,7 @@ from projector.writer import Writer
 
 IDLE_SECONDS: Final = 0.5  # how long an idle poll waits, and so how late a signal may be noticed
 BUSY_SECONDS: Final = 0.005  # the same while a batch is being merged, whose end is to be noticed soon
+START_RETRY_SECONDS: Final = 60.0  # how long a rebalance waits for PostgreSQL and the broker to answer
 SLICE_EVENTS: Final = 2_000  # messages taken from librdkafka at once; bounds what overshoots the byte cap
 
 _log = structlog.get_logger()
@@ -102,6 +105,7 @@ class Consumer:
         self._writer = Writer(engine, settings.group_id)
         self._flight: Flight | None = None
         self._applied: dict[Place, int] = {}
+        self._budget: Deadline | None = None
         self._membership = Membership(settings, topics, start=self._start, leave=self._leave)
 
     def consume(self, stop: Stop, ends: Mapping[Place, int] | None) -> None:
@@ -110,12 +114,15 @@ class Consumer:
             self._settle()
             self._read()
             self._submit()
-        self._drain(Deadline.after(self._settings.shutdown_seconds))
+        self._budget = Deadline.after(self._settings.shutdown_seconds)
+        self._drain(self._budget)
 
     def close(self) -> None:
-        """Leave the group and disconnect."""
+        """Leave the group and disconnect, within what is left of the budget."""
+        deadline = self._budget or Deadline.after(self._settings.shutdown_seconds)
+        self._budget = deadline
         self._membership.close()
-        self._writer.close()
+        self._writer.close(deadline)
 
     def _read(self) -> None:
         """Take steps 1 and 2."""
@@ -164,9 +171,11 @@ class Consumer:
 
     def _start(self, given: set[Place]) -> Mapping[Place, int]:
         """Look up where to start on partitions that we were given."""
-        logs = self._describe()
-        with self._engine.begin() as connection:
-            found = positions.start(connection, self._settings.group_id, {place: logs[place] for place in given})
+        found: dict[Place, int] = {}
+        for attempt in stamina.retry_context(on=(OperationalError, KafkaException), timeout=START_RETRY_SECONDS):
+            with attempt, self._engine.begin() as connection:
+                logs = self._describe()
+                found = positions.start(connection, self._settings.group_id, {place: logs[place] for place in given})
         self._intake.assign(found)
         self._applied.update(found)
         return found
@@ -174,7 +183,8 @@ class Consumer:
     def _leave(self, taken: set[Place]) -> Mapping[Place, int]:
         """Let the batch in flight end, and forget what was read of partitions that are taken from us."""
         if self._flight is not None:
-            wait_for([self._flight.future], self._settings.shutdown_seconds)
+            deadline = self._budget or Deadline.after(self._settings.shutdown_seconds)
+            wait_for([self._flight.future], deadline.remaining_seconds)
         self._intake.revoke(taken)
         return {place: self._applied.pop(place) for place in taken if place in self._applied}
 
