@@ -32,6 +32,7 @@ JVM: Final = (
     # Half the time to a first answer on two busy cores, for a peak rate that one node's clients do not reach.
     "-XX:TieredStopAtLevel=1",
     "-XX:+UseSerialGC",
+    "-XX:-UsePerfData",  # leaves a file in the system's folder for temporary ones
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
 )
 SETTINGS: Final = {
@@ -118,7 +119,7 @@ class Kafka:
         if not self.running:
             prepare(self.home.parent)
             self.home.mkdir(mode=0o700, exist_ok=True)
-            java = [str(find_java()), *JVM, "-cp", class_path()]
+            java = [str(find_java()), *JVM, f"-Djava.io.tmpdir={self.home}", "-cp", class_path()]
             ports = settle(self._ports, "broker", "controller")
             if not self._data.exists():
                 self._format(java, ports)
