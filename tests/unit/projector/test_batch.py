@@ -1,0 +1,93 @@
+"""What a batch makes of its messages before PostgreSQL sees any."""
+
+from itertools import pairwise, permutations
+
+from events.decode import Decoder
+from events.types import Message, Refusal
+from projector.batch import COLUMNS, Batch, Item, ends_of, item, stage
+from tests.examples import CloudEvent, assigned, customer, invoice, line, payment
+
+DECODE = Decoder("KES", "billing")
+TOPICS = {"invoice": "invoices", "payment": "payments", "meter": "assignments", "customer": "customers"}
+
+
+def items_of(*events: CloudEvent, start: int = 0) -> list[Item]:
+    """Read events as one partition a topic would hand them over."""
+    items = []
+    for offset, event in enumerate(events, start):
+        topic = f"billing.{TOPICS[event['type'].split('.')[1]]}"
+        message = Message(topic, 0, offset, 0, None, line(event), ())
+        items.append(item(message, DECODE(message)))
+    return items
+
+
+def test_each_entity_is_staged_once_as_its_greatest_version_whatever_the_order() -> None:
+    versions = [invoice(1, 7, f"{n}.00", version=n, event_id=f"e{n}") for n in (1, 2, 3)]
+    for order in permutations(versions):
+        staged = stage(items_of(*order))
+        (row,) = staged.rows["invoices"]
+        assert row[:3] == (1, 3, "e3")
+        assert staged.conflicts == 0
+
+
+def test_of_equal_versions_the_greater_id_wins_and_other_content_is_a_conflict() -> None:
+    one, other = invoice(1, 7, "1.00", event_id="a"), invoice(1, 7, "2.00", event_id="b")
+    for order in ((one, other), (other, one)):
+        staged = stage(items_of(*order))
+        assert [row[2] for row in staged.rows["invoices"]] == ["b"]
+        assert staged.conflicts == 1
+
+
+def test_the_same_event_twice_is_no_conflict() -> None:
+    assert stage(items_of(*[payment(1, "5.00", meter_id=7)] * 3)).conflicts == 0
+
+
+def test_ids_are_ordered_as_their_utf8_bytes() -> None:
+    ids = ["a", "B", "é", "Ω", "\uffff", "\U00010000"]
+    staged = stage(items_of(*(customer(1, "n", event_id=each) for each in ids)))
+    assert staged.rows["customers"][0][2] == max(ids, key=lambda each: each.encode())
+
+
+def test_rows_are_as_wide_as_the_staging_columns() -> None:
+    events = invoice(1, 7, "1.00"), payment(1, "1.00"), assigned(1, 7, 1), customer(1, "n")
+    staged = stage(items_of(*events))
+    for entity, rows in staged.rows.items():
+        assert [len(row) for row in rows] == [len(COLUMNS[entity].split(","))]
+
+
+def test_an_assignment_is_active_only_as_assigned_and_without_an_end() -> None:
+    ended = {"unassigned_at": "2026-02-01T00:00:00Z"}
+    events = assigned(1, 7, 1), assigned(2, 7, 1, **ended), assigned(3, 7, 1, "unassigned")
+    rows = stage(items_of(*events)).rows["assignments"]
+    assert {row[0]: row[7] for row in rows} == {1: True, 2: False, 3: False}
+
+
+def test_refusals_are_set_apart_with_their_messages() -> None:
+    message = Message("billing.invoices", 3, 9, 0, None, b"{", ())
+    staged = stage([item(message, DECODE(message))])
+    ((kept, refusal),) = staged.refused
+    assert kept is message
+    assert refusal.reason == "not-json"
+
+
+def test_halves_do_what_the_whole_does() -> None:
+    items = items_of(*(invoice(n, 7, "1.00") for n in range(5)), start=10)
+    marker = ("billing.payments", 0)
+    whole = Batch(items=items, known={("billing.invoices", 0): 8, marker: 3}, ends={**ends_of(items), marker: 4})
+    first, second = whole.halves()
+    assert [*first.items, *second.items] == items
+    for place, end in whole.ends.items():
+        halves = [half for half in (first, second) if place in half.ends]
+        assert halves[0].known[place] == whole.known[place]
+        assert halves[-1].ends[place] == end
+        assert all(later.known[place] == sooner.ends[place] for sooner, later in pairwise(halves))
+
+
+def test_a_refused_batch_keeps_messages_and_positions() -> None:
+    items = items_of(invoice(1, 7, "1.00"))
+    batch = Batch(items=items, known={("billing.invoices", 0): 0}, ends=ends_of(items))
+    refused = batch.refused(Refusal("refused-by-database", "too large"))
+    staged = stage(refused.items)
+    assert not any(staged.rows.values())
+    assert [message for message, _ in staged.refused] == [items[0].message]
+    assert refused.ends == batch.ends
