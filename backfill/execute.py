@@ -50,14 +50,14 @@ def execute(settings: Settings, request: Request) -> int:
         people = request.format is Format.TABLE
         if people:
             report.banner(run)
-        run = _carried_out(settings, connection, run)
+        run = carried_out(settings, connection, run)
         outcome = report.read(connection, run, settings.currency, request.significant)
         if people:
             report.print_report(outcome)
             report.banner(run)
         else:
             report_json.print_document(connection, outcome)
-    _record(run)
+    record(run)
     return exit_code(run)
 
 
@@ -84,7 +84,7 @@ def exit_code(run: Run) -> int:
     tally = run.tally
     if run.state == "paused":
         return EXIT_PAUSED
-    if run.command == "rebuild":
+    if run.command != "drift-check":
         return EXIT_FOUND if tally.failed or tally.unrepaired else EXIT_CLEAN
     if tally.failed:
         return EXIT_UNCHECKED
@@ -97,7 +97,7 @@ def _begun(connection: Connection[Any], request: Request) -> Run:
     return runs.begin(connection, request.command, {"dry_run": request.dry_run, "chunk_size": request.chunk_size})
 
 
-def _carried_out(settings: Settings, connection: Connection[Any], run: Run) -> Run:
+def carried_out(settings: Settings, connection: Connection[Any], run: Run) -> Run:
     """Carry it out; a failure outside any chunk is written down with the run, where that is still possible."""
     try:
         with asked_to_stop() as stop, progress.shown(connection, run) as watch:
@@ -111,7 +111,7 @@ def _carried_out(settings: Settings, connection: Connection[Any], run: Run) -> R
         raise StateError(f"run {run.run_id} failed: {reason(error)}; {how}") from None
 
 
-def _record(run: Run) -> None:
+def record(run: Run) -> None:
     """Leave one structured record of what a run did."""
     tally = run.tally
     _log.info(

@@ -96,7 +96,19 @@ def _transaction(connection: Connection[Any], run: Run, entity: str, ids: list[i
 def _repair_meters(cursor: Cursor[Any], ids: Sequence[int]) -> None:
     cursor.execute(REPAIR["scope_drifted"], {"ids": list(ids)})
     comparison.find_disagreements(cursor)
-    for name in ("lock_invoices", "lock_payments", "mark_invoices", "mark_payments"):
+    recompute(cursor)
+
+
+def recompute(cursor: Cursor[Any], amend: Callable[[], None] | None = None) -> None:
+    """Hold the disagreeing history rows, mark them, then hold and set the scope's meters, then their customers.
+
+    `amend` changes history rows that are among the disagreements, between the moment they are held and their marks.
+    """
+    for name in ("lock_invoices", "lock_payments"):
+        cursor.execute(REPAIR[name])
+    if amend:
+        amend()
+    for name in ("mark_invoices", "mark_payments"):
         cursor.execute(REPAIR[name])
     cursor.execute(REPAIR["lock_meters"])
     cursor.execute(REPAIR["touch_recorded_customers"])

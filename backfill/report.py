@@ -45,7 +45,7 @@ def read(connection: Connection[Any], run: Run, currency: str, threshold: Decima
 def banner(run: Run) -> None:
     """Say, before and after a dry run, that it changes nothing."""
     if run.dry:
-        stdout().print("DRY RUN: nothing is changed. To apply: backfill rebuild", markup=False)
+        stdout().print(f"DRY RUN: nothing is changed. To apply: backfill {run.command}", markup=False)
 
 
 def print_report(report: Report) -> None:
@@ -83,7 +83,8 @@ def _outcome(run: Run) -> str:
         return f"No drift.{failed}" if not failed else f"No drift in what could be compared.{failed}"
     found = f"{tally.drifted_meters:,} meters and {tally.drifted_customers:,} customers drifted"
     if run.command == "drift-check" or run.dry:
-        return f"Drift: {found}; `backfill rebuild` repairs them.{failed}"
+        repairs = "rebuild" if run.command == "drift-check" else run.command
+        return f"Drift: {found}; `backfill {repairs}` repairs them.{failed}"
     if tally.unrepaired:
         return f"{found}; {tally.unrepaired:,} of them still differ after the repair.{failed}"
     return f"{found}; all repaired and compared again.{failed}"

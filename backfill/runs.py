@@ -19,7 +19,15 @@ from projector.statements import statements
 SQL: Final = statements("backfill", "sql/runs.sql")
 BEFORE_ALL_KEYS: Final = -BIGINT_MAX - 1
 
-Command = Literal["drift-check", "rebuild"]
+Command = Literal[
+    "drift-check",
+    "rebuild",
+    "meter-balances",     # a rebuild: every meter, and the sums that it is part of
+    "customer-balances",  # a rebuild of every customer, and of the meters that history assigns to it
+    "payment-meter-ids",
+    "invoice-amounts",
+    "migrate",
+]  # fmt: skip
 State = Literal["running", "paused", "failed", "finished"]
 Phase = Literal[
     "customers",         # compare customers, and the meters that history assigns to them
@@ -44,10 +52,23 @@ TRANSITIONS: Final[Mapping[State, Mapping[State, str]]] = {
 }
 """Each state, the states that may follow it, and what makes them."""
 
-CHECK: Final[tuple[Phase, ...]] = ("customers", "meters", "done")
 REBUILD: Final[tuple[Phase, ...]] = (
     "customers", "meters", "repair-meters", "repair-customers", "verify-meters", "verify-customers", "done",
 )  # fmt: skip
+PHASES: Final[Mapping[Command, tuple[Phase, ...]]] = {
+    "drift-check": ("customers", "meters", "done"),
+    "rebuild": REBUILD,
+    "meter-balances": REBUILD,
+    "customer-balances": (
+        "customers", "repair-meters", "repair-customers", "verify-meters", "verify-customers", "done",
+    ),
+    "payment-meter-ids": ("done",),
+    "invoice-amounts": ("done",),
+    "migrate": ("done",),
+}  # fmt: skip
+"""The phases of each command; a dry run leaves out those that repair and verify. A migration step that has none pages
+through history by itself and is simply run again: what it did it does not find any more."""
+COMPARING: Final[frozenset[Phase]] = frozenset({"customers", "meters", "done"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +105,8 @@ class Run:
     @property
     def resume_command(self) -> str:
         """What to type to go on with it."""
+        if PHASES[self.command] == ("done",):
+            return f"backfill {self.title}"
         return f"backfill {self.title} --resume {self.run_id}"
 
     def at(self, cursor: int, share: Tally) -> "Run":
@@ -92,14 +115,14 @@ class Run:
 
     def next_phase(self) -> "Run":
         """Stand before the first key of the phase that follows."""
-        phases = REBUILD if self.command == "rebuild" and not self.dry else CHECK
+        phases = [phase for phase in PHASES[self.command] if phase in COMPARING or not self.dry]
         return replace(self, phase=phases[phases.index(self.phase) + 1], cursor=BEFORE_ALL_KEYS)
 
 
 def begin(connection: Connection[Any], command: Command, options: Mapping[str, Any]) -> Run:
     """Create a run and claim it."""
-    values = {"command": command, "options": Jsonb(dict(options)), "phase": CHECK[0], "cursor": BEFORE_ALL_KEYS}
-    run = _run(connection.execute(SQL["create_run"], {**values, "tally": _json(Tally())}))
+    start = {"phase": PHASES[command][0], "cursor": BEFORE_ALL_KEYS, "tally": _json(Tally())}
+    run = _run(connection.execute(SQL["create_run"], {"command": command, "options": Jsonb(dict(options)), **start}))
     _claim(connection, run)
     return run
 
