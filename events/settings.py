@@ -50,6 +50,12 @@ class Settings(BaseSettings):
     topic_replication: int = Field(1, ge=1, le=10, description="replicas of a topic that `projector init` creates")
     batch_events_max: int = Field(20_000, ge=1, le=200_000, description="events in one transaction at most")
     batch_bytes_max: int = Field(16 << 20, ge=1 << 10, le=1 << 30, description="raw bytes in one transaction at most")
+    refused_run_max: int = Field(
+        1000, ge=0, description="refused messages in a row that stop a consumer when exceeded; 0 is no limit"
+    )
+    refused_share_max: float = Field(
+        0.5, ge=0, le=1, description="share of the last 10,000 messages whose refusal stops a consumer; 1 is no limit"
+    )
     shutdown_seconds: float = Field(20.0, gt=0, description="budget of a drain on SIGTERM, and of a revoke")
     log_format: Literal["console", "json"] = Field("console", description="how log lines on standard error are written")
     kafka: dict[str, str] = Field(default_factory=dict, description="librdkafka properties, as PROJECTOR_KAFKA__NAME")

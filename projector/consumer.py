@@ -31,6 +31,7 @@ from events.settings import Settings
 from events.types import ENTITIES, Message, topic_of
 from projector import positions
 from projector.batch import Batch, Place
+from projector.breaker import Breaker, standing
 from projector.deadline import Deadline
 from projector.errors import PositionMoved
 from projector.intake import Intake
@@ -55,6 +56,7 @@ def run(settings: Settings, engine: Engine, stop: Stop, *, until_caught_up: bool
         StateError: a topic does not exist.
         ServiceUnavailable: the broker cannot be reached, or refuses us.
         WorkFailed: PostgreSQL refuses a batch for a reason that lies in no event.
+        TooManyRefused: most of what is read is refused.
 
     """
     with _kafka_failures(settings):
@@ -102,6 +104,7 @@ class Consumer:
         self._describe = describe
         self._decode = Decoder(settings.currency, settings.topic_prefix)
         self._intake = Intake()
+        self._breaker = Breaker(run_max=settings.refused_run_max, share_max=settings.refused_share_max)
         self._writer = Writer(engine, settings.group_id)
         self._flight: Flight | None = None
         self._applied: dict[Place, int] = {}
@@ -144,6 +147,7 @@ class Consumer:
         """Take step 3."""
         if self._flight is None and self._intake.has_work():
             batch = self._intake.take()
+            self._breaker.observe(item.refusal and item.refusal.reason for item in batch.items)
             self._flight = Flight(batch=batch, future=self._writer.submit(batch), since=time.monotonic())
 
     def _settle(self) -> None:
@@ -154,6 +158,7 @@ class Consumer:
         applied = flight.future.result()
         self._applied.update(flight.batch.ends)
         self._membership.hint(flight.batch.ends)
+        self._breaker.observe_late(applied.refused - sum(item.refusal is not None for item in flight.batch.items))
         seconds = time.monotonic() - flight.since
         _log.info(
             "batch",
@@ -176,6 +181,7 @@ class Consumer:
             with attempt, self._engine.begin() as connection:
                 logs = self._describe()
                 found = positions.start(connection, self._settings.group_id, {place: logs[place] for place in given})
+                self._breaker.recall(standing(connection, found))
         self._intake.assign(found)
         self._applied.update(found)
         return found
