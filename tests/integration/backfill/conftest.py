@@ -24,7 +24,7 @@ class Found(NamedTuple):
     column: str
     recorded: str | None
     expected: str | None
-    difference: Any
+    difference: str | None
     cause: str
     evidence: dict[str, Any]
     repaired: bool
@@ -72,6 +72,21 @@ def audit(engine: Engine) -> Audit:
             begun = runs.begin(connection, command, {"dry_run": dry_run, "chunk_size": 2})
             ended = carry_out(connection, begun, stop=lambda: False, watch=lambda _: None)
             rows = connection.execute(SQL["findings"], {"run_id": ended.run_id, "limit": None})
-            return ended, [Found(*row[:8], repaired=row[9] is not None) for row in rows]
+            return ended, [_found(row) for row in rows]
 
     return run
+
+
+def _found(row: tuple[Any, ...]) -> Found:
+    entity, entity_id, column, recorded, expected, difference, cause, evidence, _, repaired_at = row
+    return Found(
+        entity=entity,
+        entity_id=entity_id,
+        column=column,
+        recorded=recorded,
+        expected=expected,
+        difference=None if difference is None else str(difference),
+        cause=cause,
+        evidence=evidence,
+        repaired=repaired_at is not None,
+    )

@@ -1,0 +1,86 @@
+-- Payments without a meter of their own, of their invoice's, or allocated before: where each should count.
+
+-- name: create_allocations
+-- What was decided for the payments of one chunk.
+CREATE TEMP TABLE IF NOT EXISTS allocations (
+    payment_id          bigint NOT NULL,
+    customer_id         bigint,
+    meter_id            bigint,
+    outcome             text NOT NULL
+) ON COMMIT DELETE ROWS;
+
+-- name: next_payments
+-- The next payments in key order that count and carry no meter of their own.
+SELECT payment_id FROM payments
+WHERE payment_id > %(after)s AND meter_id IS NULL AND NOT reversed
+ORDER BY payment_id LIMIT %(size)s;
+
+-- name: forget_allocations
+-- Before deciding anew.
+DELETE FROM allocations;
+
+-- name: decide_allocations
+-- The invoice's meter wins; then what was allocated before; then the only meter whose active customer the payer is;
+-- then the one the payer was assigned first. The payer is the payment's customer, else its invoice's.
+INSERT INTO allocations (payment_id, customer_id, meter_id, outcome)
+SELECT p.payment_id, payer.customer_id,
+       coalesce(i.meter_id, p.allocated_meter_id, held.only_meter_id, earliest.meter_id),
+       CASE WHEN i.meter_id IS NOT NULL THEN 'invoice'
+            WHEN p.allocated_meter_id IS NOT NULL THEN 'already'
+            WHEN held.only_meter_id IS NOT NULL THEN 'only-meter'
+            WHEN earliest.meter_id IS NOT NULL THEN 'first-meter'
+            WHEN payer.customer_id IS NULL THEN 'no-customer'
+            ELSE 'no-meter' END
+FROM payments p
+LEFT JOIN invoices i ON i.invoice_id = p.invoice_id
+CROSS JOIN LATERAL (SELECT coalesce(p.customer_id, i.customer_id) AS customer_id) payer
+LEFT JOIN LATERAL (
+    SELECT CASE WHEN count(DISTINCT a.meter_id) = 1 THEN min(a.meter_id) END AS only_meter_id
+    FROM meter_assignments a
+    WHERE a.customer_id = payer.customer_id AND a.active
+      AND a.customer_id = (
+          SELECT w.customer_id FROM meter_assignments w
+          WHERE w.meter_id = a.meter_id AND w.active
+          ORDER BY w.assigned_at DESC, w.assignment_id DESC LIMIT 1)
+) held ON true
+LEFT JOIN LATERAL (
+    SELECT a.meter_id FROM meter_assignments a
+    WHERE a.customer_id = payer.customer_id
+    ORDER BY a.assigned_at, a.assignment_id LIMIT 1
+) earliest ON true
+WHERE p.payment_id = ANY(%(ids)s) AND p.meter_id IS NULL AND NOT p.reversed;
+
+-- name: payments_to_allocate
+-- Those that a meter was found for.
+SELECT payment_id FROM allocations WHERE outcome IN ('only-meter', 'first-meter') ORDER BY payment_id;
+
+-- name: scope_allocations
+-- The meters that gain them; where a payment is marked at some meter all the same, that one as well.
+INSERT INTO scope (meter_id)
+SELECT meter_id FROM allocations WHERE outcome IN ('only-meter', 'first-meter')
+UNION
+SELECT p.projected_meter_id FROM payments p JOIN allocations a USING (payment_id)
+WHERE a.outcome IN ('only-meter', 'first-meter') AND p.projected_meter_id IS NOT NULL;
+
+-- name: hold_allocations
+-- Let the repair lock these payments with the others it locks, in key order.
+INSERT INTO disagreements (source, row_id, meter_id, cause, field, shift)
+SELECT 'payments', payment_id, meter_id, 'history-changed', 'allocated_meter_id', 0
+FROM allocations WHERE outcome IN ('only-meter', 'first-meter');
+
+-- name: allocate
+-- Under the payments' locks, as decided under them.
+UPDATE payments p SET allocated_meter_id = a.meter_id
+FROM allocations a
+WHERE a.payment_id = p.payment_id AND a.outcome IN ('only-meter', 'first-meter');
+
+-- name: count_allocations
+-- How many of each outcome.
+SELECT outcome, count(*) FROM allocations GROUP BY outcome;
+
+-- name: list_allocations
+-- Those that somebody has to look at.
+SELECT a.outcome, a.payment_id, a.customer_id, a.meter_id, p.amount, p.reference
+FROM allocations a JOIN payments p USING (payment_id)
+WHERE a.outcome IN ('first-meter', 'no-customer', 'no-meter')
+ORDER BY a.payment_id;
