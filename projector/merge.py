@@ -10,6 +10,8 @@ Invariants, each kept by every transaction of this module:
 
 Locks, taken in this order by every writer, so that none can wait in a circle:
 
+0. dead letters, by id, where one is retried or discarded: whoever holds those never wants a position, and skips a row
+   that another holds. A consumer inserts its own after its positions, and may wait there for a retry of that message;
 1. positions, by topic and partition;
 2. history: invoices, payments, assignments, customers, each by key;
 3. meter rows by meter; 4. customer rows by customer.
@@ -80,13 +82,23 @@ def apply(connection: Connection[Any], batch: Batch, group_id: str) -> Applied:
     with connection.transaction(), connection.cursor() as cursor:
         _move_positions(cursor, batch, group_id)
         _keep_dead_letters(cursor, staged.refused)
-        _copy(cursor, staged)
-        applied, conflicts = _merge(cursor, staged)
+        applied, conflicts = fold(cursor, staged)
         if conflicts:
             topic, partition = min(batch.known)
             where = {"group_id": group_id, "topic": topic, "partition": partition}
             cursor.execute(POSITIONS["add_conflicts"], {"conflicts": conflicts, **where})
     return Applied(events=len(batch.items), applied=applied, refused=len(staged.refused), conflicts=conflicts)
+
+
+def fold(cursor: Cursor[Any], staged: Staged) -> tuple[int, int]:
+    """Fold staged rows into history and projection, in the caller's transaction on a prepared connection.
+
+    Returns:
+        How many rows replaced an older state or were new, and how many conflicts were met.
+
+    """
+    _copy(cursor, staged)
+    return _merge(cursor, staged)
 
 
 def _move_positions(cursor: Cursor[Any], batch: Batch, group_id: str) -> None:

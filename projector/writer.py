@@ -67,7 +67,7 @@ class Writer:
                 with attempt:
                     return self._narrow(self._connected(), batch)
         except psycopg.Error as error:
-            raise WorkFailed(f"PostgreSQL refused a batch: {_sentence(error)}") from error
+            raise WorkFailed(f"PostgreSQL refused a batch: {sentence(error)}") from error
         raise AssertionError("unreachable: attempts are not limited")
 
     def _worth_a_retry(self, error: Exception) -> bool:
@@ -87,7 +87,7 @@ class Writer:
         try:
             return merge.apply(connection, batch, self._group_id)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
-            refusal = Refusal("refused-by-database", _sentence(error))
+            refusal = Refusal("refused-by-database", sentence(error))
         if len(batch.items) <= 1:
             _log.warning("event refused by PostgreSQL", detail=refusal.detail, place=batch.ends)
             return merge.apply(connection, batch.refused(refusal), self._group_id)
@@ -113,7 +113,7 @@ class Writer:
             self._connection = None
 
 
-def _sentence(error: psycopg.Error) -> str:
+def sentence(error: psycopg.Error) -> str:
     """Write PostgreSQL's message and detail, without the statement."""
     detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
     return f"{error.diag.message_primary or error}{detail}".strip()

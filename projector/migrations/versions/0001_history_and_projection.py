@@ -146,6 +146,7 @@ CREATE TABLE dead_letters (
     state                   text NOT NULL DEFAULT 'open',
     closed_at               timestamptz,
     closed_by               text,
+    closed_why              text,
     attempts                integer NOT NULL DEFAULT 0,
     CONSTRAINT dead_letters_once_a_message UNIQUE (topic, partition, source_offset, timestamp_ms),
     CONSTRAINT dead_letters_state CHECK (state IN ('open', 'applied', 'discarded'))
