@@ -98,10 +98,26 @@ def _begun(connection: Connection[Any], request: Request) -> Run:
 
 
 def carried_out(settings: Settings, connection: Connection[Any], run: Run) -> Run:
-    """Carry it out; a failure outside any chunk is written down with the run, where that is still possible."""
+    """Carry a run out until it is done or paused."""
+    with (
+        failure_written_down(settings, connection, run),
+        asked_to_stop() as stop,
+        progress.shown(connection, run) as watch,
+    ):
+        return carry_out(connection, run, stop=stop, watch=watch)
+
+
+@contextmanager
+def failure_written_down(settings: Settings, connection: Connection[Any], run: Run) -> Iterator[None]:
+    """Write a failure outside any chunk down with its run, where that is still possible.
+
+    Raises:
+        ServiceUnavailable: PostgreSQL broke off.
+        StateError: it refused something.
+
+    """
     try:
-        with asked_to_stop() as stop, progress.shown(connection, run) as watch:
-            return carry_out(connection, run, stop=stop, watch=watch)
+        yield
     except psycopg.Error as error:
         how = f"go on with `{run.resume_command}`"
         if connection.closed:
