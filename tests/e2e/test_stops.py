@@ -1,0 +1,110 @@
+"""How the projector ends: drained on a signal, or with one clear line where its position cannot be served."""
+
+import signal
+from typing import Final
+
+import pytest
+from confluent_kafka import TopicPartition
+
+from events import kafka
+from events.types import topic_of
+from projector import schema
+from tests.e2e.deployment import EAGER, Deployment, log, records, wait_for_exit
+
+SMALL_BATCHES: Final = {"PROJECTOR_BATCH_EVENTS_MAX": "20"}
+BUDGET_SECONDS: Final = 20.0  # the default of PROJECTOR_SHUTDOWN_SECONDS
+TRAFFIC: Final = ("--seed", "6", "--customers", "60", "--months", "3")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_drains_and_what_is_left_is_read_next_time(deployment: Deployment, number: signal.Signals) -> None:
+    lines = deployment.simulate(*TRAFFIC)
+    deployment.publish(lines)
+    consumer = deployment.consumer(EAGER | SMALL_BATCHES)
+    deployment.await_progress(len(lines) // 3)
+    consumer.process.send_signal(number)
+    assert wait_for_exit(consumer, BUDGET_SECONDS) == 0
+    applied = sum(record["events"] for record in records(consumer, "batch"))
+    assert deployment.progress() == applied
+
+    deployment.catch_up(EAGER)
+    assert not deployment.disagreement(lines)
+
+
+def test_a_signal_ends_an_idle_consumer_at_once(deployment: Deployment) -> None:
+    consumer = deployment.consumer()
+    consumer.process.terminate()
+    assert wait_for_exit(consumer, 5) == 0
+    assert "Traceback" not in log(consumer)
+
+
+def test_a_topic_that_was_created_again_stops_the_consumer(deployment: Deployment) -> None:
+    lines = deployment.simulate(*TRAFFIC)
+    deployment.publish(lines)
+    deployment.catch_up()
+    before = deployment.positions()
+    invoices = topic_of("invoices", deployment.settings.topic_prefix)
+    client = kafka.admin(deployment.settings)
+    client.delete_topics([invoices])[invoices].result()
+    deployment.wait_until(lambda: invoices not in client.list_topics(timeout=10).topics, what="the topic to be deleted")
+    schema.create_topics(client, deployment.settings)
+    deployment.publish(lines)
+
+    result = deployment.command("projector", "run", "--until-caught-up")
+    assert last_line(result.stderr, "projector:", invoices, "created again", "projector ")
+    assert result.exit_code == 1
+    assert deployment.positions() == before
+
+
+def test_a_position_beyond_the_end_stops_the_consumer(deployment: Deployment) -> None:
+    deployment.publish(deployment.simulate(*TRAFFIC))
+    deployment.catch_up()
+    invoices = topic_of("invoices", deployment.settings.topic_prefix)
+    move = "UPDATE positions SET next_offset = next_offset + 1000 WHERE topic = :topic AND partition = 1"
+    deployment.sql(move, topic=invoices)
+    result = deployment.command("projector", "run", "--until-caught-up")
+    assert last_line(result.stderr, "projector:", f"{invoices}/1", "ends at", "projector ")
+    assert result.exit_code == 1
+
+
+def test_a_position_below_the_low_watermark_stops_the_consumer(deployment: Deployment) -> None:
+    deployment.publish(deployment.simulate(*TRAFFIC))
+    deployment.catch_up()
+    payments = topic_of("payments", deployment.settings.topic_prefix)
+    deployment.sql("UPDATE positions SET next_offset = 0 WHERE topic = :topic", topic=payments)
+    _delete_what_is_there(deployment, payments)
+    result = deployment.command("projector", "run", "--until-caught-up")
+    assert last_line(result.stderr, "projector:", f"{payments}/", "starts at", "retention", "projector ")
+    assert result.exit_code == 1
+
+
+def test_retention_that_overtakes_a_running_consumer_stops_it(deployment: Deployment) -> None:
+    """Paused, and not long enough to lose its partitions, it asks for what has been deleted meanwhile."""
+    lines = deployment.simulate(*TRAFFIC)
+    consumer = deployment.consumer({"PROJECTOR_KAFKA__SESSION_TIMEOUT_MS": "45000"})
+    deployment.publish(lines)
+    deployment.await_caught_up()
+    before = deployment.positions()
+    consumer.process.send_signal(signal.SIGSTOP)
+    deployment.publish(lines)
+    for topic in {topic for topic, _ in before}:
+        _delete_what_is_there(deployment, topic)
+    consumer.process.send_signal(signal.SIGCONT)
+    assert wait_for_exit(consumer) == 1
+    assert last_line(log(consumer), "projector:", "cannot serve the position")
+    assert "Traceback" not in log(consumer)
+
+
+def _delete_what_is_there(deployment: Deployment, topic: str) -> None:
+    ends = [TopicPartition(*place, end) for place, end in deployment.ends().items() if place[0] == topic]
+    client = kafka.admin(deployment.settings)  # held: its futures never end once it is gone
+    for future in client.delete_records(ends).values():
+        future.result()
+
+
+def last_line(text: str, *words: str) -> bool:
+    """Tell whether the last line is a failure in one line, with these words in it."""
+    assert "Traceback" not in text
+    line = text.strip().split("\n")[-1]
+    assert all(word in line for word in words), line
+    return True
