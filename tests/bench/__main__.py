@@ -1,0 +1,92 @@
+"""`python -m tests.bench`."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from events import console
+from events.console import Format, FormatOption
+from events.errors import InputError
+from tests.bench import auditing, copying, latency, machine, one_by_one, report, streaming
+from tests.bench.figures import Figure, with_ratios
+from tests.bench.plan import Measurement, Plan, chosen
+from tests.bench.workload import Workload, prepared, say
+
+app = console.app("Measure the projector and the auditor beside what they are compared with, on a throw-away sandbox.")
+
+CALM: Final = 0.5  # load of other programs, in cores, from which on figures are to be read with care
+
+OnlyOption = Annotated[list[Measurement] | None, typer.Option(help="measure this, and what it needs; may be repeated")]
+OutputOption = Annotated[Path | None, typer.Option(metavar="FILE", help="write the whole as JSON")]
+
+
+@app.command()
+def bench(  # noqa: PLR0913, PLR0917 - one parameter an option
+    events: Annotated[int, typer.Option(min=1, help="events in Kafka when the projector starts")] = 1_000_000,
+    customers: Annotated[int, typer.Option(min=1)] = 100_000,
+    meters: Annotated[int, typer.Option(min=1)] = 200_000,
+    sample: Annotated[int, typer.Option(min=1, help="events applied in a transaction each")] = 3_000,
+    rate: Annotated[int, typer.Option(min=1, help="events a second while latency is measured")] = 2_000,
+    seconds: Annotated[int, typer.Option(min=1, help="how long latency is measured")] = 20,
+    only: OnlyOption = None,
+    output: OutputOption = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Measure everything in one run and print it side by side.
+
+    A mark that is not met changes no exit code: it is for people to judge, on a machine that does nothing else.
+    """
+    plan = Plan(
+        events=events,
+        customers=customers,
+        meters=meters,
+        sample=min(sample, events),
+        rate=rate,
+        seconds=seconds,
+        only=chosen(only or ()),
+    )
+    with prepared(plan) as workload:
+        ran_on = machine.describe(workload)
+        if ran_on["load_before"] > CALM:
+            say(f"note: the machine is busy (load {ran_on['load_before']}); trust the ratios more than the rates")
+        figures = with_ratios(_measured(workload))
+    document = report.document(ran_on, plan, figures)
+    if form is Format.JSON:
+        console.print_json(document)
+    else:
+        report.print_tables(ran_on, plan, figures)
+    if output is not None:
+        _write(output, document)
+
+
+def _measured(workload: Workload) -> Iterator[Figure]:
+    """Measure what was asked for, in an order in which nothing disturbs what follows."""
+    only = workload.plan.only
+    if Measurement.PROJECTOR in only:
+        yield from streaming.project(workload)
+    if Measurement.YARDSTICK in only:
+        yield from copying.copy(workload)
+    if only & {Measurement.DRIFT_CHECK, Measurement.PLAIN}:
+        yield from auditing.audit(workload)
+    if Measurement.DUPLICATES in only:
+        yield from streaming.project_duplicates(workload)
+    if Measurement.LATENCY in only:
+        yield from latency.measure(workload)
+    if Measurement.ONE_BY_ONE in only:
+        yield from one_by_one.consume(workload)
+    if Measurement.PROJECTOR in only:
+        auditing.recompute(workload)
+
+
+def _write(output: Path, document: dict[str, Any]) -> None:
+    try:
+        output.write_text(json.dumps(document, indent=2) + "\n")
+    except OSError as error:
+        raise InputError(f"{output}: {error.strerror}") from None
+
+
+if __name__ == "__main__":
+    console.run("bench", app)

@@ -1,0 +1,94 @@
+"""Figures, the ratios between them, and the first marks they are held against."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Unit = Literal["events/s", "rows/s", "customers/s", "MB", "ms", "s", "%", "x", "events", "rows"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One number; `key` is MEASUREMENT.NAME and never changes, `what` is for people."""
+
+    key: str
+    what: str
+    value: float
+    unit: Unit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratio:
+    """One figure divided by another."""
+
+    key: str
+    what: str
+    of: str
+    to: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """What a figure should reach, or stay below."""
+
+    limit: float
+    at_least: bool
+
+    def met(self, value: float) -> bool:
+        """Compare; staying below means just that."""
+        return value >= self.limit if self.at_least else value < self.limit
+
+
+RATIOS: Final = (
+    Ratio(
+        key="projector.to_yardstick",
+        what="projector / COPY of the bare rows",
+        of="projector.events_per_second",
+        to="yardstick.rows_per_second",
+    ),
+    Ratio(
+        key="projector.to_one_by_one",
+        what="projector / one transaction an event",
+        of="projector.events_per_second",
+        to="one-by-one.events_per_second",
+    ),
+    Ratio(
+        key="drift-check.to_plain",
+        what="drift check / one plain statement",
+        of="drift-check.rows_per_second",
+        to="plain.rows_per_second",
+    ),
+)
+
+MARKS: Final[dict[str, Mark]] = {
+    "projector.to_yardstick": Mark(limit=0.15, at_least=True),
+    "projector.to_one_by_one": Mark(limit=100, at_least=True),
+    "projector.peak_memory": Mark(limit=250, at_least=False),
+    "drift-check.to_plain": Mark(limit=0.5, at_least=True),
+    "drift-check.peak_memory": Mark(limit=200, at_least=False),
+    "latency.p99": Mark(limit=100, at_least=False),
+}
+"""The first marks, by figure."""
+
+
+def with_ratios(figures: Iterable[Figure]) -> list[Figure]:
+    """Add the ratios that these figures allow, each to its measurement."""
+    measured = list(figures)
+    value = {figure.key: figure.value for figure in measured}
+    ratios = [
+        Figure(key=ratio.key, what=ratio.what, value=value[ratio.of] / value[ratio.to], unit="x")
+        for ratio in RATIOS
+        if ratio.of in value and value.get(ratio.to)
+    ]
+    order = list(dict.fromkeys(measurement(figure) for figure in measured))
+    return sorted([*measured, *ratios], key=lambda figure: order.index(measurement(figure)))
+
+
+def measurement(figure: Figure) -> str:
+    """Name the measurement that a figure belongs to."""
+    return figure.key.partition(".")[0]
+
+
+def megabytes(octets: int) -> float:
+    """Write bytes as MB of a million, the stricter reading of a limit."""
+    return octets / 1e6
