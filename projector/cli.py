@@ -7,12 +7,15 @@ import typer
 
 from events import console
 from events.console import Format, FormatOption
+from projector.dead_letters.cli import app as dead_letters_app
 from projector.sandbox.cli import app as sandbox_app
+from projector.sandbox.extra import require_extra
 
 THREAD_SWITCH_SECONDS: Final = 0.0005  # the default of 5 ms is what the writer would wait after each statement's answer
 
 app = console.app("Keeps meter balances and customer totals right to the cent from the billing topics.")
 app.add_typer(sandbox_app, name="sandbox")
+app.add_typer(dead_letters_app, name="dead-letters")
 
 
 def main() -> None:
@@ -83,3 +86,12 @@ def status(
         console.print_json(asdict(found))
     else:
         status_.show(found)
+
+
+@app.command()
+def demo(output: FormatOption = Format.TABLE) -> None:
+    """Show the whole story on a sandbox of its own, and leave nothing behind."""
+    require_extra()
+    from projector.demo.story import tell
+
+    tell(output)

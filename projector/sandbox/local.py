@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from events.errors import ServiceUnavailable, StateError
+from projector.sandbox import processes
 from projector.sandbox.folder import LOCK, locked, shared_cache, temporary
 from projector.sandbox.kafka import Kafka
 from projector.sandbox.postgres import Postgres
@@ -33,6 +34,11 @@ class Sandbox:
     def kafka(self) -> Kafka:
         """The broker, to be started, stopped or killed by itself."""
         return Kafka(self.folder / "kafka")
+
+    @property
+    def workplace(self) -> Path:
+        """Where an owner runs programs that have to end with a throw-away sandbox, even if the owner is killed."""
+        return self.folder / "work"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -72,7 +78,8 @@ class Sandbox:
                 self.folder.rmdir()
 
     def destroy(self) -> None:
-        """Kill both and remove the folder."""
+        """Kill both, and what runs in the workplace, and remove the folder."""
+        processes.kill(processes.about(self.workplace))
         self.kafka.kill()
         self.postgres.abandon()
         self.postgres.kill()

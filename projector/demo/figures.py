@@ -1,0 +1,71 @@
+"""What the demo reads from PostgreSQL, each in one statement of `sql/demo.sql`."""
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+
+import psycopg
+from psycopg import Connection
+from psycopg.rows import namedtuple_row
+
+from projector.statements import statements
+
+DEMO: Final = statements("projector", "sql/demo.sql")
+
+
+class Entry(NamedTuple):
+    """An invoice or a payment that counts for a meter."""
+
+    meter_id: int
+    day: date
+    kind: str
+    entry_id: int
+    billed: Decimal
+    paid: Decimal
+
+
+class Customer(NamedTuple):
+    """A customer's recorded figures, and every entry they are made of."""
+
+    customer_id: int
+    name: str
+    balance: Decimal
+    overpayment: Decimal
+    entries: Sequence[Entry]
+
+    @property
+    def meters(self) -> dict[int, Decimal]:
+        """What each meter owes; negative where it has paid too much."""
+        owed = dict.fromkeys((entry.meter_id for entry in self.entries), Decimal(0))
+        for entry in self.entries:
+            owed[entry.meter_id] += entry.billed - entry.paid
+        return owed
+
+
+def connect(url: str) -> Connection[Any]:
+    """Connect as `psql` would, with every statement a transaction of its own."""
+    return psycopg.connect(url, autocommit=True, options="-c search_path=billing", row_factory=namedtuple_row)
+
+
+def one(connection: Connection[Any], name: str) -> Any:  # noqa: ANN401 - each statement has columns of its own
+    """Read a statement's only row."""
+    return connection.execute(DEMO[name]).fetchone()
+
+
+def applied(connection: Connection[Any]) -> int:
+    """Count the messages that stand behind the positions; the demo's topics begin at offset 0."""
+    return int(one(connection, "applied").messages)
+
+
+def customer_to_show(connection: Connection[Any]) -> Customer:
+    """Find a customer who owes for one meter and has paid too much for another."""
+    found = one(connection, "customer_to_show")
+    rows = connection.execute(DEMO["entries_of_customer"], {"customer_id": found.customer_id})
+    return Customer(
+        customer_id=found.customer_id,
+        name=found.name,
+        balance=found.balance,
+        overpayment=found.overpayment,
+        entries=[Entry(*row) for row in rows],
+    )

@@ -1,0 +1,103 @@
+"""What happens while events flow: rows are damaged by hand, found with their cause, and repaired."""
+
+import json
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from psycopg import Connection
+
+from projector.demo import damage, figures
+from projector.demo.damage import Damage, Wound
+from projector.demo.scenes import AS_JSON, CHECK, TRAFFIC, await_applied
+from projector.demo.shell import Background, Command, Shell
+
+YEAR: Final[Command] = (*TRAFFIC, "--months", "12")
+PER_SECOND: Final = 300  # a flow that outlasts the checks with the ten months that follow the first two
+PUBLISH_FLOW: Final[Command] = ("events", "publish", "-", *AS_JSON)
+REBUILD: Final[Command] = ("backfill", "rebuild", *AS_JSON)
+FOUND_DRIFT: Final = 1  # the exit code of a check
+
+
+def damaged_and_repaired(shell: Shell, connection: Connection[Any], running: Background, sound: int) -> int:
+    """Let ten more months flow; damage, find and repair meanwhile; return how many events flowed."""
+    lines = _following(shell, sound)
+    with shell.flow(lines, *PUBLISH_FLOW, per_second=PER_SECOND) as flow:
+        await_applied(shell, connection, running, figures.applied(connection) + PER_SECOND)
+        done = damage.inflict(connection, _moving(lines))
+        shell.narrator.say(f"Changed by hand meanwhile: {'; '.join(dict.fromkeys(w.done for w in done.wounds))}.")
+        _found(shell, connection, done)
+        _repaired(shell, connection)
+        _clean(shell, connection)
+        shell.narrator.require(running.process.poll() is None, f"the consumer ended: {running.complaint}")
+        published = flow.stop()
+    shell.narrator.require(published.exit_code == 0, f"the flow ended: {published.complaint}")
+    return int(published.document["published"])
+
+
+def _following(shell: Shell, sound: int) -> Sequence[bytes]:
+    """Begin the step, and simulate the months that follow those which were published."""
+    shell.narrator.step("Damage by hand, while ten more months flow")
+    shell.narrator.typed(" ".join(YEAR) + f" | tail -n +{sound + 1} | {' '.join(PUBLISH_FLOW)} &")
+    lines = shell.run(YEAR).stdout.splitlines(keepends=True)[sound:]
+    shell.narrator.say(f"{len(lines):,} events wait to be sent, {PER_SECOND} a second.", per_second=PER_SECOND)
+    return lines
+
+
+def _moving(lines: Sequence[bytes]) -> list[int]:
+    """List the meters that will change hands: damage there would be mended, or mixed up, by the stream itself."""
+    return [json.loads(line)["data"]["meter_id"] for line in lines if b'"type":"billing.meter.' in line]
+
+
+def _found(shell: Shell, connection: Connection[Any], done: Damage) -> None:
+    shell.narrator.step("The drift check names what was done")
+    before = figures.applied(connection)
+    checked = shell.type(CHECK, expect=FOUND_DRIFT).document
+    meanwhile = figures.applied(connection) - before
+    rows = [_row(shell, wound, checked["findings"]) for wound in done.wounds]
+    shell.narrator.table(["Done by hand", "Found", "Expected - recorded>", "Cause", "Rows named"], rows)
+    shell.narrator.require(done.explains(checked["findings"]), "it found more, or less, than was damaged")
+    shell.narrator.require(meanwhile > 0, "no event was applied meanwhile")
+    shell.narrator.say(
+        f"Exactly these {checked['drifted_meters']} meters, and the {checked['drifted_customers']} customers they bear "
+        f"on, among {checked['customers']:,} customers; {meanwhile:,} events were applied meanwhile.",
+        drifted_meters=checked["drifted_meters"], drifted_customers=checked["drifted_customers"],
+        applied_meanwhile=meanwhile,
+    )  # fmt: skip
+
+
+def _row(shell: Shell, wound: Wound, findings: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    finding = wound.found_in(findings) or {}
+    shell.narrator.require(finding, f"not found: {wound.done} ({wound.cause})")
+    moved = "" if finding["difference"] is None else f"{Decimal(finding['difference']):+,}"
+    ids = ", ".join(map(str, damage.named(finding["evidence"])))
+    return wound.done, f"{wound.entity} {wound.entity_id} {wound.column}", moved, finding["cause"], ids
+
+
+def _repaired(shell: Shell, connection: Connection[Any]) -> None:
+    shell.narrator.step("Repair, with the consumer at work")
+    before = figures.applied(connection)
+    run = shell.type(REBUILD).document
+    meanwhile = figures.applied(connection) - before
+    whole = run["repaired"] == run["drifted"] > 0 and not run["unrepaired"] and not run["failed"]
+    shell.narrator.require(whole, f"of {run['drifted']} rows {run['repaired']} were repaired")
+    shell.narrator.require(meanwhile > 0, "no event was applied meanwhile")
+    shell.narrator.say(
+        f"{run['drifted_meters']} meters and {run['drifted_customers']} customers are set to what history says, and "
+        f"compared once more; the same consumer applied {meanwhile:,} events meanwhile.",
+        repaired=run["repaired"], applied_meanwhile=meanwhile,
+    )  # fmt: skip
+
+
+def _clean(shell: Shell, connection: Connection[Any]) -> None:
+    shell.narrator.step("A clean check, events still flowing")
+    before = figures.applied(connection)
+    checked = shell.type(CHECK).document
+    meanwhile = figures.applied(connection) - before
+    shell.narrator.require(checked["drifted"] == 0, "the check saw drift")
+    shell.narrator.require(meanwhile > 0, "no event was applied meanwhile")
+    shell.narrator.say(
+        f"No drift among {checked['customers']:,} customers and {checked['meters']:,} meters; {meanwhile:,} events "
+        "were applied meanwhile.",
+        drifted=checked["drifted"], applied_meanwhile=meanwhile,
+    )  # fmt: skip

@@ -1,0 +1,208 @@
+"""Commands as processes, in an environment where only the sandbox is known."""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from events.errors import StateError, WorkFailed
+from events.settings import PREFIX
+from projector.demo.narrator import Narrator
+from projector.sandbox.local import Sandbox
+from projector.sandbox.processes import last_line
+
+COMMAND_SECONDS: Final = 120.0  # a command that takes longer hangs
+STOP_SECONDS: Final = 30.0  # more than the consumer's own budget for a drain
+BURST_SECONDS: Final = 0.05  # between two handfuls of lines of a flow
+LOG: Final = "consumer.log"
+
+Command = tuple[str, ...]
+
+
+class Result(NamedTuple):
+    """How a command ended, and what it wrote."""
+
+    exit_code: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def document(self) -> Any:  # noqa: ANN401 - each command has a document of its own
+        """Read what `--format json` printed."""
+        return json.loads(self.stdout)
+
+    @property
+    def complaint(self) -> str:
+        """The last line on standard error."""
+        lines = self.stderr.decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "nothing on standard error"
+
+
+@dataclass(frozen=True)
+class Shell:
+    """A shell in the sandbox's workplace: no `.env` is read, and nothing that runs there survives the sandbox."""
+
+    folder: Path
+    environment: dict[str, str]
+    narrator: Narrator
+
+    def type(self, *commands: Command, expect: int = 0) -> Result:
+        """Type commands joined by pipes and wait for them.
+
+        Raises:
+            WorkFailed: the last one did not exit as expected, or another not with 0.
+
+        """
+        self.narrator.typed(" | ".join(shlex.join(command) for command in commands))
+        return self.run(*commands, expect=expect)
+
+    def run(self, *commands: Command, expect: int = 0) -> Result:
+        """Do the same without a word."""
+        *sources, last = commands
+        with self._piped(sources) as source:
+            done = subprocess.run(  # noqa: S603
+                self._found(last), stdin=source, capture_output=True, timeout=COMMAND_SECONDS, check=False,
+                cwd=self.folder, env=self.environment, start_new_session=True,
+            )  # fmt: skip
+        result = Result(done.returncode, done.stdout, done.stderr)
+        if result.exit_code != expect:
+            how = f"exited with {result.exit_code} instead of {expect}"
+            raise WorkFailed(f"`{shlex.join(last)}` {how}: {result.complaint}")
+        return result
+
+    @contextmanager
+    def background(self, *command: str) -> Iterator["Background"]:
+        """Type a command that goes on in the background; whatever ends the block, it ends too."""
+        self.narrator.typed(f"{shlex.join(command)} 2> {LOG} &")
+        with (self.folder / LOG).open("wb") as log:
+            process = subprocess.Popen(  # noqa: S603
+                self._found(command), stdin=subprocess.DEVNULL, stderr=log,
+                cwd=self.folder, env=self.environment, start_new_session=True,
+            )  # fmt: skip
+        try:
+            yield Background(process, self.folder / LOG)
+        finally:
+            end(process)
+
+    @contextmanager
+    def flow(self, lines: Sequence[bytes], *command: str, per_second: int) -> Iterator["Flow"]:
+        """Feed lines to a command at a steady pace, in the background."""
+        process = subprocess.Popen(  # noqa: S603
+            self._found(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            cwd=self.folder, env=self.environment, start_new_session=True,
+        )  # fmt: skip
+        flow = Flow(process, lines, per_second)
+        try:
+            yield flow
+        finally:
+            flow.ask_to_stop()
+            end(process)
+
+    @contextmanager
+    def _piped(self, sources: Sequence[Command]) -> Iterator[Any]:
+        """Run what stands before the last pipe; give its end to read from."""
+        if not sources:
+            yield subprocess.DEVNULL
+            return
+        (source,) = sources
+        with subprocess.Popen(  # noqa: S603
+            self._found(source), stdout=subprocess.PIPE, cwd=self.folder, env=self.environment, start_new_session=True
+        ) as process:
+            try:
+                yield process.stdout
+            finally:
+                if process.stdout:
+                    process.stdout.close()
+        if process.returncode:
+            raise WorkFailed(f"`{shlex.join(source)}` exited with {process.returncode}")
+
+    def _found(self, command: Sequence[str]) -> list[str]:
+        """Find a program beside this interpreter, where it was installed with us, or on the path.
+
+        Raises:
+            StateError: it is not installed.
+
+        """
+        program, *arguments = command
+        beside = Path(sys.executable).parent / program
+        found = str(beside) if beside.is_file() else shutil.which(program)
+        if found is None:
+            raise StateError(f"the demo types `{program}`, and that program is not installed")
+        return [found, *arguments]
+
+
+class Background(NamedTuple):
+    """A command that runs on, and the log it writes as JSON."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def records(self, event: str) -> list[dict[str, Any]]:
+        """Read the log's records of one kind."""
+        lines = self.log.read_text().split("\n")[:-1]
+        return [record for line in lines if line.startswith("{") and (record := json.loads(line))["event"] == event]
+
+    @property
+    def complaint(self) -> str:
+        """The last line of its log."""
+        return last_line(self.log)
+
+
+class Flow:
+    """Lines that reach a command's standard input a handful at a time."""
+
+    def __init__(self, process: subprocess.Popen[bytes], lines: Sequence[bytes], per_second: int) -> None:
+        self._process = process
+        self._lines = lines
+        self._handful = max(1, round(per_second * BURST_SECONDS))
+        self._enough = threading.Event()
+        self._thread = threading.Thread(target=self._feed, name="flow", daemon=True)
+        self._thread.start()
+
+    def ask_to_stop(self) -> None:
+        """Feed no more."""
+        self._enough.set()
+
+    def stop(self) -> Result:
+        """Feed no more, close the command's standard input, and wait until it has sent what it has."""
+        self.ask_to_stop()
+        self._thread.join(COMMAND_SECONDS)
+        stdout, stderr = self._process.communicate(timeout=COMMAND_SECONDS)
+        return Result(self._process.returncode, stdout, stderr)
+
+    def _feed(self) -> None:
+        pipe = self._process.stdin
+        if pipe is None:
+            return
+        with suppress(BrokenPipeError):  # the command ended by itself; `stop` tells how
+            for start in range(0, len(self._lines), self._handful):
+                if self._enough.wait(BURST_SECONDS):
+                    return
+                pipe.writelines(self._lines[start : start + self._handful])
+                pipe.flush()
+
+
+def end(process: subprocess.Popen[bytes]) -> int:
+    """End a process with SIGTERM, or with SIGKILL where that takes too long; return its exit code."""
+    process.terminate()
+    try:
+        return process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
+def open_shell(sandbox: Sandbox, narrator: Narrator) -> Shell:
+    """Open a shell that knows the sandbox and none of the user's own settings."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    chosen = {"PROJECTOR_LOG_FORMAT": "json"}
+    sandbox.workplace.mkdir()
+    return Shell(sandbox.workplace, {**kept, **sandbox.environment, **chosen}, narrator)

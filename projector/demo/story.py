@@ -1,0 +1,58 @@
+"""The sandbox, the scenes in order, and an end that leaves nothing behind."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+from events.console import Format
+from projector.demo import figures, live, scenes
+from projector.demo.narrator import Narrator
+from projector.demo.shell import open_shell
+from projector.sandbox.local import throwaway
+
+ENDINGS: Final = (signal.SIGTERM, signal.SIGHUP)  # SIGINT is a KeyboardInterrupt already
+SIGNALLED: Final = 128  # added to a signal's number, as shells report it
+
+
+def tell(form: Format) -> None:
+    """Tell the whole story.
+
+    Raises:
+        WorkFailed: a step did not hold.
+        ServiceUnavailable: a server did not start.
+
+    """
+    narrator = Narrator(form)
+    with unwinding_on_signals():
+        narrator.step("A PostgreSQL and an Apache Kafka of its own")
+        since = time.monotonic()
+        with throwaway() as sandbox, figures.connect(sandbox.postgres.url) as connection:
+            shell = open_shell(sandbox, narrator)
+            scenes.services(shell, connection, time.monotonic() - since)
+            scenes.schema(shell)
+            with scenes.consumer(shell) as running:
+                sound = scenes.two_months(shell, connection, running)
+                scenes.one_customer(shell, connection)
+                sent = scenes.once_more(shell, connection, running, sound)
+                sent = scenes.poison(shell, connection, running, sent, sound)
+                sent += live.damaged_and_repaired(shell, connection, running, sound)
+                scenes.drain(shell, connection, running, sent)
+        narrator.end()
+
+
+@contextmanager
+def unwinding_on_signals() -> Iterator[None]:
+    """Let signals that would end us at once run every `finally` first."""
+
+    def leave(number: int, _: FrameType | None) -> None:
+        raise SystemExit(SIGNALLED + number)
+
+    before = {number: signal.signal(number, leave) for number in ENDINGS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
