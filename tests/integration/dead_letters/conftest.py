@@ -1,0 +1,74 @@
+"""A consumer that reads what a test hands it, in the deployment's currency, and keeps what it refuses."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import pytest
+from sqlalchemy import Engine, text
+
+from events.decode import Decoder, Headers
+from events.settings import Settings
+from events.types import Entity, Message, topic_of
+from projector import merge
+from projector.batch import Batch, ends_of, item
+from tests.examples import CloudEvent, line
+from tests.lanes import Lane
+
+TIMESTAMP_MS: Final = 1_767_225_600_000
+DOLLARS: Final = {"PROJECTOR_CURRENCY": "USD"}
+"""The fix that events in dollars are waiting for."""
+
+
+class Reader:
+    """One partition of each topic, read in batches."""
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        self.settings = lane.settings
+        self._decode = Decoder(self.settings.currency, self.settings.topic_prefix)
+        self._next: dict[str, int] = {}
+
+    def read(
+        self, values: Sequence[bytes | None], entity: Entity = "invoices", *, key: bytes = b"", headers: Headers = ()
+    ) -> merge.Applied:
+        """Apply messages with these values as one batch."""
+        topic = topic_of(entity, self.settings.topic_prefix)
+        start = self._next.get(topic, 0)
+        messages = [
+            Message(topic, self.lane.partition, start + n, TIMESTAMP_MS, key, value, headers)
+            for n, value in enumerate(values)
+        ]
+        self._next[topic] = start + len(values)
+        items = [item(message, self._decode(message)) for message in messages]
+        batch = Batch(items=items, known={(topic, self.lane.partition): start}, ends=ends_of(items))
+        return merge.apply(self.lane.connection, batch, self.settings.group_id)
+
+    def replay(self) -> None:
+        """Begin again at offset 0."""
+        self._next.clear()
+        with self.lane.connection.transaction():
+            self.lane.connection.execute("UPDATE positions SET next_offset = 0")
+
+
+@pytest.fixture
+def reader(engine: Engine, settings: Settings) -> Iterator[Reader]:
+    lane = Lane(engine, settings, partition=4)
+    yield Reader(lane)
+    lane.close()
+
+
+def dollars(*events: CloudEvent) -> list[bytes]:
+    """Write events in a currency that is not the deployment's."""
+    return [line({**event, "data": {**event["data"], "currency": "USD"}}) for event in events]
+
+
+def letters(engine: Engine) -> list[dict[str, Any]]:
+    """Read every dead letter, in the order they were kept."""
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT * FROM dead_letters ORDER BY dead_letter_id"))
+        return [dict(row) for row in rows.mappings()]
+
+
+def states(engine: Engine) -> list[str]:
+    """Read what became of each."""
+    return [letter["state"] for letter in letters(engine)]

@@ -1,0 +1,255 @@
+"""After a fix, what was refused goes through the consumer's own merge: once, or not at all."""
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import Engine, text
+
+from events.decode import Decoder
+from events.settings import Settings
+from projector.dead_letters import selection
+from projector.dead_letters.closing import Retried, discard, retry
+from projector.dead_letters.selection import Selection, fitting
+from tests.conftest import RunCommand, WaitUntil
+from tests.e2e.deployment import one_line
+from tests.examples import CloudEvent, invoice, line, payment
+from tests.integration.dead_letters.conftest import DOLLARS, Reader, dollars, letters, states
+from tests.lanes import Lane, disagreement
+
+EVENTS = [invoice(n, n % 3 + 1, f"{n}.25") for n in range(1, 8)]
+
+
+def in_dollars(events: Sequence[CloudEvent]) -> list[CloudEvent]:
+    """Return what the oracle should make of events once dollars are accepted."""
+    return [{**event, "data": {**event["data"], "currency": "USD"}} for event in events]
+
+
+def retried(engine: Engine, settings: Settings, chosen: Selection | None = None) -> Retried:
+    """Retry with dollars accepted, on a connection of its own."""
+    lane = Lane(engine, settings, begin=False)
+    try:
+        return retry(lane.connection, chosen or Selection(), Decoder("USD", settings.topic_prefix), "tests")
+    finally:
+        lane.close()
+
+
+def test_after_a_fix_everything_is_applied_and_closed_and_no_position_moves(
+    reader: Reader, engine: Engine, environment: dict[str, str], run_command: RunCommand
+) -> None:
+    reader.read(dollars(*EVENTS))
+    reader.read(dollars(payment(1, "2.00", invoice_id=1)), "payments")
+    positions = _positions(engine)
+    result = run_command("projector", "dead-letters", "retry", "--all", "--by", "ada", env=environment | DOLLARS)
+    assert (result.exit_code, result.stdout) == (0, "applied: 8\n"), result.stderr
+    assert not disagreement(engine, in_dollars([*EVENTS, payment(1, "2.00", invoice_id=1)]))
+    assert {(x["state"], x["closed_by"], x["attempts"]) for x in letters(engine)} == {("applied", "ada", 1)}
+    assert all(letter["closed_at"] for letter in letters(engine))
+    assert _positions(engine) == positions
+    with engine.connect() as connection:
+        places = connection.execute(text("SELECT source_partition, source_offset FROM invoices ORDER BY invoice_id"))
+        assert list(places) == [(4, offset) for offset in range(len(EVENTS))]
+    assert run_command("backfill", "drift-check", env=environment | DOLLARS).exit_code == 0
+
+
+def test_what_is_still_refused_stays_open_with_its_new_reason(
+    reader: Reader, engine: Engine, environment: dict[str, str], run_command: RunCommand
+) -> None:
+    reader.read([*dollars(EVENTS[0]), b"no json"])
+    result = run_command(
+        "projector", "dead-letters", "retry", "--all", "--format", "json",
+        env=environment | {"PROJECTOR_CURRENCY": "EUR"},
+    )  # fmt: skip
+    assert result.exit_code == 1, result.stderr
+    assert json.loads(result.stdout)["refused"] == {"wrong-currency": 1, "not-json": 1}
+    first, second = letters(engine)
+    assert (first["state"], first["detail"], first["attempts"]) == ("open", "data.currency: USD is not EUR", 1)
+    assert (second["state"], second["reason"], second["attempts"]) == ("open", "not-json", 1)
+    assert first["closed_at"] is None
+
+
+def test_a_second_retry_changes_nothing(
+    reader: Reader, engine: Engine, environment: dict[str, str], run_command: RunCommand
+) -> None:
+    reader.read(dollars(*EVENTS))
+    ids = [str(letter["dead_letter_id"]) for letter in letters(engine)]
+    retry_command = ("projector", "dead-letters", "retry")
+    assert run_command(*retry_command, *ids[:2], env=environment | DOLLARS).stdout == "applied: 2\n"
+    kept = letters(engine)[:2]
+    again = run_command(*retry_command, *ids, env=environment | DOLLARS)
+    assert again.exit_code == 0
+    assert again.stdout == "applied: 5\napplied before, left as they were: 2\n"
+    assert letters(engine)[:2] == kept
+    assert not disagreement(engine, in_dollars(EVENTS))
+    assert run_command(*retry_command, "--all", env=environment | DOLLARS).stdout == "applied: 0\n"
+
+
+def test_an_unknown_id_among_known_ones_stops_before_anything_is_done(
+    reader: Reader, engine: Engine, environment: dict[str, str], run_command: RunCommand
+) -> None:
+    reader.read(dollars(EVENTS[0]))
+    known = str(letters(engine)[0]["dead_letter_id"])
+    result = run_command("projector", "dead-letters", "retry", known, "999", env=environment | DOLLARS)
+    assert one_line(result, 2, "no dead letter 999", "nothing was changed")
+    assert states(engine) == ["open"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["retry"], "--all"),
+        (["retry", "1", "--all"], "either ids"),
+        (["retry", "--reason", "tired"], "no such reason"),
+        (["discard", "--why", "x"], "--all"),
+        (["discard", "--why", " ", "--all"], "--why is empty"),
+    ],
+)
+def test_a_selection_has_to_be_said(
+    environment: dict[str, str], run_command: RunCommand, arguments: list[str], said: str
+) -> None:
+    assert one_line(run_command("projector", "dead-letters", *arguments, env=environment), 2, said)
+
+
+def test_only_the_selection_is_retried(reader: Reader, engine: Engine, settings: Settings) -> None:
+    reader.read([*dollars(EVENTS[0]), b"no json"])
+    reader.read(dollars(payment(1, "2.00", meter_id=1)), "payments")
+    done = retried(engine, settings, Selection(reason="wrong-currency", topic=f"{settings.topic_prefix}.payments"))
+    assert (done.applied, done.refused.total()) == (1, 0)
+    assert states(engine) == ["open", "open", "applied"]
+    assert [letter["attempts"] for letter in letters(engine)] == [0, 0, 1]
+
+
+def test_what_postgresql_refuses_stays_open_and_the_rest_goes_in(
+    reader: Reader, engine: Engine, settings: Settings
+) -> None:
+    huge = [invoice(100 + n, 9, "9999999999999999.99") for n in range(2)]
+    reader.read(dollars(*EVENTS[:3], *huge, *EVENTS[3:]))
+    done = retried(engine, settings)
+    assert (done.applied, dict(done.refused)) == (8, {"refused-by-database": 1})
+    [open_one] = [letter for letter in letters(engine) if letter["state"] == "open"]
+    assert (open_one["reason"], open_one["attempts"]) == ("refused-by-database", 1)
+    assert "overflow" in open_one["detail"]
+    assert not disagreement(engine, in_dollars([*EVENTS, huge[0]]))
+
+
+def test_an_older_state_than_the_one_stored_changes_nothing(reader: Reader, engine: Engine, settings: Settings) -> None:
+    newer = invoice(1, 1, "7.00", "amended", version=2)
+    reader.read(dollars(invoice(1, 1, "5.00")))
+    reader.read([line(newer)])
+    assert retried(engine, settings).applied == 1
+    assert not disagreement(engine, [newer])
+
+
+def test_of_two_retries_at_once_each_message_has_one(
+    reader: Reader, engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selection, "CHUNK_LETTERS", 3)
+    events = [invoice(n, n % 5 + 1, "1.00") for n in range(1, 61)]
+    reader.read(dollars(*events))
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(lambda _: retried(engine, settings), range(2)))
+    assert done[0].applied + done[1].applied == len(events)
+    assert {letter["attempts"] for letter in letters(engine)} == {1}
+    assert not disagreement(engine, in_dollars(events))
+
+
+def test_a_message_that_another_holds_is_left_to_it(reader: Reader, engine: Engine, settings: Settings) -> None:
+    reader.read(dollars(*EVENTS[:2]))
+    with engine.connect() as other:
+        other.execute(text("SELECT FROM dead_letters ORDER BY dead_letter_id LIMIT 1 FOR UPDATE"))
+        done = retried(engine, settings)
+    assert (done.applied, done.elsewhere) == (1, 1)
+    assert states(engine) == ["open", "applied"]
+
+
+def test_a_consumer_that_reads_the_message_again_is_not_held_up_by_a_retry_that_waits(
+    reader: Reader, engine: Engine, settings: Settings, wait_until: WaitUntil
+) -> None:
+    read_before = [line(invoice(50, 1, "1.00")), *dollars(EVENTS[2])]
+    reader.read(read_before)
+    with engine.connect() as hand, ThreadPoolExecutor(1) as pool:
+        hand.execute(text("SELECT FROM meter_balances FOR UPDATE"))
+        waiting = pool.submit(retried, engine, settings)
+        wait_until(lambda: _blocked(engine), what="the retry to wait for its meter")
+        reader.replay()
+        assert reader.read(read_before).refused == 1
+        hand.rollback()
+        assert waiting.result(30).applied == 1
+    assert states(engine) == ["applied"]
+    assert not disagreement(engine, [invoice(50, 1, "1.00"), *in_dollars(EVENTS[2:3])])
+
+
+def test_a_consumer_that_reads_the_message_again_waits_for_one_who_is_closing_it(
+    reader: Reader, engine: Engine, wait_until: WaitUntil
+) -> None:
+    reader.read([b"no json"])
+    reader.replay()
+    with engine.connect() as closing, ThreadPoolExecutor(1) as pool:
+        closing.execute(text("UPDATE dead_letters SET state = 'discarded'"))
+        consumed = pool.submit(reader.read, [b"no json"])
+        wait_until(lambda: _blocked(engine), what="the consumer to wait for the dead letter")
+        closing.commit()
+        assert consumed.result(30).refused == 1
+    assert states(engine) == ["discarded"]
+
+
+def test_a_replay_of_what_was_applied_keeps_it_closed(reader: Reader, engine: Engine, settings: Settings) -> None:
+    reader.read(dollars(*EVENTS))
+    retried(engine, settings)
+    reader.replay()
+    reader.read(dollars(*EVENTS))
+    assert set(states(engine)) == {"applied"}
+    assert len(letters(engine)) == len(EVENTS)
+
+
+def test_discarding_keeps_who_when_and_why(
+    reader: Reader, engine: Engine, environment: dict[str, str], run_command: RunCommand
+) -> None:
+    reader.read([b"no json", b"nor this", *dollars(EVENTS[0])])
+    first = str(letters(engine)[0]["dead_letter_id"])
+    result = run_command(
+        "projector", "dead-letters", "discard", first, "--why", "a test", "--by", "ada", env=environment
+    )
+    assert (result.exit_code, result.stdout) == (0, "discarded: 1\n"), result.stderr
+    kept = letters(engine)[0]
+    assert (kept["state"], kept["closed_by"], kept["closed_why"]) == ("discarded", "ada", "a test")
+    assert kept["value"] == b"no json"
+
+    rest = ("--reason", "not-json", "--all", "--why", "noise")
+    result = run_command("projector", "dead-letters", "discard", *rest, env=environment)
+    assert result.stdout == "discarded: 1\n"
+    assert states(engine) == ["discarded", "discarded", "open"]
+    assert letters(engine)[0] == kept
+
+    late = run_command("projector", "dead-letters", "retry", first, env=environment | DOLLARS)
+    assert (late.exit_code, late.stdout) == (0, "applied: 0\ndiscarded before, left as they were: 1\n")
+
+
+def test_a_selection_is_walked_in_chunks(
+    reader: Reader, engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selection, "CHUNK_LETTERS", 2)
+    reader.read([*dollars(*EVENTS), b"no json", b"no json"])
+    chunks = [len(ids) for ids in Selection().chunks(reader.lane.connection)]
+    assert chunks == [2, 2, 2, 2, 1]
+    assert retried(engine, settings).applied == len(EVENTS)
+    assert discard(reader.lane.connection, Selection(), by="tests", why="noise") == 2
+    assert not disagreement(engine, in_dollars(EVENTS))
+
+
+def test_a_chunk_holds_as_many_bytes_as_fit_and_at_least_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selection, "CHUNK_BYTES", 100)
+    assert fitting([(1, 60), (2, 40), (3, 1)]) == [1, 2]
+    assert fitting([(1, 500), (2, 1)]) == [1]
+
+
+def _positions(engine: Engine) -> list[object]:
+    with engine.connect() as connection:
+        return list(connection.execute(text("SELECT topic, partition, next_offset, updated_at FROM positions")))
+
+
+def _blocked(engine: Engine) -> bool:
+    with engine.connect() as connection:
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE cardinality(pg_blocking_pids(pid)) > 0"
+        return bool(connection.execute(text(waits + " AND datname = current_database()")).scalar())
