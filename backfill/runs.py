@@ -1,6 +1,5 @@
 """Runs: one row of `backfill_runs` each, whose cursor moves in the transaction of the chunk it stands behind."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -198,9 +197,8 @@ def change_state(connection: Connection[Any], run: Run, state: State, error: str
 
 def keep(cursor: Cursor[Any], run: Run, findings: Iterable[Finding]) -> None:
     """Store a chunk's findings."""
-    with cursor.copy(SQL["copy_findings"]) as copy:
-        for finding in findings:
-            copy.write_row((run.run_id, *finding[:-1], json.dumps(finding.evidence)))
+    rows = ((run.run_id, *finding[:-1], Jsonb(finding.evidence)) for finding in findings)
+    cursor.executemany(SQL["keep_finding"], rows)
 
 
 def _claim(connection: Connection[Any], run: Run) -> None:

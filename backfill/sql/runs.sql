@@ -31,9 +31,13 @@ UPDATE backfill_runs SET state = %(state)s, error = %(error)s, updated_at = cloc
     finished_at = CASE WHEN %(ended)s THEN clock_timestamp() END
 WHERE run_id = %(run_id)s AND state = %(known)s;
 
--- name: copy_findings
--- Where findings are copied to.
-COPY drift (run_id, entity, entity_id, column_name, recorded, expected, difference, cause, evidence) FROM STDIN;
+-- name: keep_finding
+-- Keep a finding. A meter that changes hands during a run may be met again in a later chunk: the later look counts.
+INSERT INTO drift (run_id, entity, entity_id, column_name, recorded, expected, difference, cause, evidence)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT ON CONSTRAINT drift_once_a_run DO UPDATE SET
+    recorded = excluded.recorded, expected = excluded.expected, difference = excluded.difference,
+    cause = excluded.cause, evidence = excluded.evidence, found_at = now(), repaired_at = NULL;
 
 -- name: drifted_entities
 -- The next meters or customers that this run found drifted, in key order.
