@@ -53,7 +53,16 @@ class State(NamedTuple):
 
 def expected(events: Iterable[Mapping[str, Any] | str | bytes]) -> State:
     """Compute the state that the events amount to, whatever their order and however often each is repeated."""
-    winners = _winners(events)
+    return _figured(_winners(events))
+
+
+def recomputed(recorded: State) -> State:
+    """Compute the state that the history rows of another amount to, whoever wrote them."""
+    history = {table: getattr(recorded, table) for table, _ in KEYS.values()}
+    return _figured({table: {key: dict(row) for key, row in rows.items()} for table, rows in history.items()})
+
+
+def _figured(winners: dict[str, Rows]) -> State:
     invoices, payments = winners["invoices"], winners["payments"]
     for row in invoices.values():
         _mark(row, row["meter_id"], counts=not row["voided"])
@@ -193,6 +202,18 @@ def _differing(table: str, expected: State, recorded: State) -> Iterable[str]:
                 if left[name] != right[name]
             ]
             yield f"{table} {key}: {'; '.join(parts)}"
+
+
+def drifted(expected: State, recorded: State) -> set[tuple[str, int, str]]:
+    """Name each column of the projection in which the two differ, as (entity, id, column)."""
+    return {
+        (entity, key, column)
+        for entity in ("meter", "customer")
+        for want, have in [(getattr(expected, f"{entity}_balances"), getattr(recorded, f"{entity}_balances"))]
+        for key in want.keys() | have.keys()
+        for column in COLUMNS[f"{entity}_balances"].split(", ")[1:]
+        if (want.get(key, {}).get(column) or None) != (have.get(key, {}).get(column) or None)
+    }
 
 
 def _says_nothing(row: Row | None) -> bool:
