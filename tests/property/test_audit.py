@@ -1,7 +1,7 @@
 """The auditor finds what is wrong, all of it and nothing else, and mends it, beside consumers as well."""
 
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import pytest
@@ -11,7 +11,6 @@ from sqlalchemy import Engine, text
 
 from backfill.session import session
 from events.settings import Settings
-from projector import merge
 from tests.examples import CloudEvent
 from tests.lanes import Lane, disagreement, empty
 from tests.oracle import differences, drifted, recomputed
@@ -26,8 +25,10 @@ HISTORY: Final = (
     "UPDATE invoices SET voided = NOT voided WHERE invoice_id = {key}",
     "UPDATE invoices SET invoice_date = '2027-01-01' WHERE invoice_id = {key}",
     "DELETE FROM invoices WHERE invoice_id = {key}",
-    "INSERT INTO invoices (invoice_id, meter_id, amount, currency, invoice_date)\n"
-    "VALUES (10 + {key}, {other}, 3, 'KES', '2025-01-01') ON CONFLICT DO NOTHING",
+    (
+        "INSERT INTO invoices (invoice_id, meter_id, amount, currency, invoice_date)"
+        " VALUES (10 + {key}, {other}, 3, 'KES', '2025-01-01') ON CONFLICT DO NOTHING"
+    ),
     "UPDATE payments SET amount = amount + 7 WHERE payment_id = {key}",
     "UPDATE payments SET reversed = NOT reversed WHERE payment_id = {key}",
     "UPDATE payments SET meter_id = {other} WHERE payment_id = {key}",
@@ -47,8 +48,10 @@ PROJECTION: Final = (
     "UPDATE meter_balances SET customer_id = {other} WHERE meter_id = {key}",
     "UPDATE meter_balances SET customer_id = NULL WHERE meter_id = {key}",
     "DELETE FROM meter_balances WHERE meter_id = {key}",
-    "INSERT INTO meter_balances (meter_id, total_paid, customer_id) VALUES (10 + {key}, 1, {other})"
-    " ON CONFLICT DO NOTHING",
+    (
+        "INSERT INTO meter_balances (meter_id, total_paid, customer_id) VALUES (10 + {key}, 1, {other})"
+        " ON CONFLICT DO NOTHING"
+    ),
     "UPDATE customer_balances SET balance = balance + 5 WHERE customer_id = {key}",
     "UPDATE customer_balances SET total_paid = 0, overpayment = 0 WHERE customer_id = {key}",
     "UPDATE customer_balances SET active_meters = active_meters - 1 WHERE customer_id = {key}",
@@ -121,7 +124,7 @@ def test_a_rebuild_beside_a_consumer_loses_nothing_of_either(  # noqa: PLR0913, 
     _edit(engine, edits)
     batches = data.draw(deliveries(history[half:]))
     with ThreadPoolExecutor(1) as pool:
-        applied: list[Future[merge.Applied]] = [pool.submit(lane.apply, batch) for batch in batches]
+        applied = [pool.submit(lane.apply, batch) for batch in batches]
         assert auditor.rebuild().failed == 0
         for future in applied:
             future.result()
