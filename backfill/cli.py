@@ -1,13 +1,12 @@
 """The `backfill` command."""
 
-from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from backfill.steps import cli as steps
 from events import console
 from events.console import Format, FormatOption
-from events.errors import InputError
 
 if TYPE_CHECKING:
     from backfill.runs import Command
@@ -23,7 +22,7 @@ SignificantOption = Annotated[
 
 @app.command("drift-check")
 def drift_check(
-    chunk_size: ChunkSizeOption = 1000,
+    chunk_size: ChunkSizeOption = 4000,
     resume: ResumeOption = None,
     significant: SignificantOption = "100",
     form: FormatOption = Format.TABLE,
@@ -38,7 +37,7 @@ def drift_check(
 @app.command()
 def rebuild(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be repaired; change nothing")] = False,
-    chunk_size: ChunkSizeOption = 1000,
+    chunk_size: ChunkSizeOption = 4000,
     resume: ResumeOption = None,
     significant: SignificantOption = "100",
     form: FormatOption = Format.TABLE,
@@ -62,10 +61,14 @@ def runs(
     print_runs(load(), limit, form)
 
 
+steps.register(app)
+
+
 def _execute(  # noqa: PLR0913 - the options of two commands
     command: "Command", chunk_size: int, resume: str | None, significant: str, form: Format, *, dry_run: bool = False
 ) -> None:
     from backfill.execute import Request, execute
+    from backfill.money import threshold
     from events import logs
     from events.settings import load
 
@@ -76,20 +79,10 @@ def _execute(  # noqa: PLR0913 - the options of two commands
         dry_run=dry_run,
         chunk_size=chunk_size,
         resume=resume,
-        significant=_amount(significant),
+        significant=threshold(significant),
         format=form,
     )
     raise typer.Exit(execute(settings, request))
-
-
-def _amount(text: str) -> Decimal:
-    try:
-        amount = Decimal(text)
-    except ArithmeticError:
-        raise InputError(f"--significant {text}: not an amount, as 100 or 99.50") from None
-    if not amount.is_finite() or amount < 0:
-        raise InputError(f"--significant {text}: has to be zero or more")
-    return amount
 
 
 def main() -> None:

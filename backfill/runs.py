@@ -26,6 +26,7 @@ Command = Literal[
     "payment-meter-ids",
     "invoice-amounts",
     "migrate",
+    "restore",
 ]  # fmt: skip
 State = Literal["running", "paused", "failed", "finished"]
 Phase = Literal[
@@ -64,6 +65,7 @@ PHASES: Final[Mapping[Command, tuple[Phase, ...]]] = {
     "payment-meter-ids": ("done",),
     "invoice-amounts": ("done",),
     "migrate": ("done",),
+    "restore": ("done",),
 }  # fmt: skip
 """The phases of each command; a dry run leaves out those that repair and verify. A migration step that has none pages
 through history by itself and is simply run again: what it did it does not find any more."""

@@ -7,17 +7,20 @@ from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any
 
+import structlog
 from psycopg import Connection
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from backfill import runs
-from backfill.execute import failure_written_down, record
+from backfill.execute import failure_written_down
 from backfill.runs import Run
 from backfill.steps.step import Options, Row, Step, walk
 from backfill.stopping import asked_to_stop
 from backfill.tally import Tally
 from events.settings import Settings
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +62,24 @@ def perform(
         tally += Tally(findings=step.to_look_at(counts), seconds=monotonic() - began)
         tally += Tally(repaired=0 if options.dry else step.changed(counts))
         run = _ended(connection, replace(run, tally=tally), paused=stop())
-    record(run)
-    return Performed(step=step, run=run, counts=counts)
+    performed = Performed(step=step, run=run, counts=counts)
+    _record(performed)
+    return performed
+
+
+def _record(performed: Performed) -> None:
+    """Leave one structured record of what a step did."""
+    run = performed.run
+    _log.info(
+        f"{run.title} {run.state}",
+        run_id=str(run.run_id),
+        rows=performed.counts.total(),
+        changed=performed.changed,
+        to_look_at=performed.to_look_at,
+        outcomes=dict(performed.counts),
+        failed_chunks=run.tally.failed,
+        seconds=round(run.tally.seconds, 3),
+    )
 
 
 def _ended(connection: Connection[Any], run: Run, *, paused: bool) -> Run:

@@ -1,0 +1,107 @@
+-- Copies of the balances, each a pair of tables named for a migration's run, and the way back.
+
+-- name: back_up_meters
+-- All meters, as of the transaction's moment.
+CREATE TABLE {meters} AS TABLE meter_balances;
+
+-- name: back_up_customers
+-- All customers, as of the same moment.
+CREATE TABLE {customers} AS TABLE customer_balances;
+
+-- name: key_meter_backup
+-- So that a restore can page through it.
+ALTER TABLE {meters} ADD PRIMARY KEY (meter_id);
+
+-- name: key_customer_backup
+-- As for meters.
+ALTER TABLE {customers} ADD PRIMARY KEY (customer_id);
+
+-- name: backup_exists
+-- Whether both are there.
+SELECT to_regclass(%(meters)s) IS NOT NULL AND to_regclass(%(customers)s) IS NOT NULL;
+
+-- name: next_meters_to_restore
+-- The next meters that are shown now or were then, in key order.
+SELECT meter_id FROM (
+    (SELECT meter_id FROM meter_balances WHERE meter_id > %(after)s ORDER BY meter_id LIMIT %(size)s)
+    UNION
+    (SELECT meter_id FROM {meters} WHERE meter_id > %(after)s ORDER BY meter_id LIMIT %(size)s)
+) known
+ORDER BY meter_id LIMIT %(size)s;
+
+-- name: next_customers_to_restore
+-- As for meters.
+SELECT customer_id FROM (
+    (SELECT customer_id FROM customer_balances WHERE customer_id > %(after)s ORDER BY customer_id LIMIT %(size)s)
+    UNION
+    (SELECT customer_id FROM {customers} WHERE customer_id > %(after)s ORDER BY customer_id LIMIT %(size)s)
+) known
+ORDER BY customer_id LIMIT %(size)s;
+
+-- name: count_meters_to_restore
+-- Of these meters, those that show something else than then; no row and a row of zeros are the same.
+SELECT count(*)
+FROM unnest(%(ids)s::bigint[]) AS asked (meter_id)
+LEFT JOIN meter_balances m ON m.meter_id = asked.meter_id
+LEFT JOIN {meters} b ON b.meter_id = asked.meter_id
+WHERE (m.customer_id, coalesce(m.total_billed, 0), coalesce(m.total_paid, 0), coalesce(m.invoice_count, 0),
+       coalesce(m.payment_count, 0), m.last_invoice_date, m.last_payment_at)
+      IS DISTINCT FROM
+      (b.customer_id, coalesce(b.total_billed, 0), coalesce(b.total_paid, 0), coalesce(b.invoice_count, 0),
+       coalesce(b.payment_count, 0), b.last_invoice_date, b.last_payment_at);
+
+-- name: count_customers_to_restore
+-- As for meters.
+SELECT count(*)
+FROM unnest(%(ids)s::bigint[]) AS asked (customer_id)
+LEFT JOIN customer_balances c ON c.customer_id = asked.customer_id
+LEFT JOIN {customers} b ON b.customer_id = asked.customer_id
+WHERE (coalesce(c.balance, 0), coalesce(c.overpayment, 0), coalesce(c.total_billed, 0), coalesce(c.total_paid, 0),
+       coalesce(c.active_meters, 0))
+      IS DISTINCT FROM
+      (coalesce(b.balance, 0), coalesce(b.overpayment, 0), coalesce(b.total_billed, 0), coalesce(b.total_paid, 0),
+       coalesce(b.active_meters, 0));
+
+-- name: hold_meters
+-- Hold these meters' rows in key order, inserting those that are missing.
+INSERT INTO meter_balances AS stored (meter_id)
+SELECT meter_id FROM unnest(%(ids)s::bigint[]) AS asked (meter_id) ORDER BY meter_id
+ON CONFLICT (meter_id) DO UPDATE SET updated_at = stored.updated_at WHERE false;
+
+-- name: hold_customers
+-- As for meters.
+INSERT INTO customer_balances AS stored (customer_id)
+SELECT customer_id FROM unnest(%(ids)s::bigint[]) AS asked (customer_id) ORDER BY customer_id
+ON CONFLICT (customer_id) DO UPDATE SET updated_at = stored.updated_at WHERE false;
+
+-- name: restore_meters
+-- Under the meters' locks. A meter that came later is set to zeros: that says the same as no row, and a consumer that
+-- is about to add to it finds its row.
+UPDATE meter_balances m SET
+    customer_id = b.customer_id,
+    total_billed = coalesce(b.total_billed, 0), total_paid = coalesce(b.total_paid, 0),
+    invoice_count = coalesce(b.invoice_count, 0), payment_count = coalesce(b.payment_count, 0),
+    last_invoice_date = b.last_invoice_date, last_payment_at = b.last_payment_at,
+    updated_at = clock_timestamp()
+FROM unnest(%(ids)s::bigint[]) AS asked (meter_id)
+LEFT JOIN {meters} b ON b.meter_id = asked.meter_id
+WHERE m.meter_id = asked.meter_id
+  AND (m.customer_id, m.total_billed, m.total_paid, m.invoice_count, m.payment_count, m.last_invoice_date,
+       m.last_payment_at)
+      IS DISTINCT FROM
+      (b.customer_id, coalesce(b.total_billed, 0), coalesce(b.total_paid, 0), coalesce(b.invoice_count, 0),
+       coalesce(b.payment_count, 0), b.last_invoice_date, b.last_payment_at);
+
+-- name: restore_customers
+-- Under the customers' locks, as for meters.
+UPDATE customer_balances c SET
+    balance = coalesce(b.balance, 0), overpayment = coalesce(b.overpayment, 0),
+    total_billed = coalesce(b.total_billed, 0), total_paid = coalesce(b.total_paid, 0),
+    active_meters = coalesce(b.active_meters, 0), updated_at = clock_timestamp()
+FROM unnest(%(ids)s::bigint[]) AS asked (customer_id)
+LEFT JOIN {customers} b ON b.customer_id = asked.customer_id
+WHERE c.customer_id = asked.customer_id
+  AND (c.balance, c.overpayment, c.total_billed, c.total_paid, c.active_meters)
+      IS DISTINCT FROM
+      (coalesce(b.balance, 0), coalesce(b.overpayment, 0), coalesce(b.total_billed, 0), coalesce(b.total_paid, 0),
+       coalesce(b.active_meters, 0));

@@ -1,0 +1,75 @@
+-- One meter's statement, as of one moment. A day is the deployment's business day; dates travel as text, because
+-- PostgreSQL knows some that Python does not.
+
+-- name: statement
+-- What counts at the meter, in the order of its days; `recorded` is what the projection counted of it here.
+WITH counted AS (
+    SELECT i.invoice_date AS day, 1 AS turn, NULL::timestamptz AS at, 'invoice' AS kind, i.invoice_id AS id,
+           i.invoice_number AS reference, NULL::bigint AS through_invoice_id, i.amount, i.balance_brought_forward,
+           i.source_partition, i.source_offset,
+           CASE WHEN i.projected_meter_id = i.meter_id THEN i.projected_amount ELSE 0 END AS recorded
+    FROM invoices i
+    WHERE i.meter_id = %(meter_id)s AND NOT i.voided
+    UNION ALL
+    SELECT (p.paid_at AT TIME ZONE %(timezone)s)::date, 2, p.paid_at, 'payment', p.payment_id,
+           concat_ws(' ', p.method, p.reference), CASE WHEN p.meter_id IS NULL THEN p.invoice_id END, -p.amount, NULL,
+           p.source_partition, p.source_offset,
+           CASE WHEN p.projected_meter_id = %(meter_id)s THEN -p.projected_amount ELSE 0 END
+    FROM (
+        SELECT * FROM payments WHERE meter_id = %(meter_id)s AND NOT reversed
+        UNION ALL
+        SELECT p.* FROM invoices i JOIN payments p ON p.invoice_id = i.invoice_id
+        WHERE i.meter_id = %(meter_id)s AND p.meter_id IS NULL AND NOT p.reversed
+        UNION ALL
+        SELECT p.* FROM payments p
+        WHERE p.allocated_meter_id = %(meter_id)s AND p.meter_id IS NULL AND NOT p.reversed
+          AND NOT EXISTS (SELECT FROM invoices i WHERE i.invoice_id = p.invoice_id AND i.meter_id IS NOT NULL)
+    ) p
+)
+SELECT day::text, kind, id, reference, through_invoice_id, amount, balance_brought_forward, source_partition,
+       source_offset, recorded, coalesce(day < %(since)s, false) AS before, coalesce(day > %(at)s, false) AS after
+FROM counted
+ORDER BY day, turn, at, id;
+
+-- name: not_counted
+-- What names the meter, or is marked at it, and counts nowhere or elsewhere, and why. Reversed payments are in no index
+-- of meters, so this reads the payments' table once.
+WITH excluded AS (
+    SELECT 'invoice' AS kind, invoice_id AS id, invoice_date AS day, amount, projected_meter_id, projected_amount,
+           'voided' AS reason
+    FROM invoices WHERE meter_id = %(meter_id)s AND voided
+    UNION ALL
+    SELECT 'invoice', invoice_id, invoice_date, amount, projected_meter_id, projected_amount,
+           coalesce('is at meter ' || meter_id, 'is at no meter')
+    FROM invoices
+    WHERE projected_meter_id = %(meter_id)s AND meter_id IS DISTINCT FROM projected_meter_id
+    UNION ALL
+    SELECT 'payment', p.payment_id, (p.paid_at AT TIME ZONE %(timezone)s)::date, p.amount, p.projected_meter_id,
+           -p.projected_amount,
+           CASE WHEN p.reversed THEN 'reversed'
+                WHEN p.meter_id IS NULL AND i.meter_id IS NOT NULL
+                    THEN 'its invoice ' || i.invoice_id || ' is at meter ' || i.meter_id
+                ELSE coalesce('is at meter ' || coalesce(p.meter_id, p.allocated_meter_id), 'is at no meter') END
+    FROM payments p
+    LEFT JOIN invoices i ON i.invoice_id = p.invoice_id
+    WHERE (p.reversed AND coalesce(p.meter_id, i.meter_id, p.allocated_meter_id) = %(meter_id)s)
+       OR ((p.projected_meter_id = %(meter_id)s OR (p.meter_id IS NULL AND p.allocated_meter_id = %(meter_id)s))
+           AND coalesce(p.meter_id, i.meter_id, p.allocated_meter_id) IS DISTINCT FROM %(meter_id)s)
+)
+SELECT kind, id, day::text, amount, reason,
+       CASE WHEN projected_meter_id = %(meter_id)s THEN projected_amount ELSE 0 END AS recorded
+FROM excluded
+ORDER BY excluded.day, kind, id;
+
+-- name: recorded
+-- The meter as it is recorded, and the customer that its assignments say.
+SELECT m.meter_id IS NOT NULL AS present, m.customer_id AS recorded_customer_id, a.customer_id, c.name,
+       coalesce(m.total_billed, 0), coalesce(m.total_paid, 0), m.updated_at
+FROM (SELECT %(meter_id)s::bigint AS meter_id) asked
+LEFT JOIN meter_balances m ON m.meter_id = asked.meter_id
+LEFT JOIN LATERAL (
+    SELECT w.customer_id FROM meter_assignments w
+    WHERE w.meter_id = asked.meter_id AND w.active
+    ORDER BY w.assigned_at DESC, w.assignment_id DESC LIMIT 1
+) a ON true
+LEFT JOIN customers c ON c.customer_id = a.customer_id;

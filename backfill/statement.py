@@ -1,0 +1,126 @@
+"""A meter's statement as values: entries with a running balance, and what they add up to. Pure.
+
+Amounts are signed: what is billed is positive, what is paid negative, so a negative balance is an overpayment.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal, NamedTuple
+
+Kind = Literal["invoice", "payment"]
+
+
+class Counted(NamedTuple):
+    """One invoice or payment that counts at the meter, as history has it.
+
+    `recorded` is what the projection counted of it here; `before` and `after` say on which side of the statement's
+    days it lies.
+    """
+
+    day: str
+    kind: Kind
+    id: int
+    reference: str | None
+    through_invoice_id: int | None
+    amount: Decimal
+    balance_brought_forward: Decimal | None
+    source_partition: int | None
+    source_offset: int | None
+    recorded: Decimal
+    before: bool
+    after: bool
+
+
+class Excluded(NamedTuple):
+    """One that names the meter and doesn't count here."""
+
+    kind: Kind
+    id: int
+    day: str
+    amount: Decimal
+    reason: str
+    recorded: Decimal
+
+
+class Meter(NamedTuple):
+    """The meter's row as it is recorded, and whose it is by history."""
+
+    present: bool
+    recorded_customer_id: int | None
+    customer_id: int | None
+    name: str | None
+    total_billed: Decimal
+    total_paid: Decimal
+    updated_at: datetime | None
+
+    @property
+    def balance(self) -> Decimal:
+        """The recorded balance; negative is an overpayment."""
+        return self.total_billed - self.total_paid
+
+
+class Entry(NamedTuple):
+    """A line of the statement, and the balance after it."""
+
+    counted: Counted
+    balance: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statement:
+    """One meter's account from the first day asked for to the last."""
+
+    meter_id: int
+    since: str | None
+    at: str | None
+    meter: Meter
+    opening: Decimal
+    entries: Sequence[Entry]
+    later: Sequence[Counted]
+    excluded: Sequence[Excluded]
+
+    @property
+    def closing(self) -> Decimal:
+        """The balance after the last entry."""
+        return self.entries[-1].balance if self.entries else self.opening
+
+    @property
+    def expected(self) -> Decimal:
+        """What the balance has to be now: the closing one and whatever is dated later."""
+        return self.closing + sum((counted.amount for counted in self.later), Decimal(0))
+
+    @property
+    def difference(self) -> Decimal:
+        """Expected less recorded."""
+        return self.expected - self.meter.balance
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anything names this meter."""
+        named = self.entries or self.later or self.excluded or self.opening
+        return bool(named or self.meter.present or self.meter.customer_id is not None)
+
+
+def state(
+    meter_id: int, days: tuple[str | None, str | None], meter: Meter, counted: Sequence[Counted],
+    excluded: Sequence[Excluded],
+) -> Statement:  # fmt: skip
+    """Draw the statement up; `days` are its first and last, `counted` is in the order of its lines."""
+    opening = sum((each.amount for each in counted if each.before), Decimal(0))
+    entries, balance = list[Entry](), opening
+    for each in counted:
+        if not (each.before or each.after):
+            balance += each.amount
+            entries.append(Entry(each, balance))
+    return Statement(
+        meter_id=meter_id,
+        since=days[0],
+        at=days[1],
+        meter=meter,
+        opening=opening,
+        entries=entries,
+        later=[each for each in counted if each.after],
+        excluded=excluded,
+    )

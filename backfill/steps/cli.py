@@ -1,0 +1,252 @@
+"""The commands of the migration steps, and what explains one meter; `backfill.cli` mounts them."""
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from events.console import Format, FormatOption
+from events.errors import InputError, StateError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import date
+
+    from psycopg import Connection
+
+    from backfill.steps.balances import Balances
+    from backfill.steps.step import Step
+    from events.settings import Settings
+
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="say what would be changed; change nothing")]
+ChunkSizeOption = Annotated[int, typer.Option(min=1, max=100_000, help="rows in one chunk, one transaction")]
+ResumeOption = Annotated[str | None, typer.Option(metavar="RUN", help="go on with a run that did not finish")]
+YesOption = Annotated[bool, typer.Option("--yes", help="do not ask for confirmation")]
+CHUNK_SIZE = 1000
+
+
+def payment_meter_ids(
+    dry_run: DryRunOption = False, chunk_size: ChunkSizeOption = CHUNK_SIZE, form: FormatOption = Format.TABLE
+) -> None:
+    """Allocate payments that name no meter, by their customer's meters, and let the balances follow.
+
+    A payment takes its invoice's meter; else its customer's only active meter; else the customer's first assigned
+    one, listed for review; else it stays unallocated and is listed. An event that brings a meter always wins.
+    Exit code 0: done. 1: some chunk failed. 2: could not start. 3: paused by a signal.
+    """
+    from backfill.steps import payment_meter_ids
+
+    _amend(payment_meter_ids.STEP, dry_run, chunk_size, form)
+
+
+def invoice_amounts(
+    dry_run: DryRunOption = False, chunk_size: ChunkSizeOption = CHUNK_SIZE, form: FormatOption = Format.TABLE
+) -> None:
+    """Set each invoice's amount to what its lines charge, debt brought forward apart, and let the balances follow.
+
+    Lines of type BALANCE repeat earlier debt. Invoices without lines are listed and left as they are.
+    Exit code 0: done. 1: some chunk failed. 2: could not start. 3: paused by a signal.
+    """
+    from backfill.steps import invoice_amounts
+
+    _amend(invoice_amounts.STEP, dry_run, chunk_size, form)
+
+
+def meter_balances(
+    dry_run: DryRunOption = False,
+    chunk_size: ChunkSizeOption = CHUNK_SIZE,
+    resume: ResumeOption = None,
+    significant: Annotated[str, typer.Option(metavar="AMOUNT", help="list changes of more than this")] = "100",
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Recompute every meter from history, with or without a customer, and the sums it is part of.
+
+    Exit code 0: all is well now. 1: some chunk failed or still differs. 2: could not start. 3: paused by a signal.
+    """
+    _recalculate("meter-balances", (dry_run, chunk_size, resume), significant, form)
+
+
+def customer_balances(
+    dry_run: DryRunOption = False,
+    chunk_size: ChunkSizeOption = CHUNK_SIZE,
+    resume: ResumeOption = None,
+    significant: Annotated[str, typer.Option(metavar="AMOUNT", help="list changes of more than this")] = "100",
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Recompute every customer who has or had a meter: each active meter from history, then their sum.
+
+    Exit code 0: all is well now. 1: some chunk failed or still differs. 2: could not start. 3: paused by a signal.
+    """
+    _recalculate("customer-balances", (dry_run, chunk_size, resume), significant, form)
+
+
+def validate(
+    check: Annotated[list[str] | None, typer.Option(metavar="NAME", help="only this check; may be repeated")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="accepted for symmetry: it never changes a thing")] = False,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Check whether what is stored is plausible, and name the command that mends what is not.
+
+    Exit code 0: no errors, warnings perhaps. 1: errors. 2: could not start. 3: paused by a signal.
+    """
+    from backfill.steps.validate import choose, print_validation
+    from backfill.steps.validate import validate as check_all
+
+    chosen = choose(check or [])
+    with _connected() as (settings, connection):
+        validation = check_all(settings, connection, chosen)
+        print_validation(validation, form, dry=dry_run)
+    raise typer.Exit(validation.exit_code)
+
+
+def migrate(
+    dry_run: DryRunOption = False,
+    skip_validation: Annotated[
+        bool, typer.Option("--skip-validation", help="go on even where payments are left without a meter")
+    ] = False,
+    yes: YesOption = False,
+    chunk_size: ChunkSizeOption = CHUNK_SIZE,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Do all steps in order: payments, invoices, validation, a backup, meters, customers, validation.
+
+    Consumers may go on meanwhile. Started again, it does only what is not done yet.
+    Exit code 0: done. 1: stopped by the validation, or some of it failed. 2: could not start. 3: paused by a signal.
+    """
+    from backfill.steps.migrate import Migration
+    from backfill.steps.migrate import migrate as carry_out
+    from backfill.steps.step import Options
+
+    with _connected() as (settings, connection):
+        if not (dry_run or yes):
+            _confirm("Amend payments and invoices, then recompute all balances?", "migrate", form)
+        options = Options(dry_run, chunk_size)
+        exit_code = carry_out(
+            Migration(
+                settings=settings, connection=connection, options=options, skip_validation=skip_validation, form=form
+            )
+        )
+    raise typer.Exit(exit_code)
+
+
+def restore(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="the migration whose backup to take")],
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Put the balances back as a migration found them; history stays as it is.
+
+    Exit code 0: done. 2: could not start, or there is no such backup.
+    """
+    from backfill.steps.backup import find, print_restored
+    from backfill.steps.backup import restore as put_back
+
+    with _connected() as (settings, connection):
+        migration = find(connection, run)
+        if not (dry_run or yes):
+            _confirm(f"Overwrite all balances with those of run {run}?", f"restore {run}", form)
+        print_restored(put_back(settings, connection, migration, dry=dry_run), form)
+
+
+def explain(
+    meter: Annotated[int, typer.Option(metavar="METER", help="the meter's id")],
+    at: Annotated[str | None, typer.Option(metavar="DATE", help="the last business day, as 2026-01-31")] = None,
+    since: Annotated[str | None, typer.Option(metavar="DATE", help="the first; what was before is opened with")] = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Explain one meter's balance: each invoice and payment, where it came from, and what isn't counted and why."""
+    from backfill.explain import explain as read
+    from backfill.explain import print_statement
+
+    days = _day("--since", since), _day("--at", at)
+    with _connected() as (settings, connection):
+        print_statement(settings, read(settings, connection, meter, *days), form)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    for command in (
+        payment_meter_ids, invoice_amounts, validate, meter_balances, customer_balances, migrate, restore, explain,
+    ):  # fmt: skip
+        app.command(command.__name__.replace("_", "-"))(command)
+
+
+def _amend(step: "Step", dry_run: bool, chunk_size: int, form: Format) -> None:
+    from backfill.execute import exit_code
+    from backfill.steps.perform import perform
+    from backfill.steps.show import Document, Show, Tables
+    from backfill.steps.step import Options
+
+    show: Show = Tables() if form is Format.TABLE else Document()
+    with _connected() as (settings, connection):
+        show.begin(step, dry=dry_run)
+        performed = perform(settings, connection, step, Options(dry_run, chunk_size), show.rows)
+        show.end(performed)
+    raise typer.Exit(exit_code(performed.run))
+
+
+def _recalculate(command: "Balances", how: tuple[bool, int, str | None], significant: str, form: Format) -> None:
+    from backfill.execute import Request, execute
+    from backfill.money import threshold
+    from events import logs
+    from events.settings import load
+
+    settings = load()
+    logs.configure(settings)
+    dry_run, chunk_size, resume = how
+    request = Request(
+        command=command,
+        dry_run=dry_run,
+        chunk_size=chunk_size,
+        resume=resume,
+        significant=threshold(significant),
+        format=form,
+    )
+    raise typer.Exit(execute(settings, request))
+
+
+@contextmanager
+def _connected() -> "Iterator[tuple[Settings, Connection[Any]]]":
+    """Open the auditor's connection; what PostgreSQL refuses outside any chunk ends in one line."""
+    import psycopg
+
+    from backfill.execute import ready
+    from backfill.session import reason, session
+    from events import logs
+    from events.settings import load
+
+    settings = load()
+    logs.configure(settings)
+    with ready(settings) as engine, session(engine) as connection:
+        try:
+            yield settings, connection
+        except psycopg.Error as error:
+            if connection.closed:
+                raise
+            raise StateError(f"PostgreSQL refused: {reason(error)}") from None
+
+
+def _confirm(question: str, command: str, form: Format) -> None:
+    """Ask on a terminal.
+
+    Raises:
+        StateError: the answer is no, or there is nobody to ask.
+
+    """
+    if form is not Format.TABLE or not sys.stdin.isatty():
+        raise StateError(f"nobody to ask for confirmation: give --yes, or see first: backfill {command} --dry-run")
+    if not typer.confirm(question, err=True):
+        raise StateError("nothing was changed")
+
+
+def _day(option: str, text: str | None) -> "date | None":
+    from datetime import date
+
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise InputError(f"{option} {text}: not a day, as 2026-01-31") from None
