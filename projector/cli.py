@@ -8,6 +8,7 @@ import typer
 from events import console
 from events.console import Format, FormatOption
 from projector.dead_letters.cli import app as dead_letters_app
+from projector.recovery.cli import app as positions_app
 from projector.sandbox.cli import app as sandbox_app
 from projector.sandbox.extra import require_extra
 
@@ -16,6 +17,7 @@ THREAD_SWITCH_SECONDS: Final = 0.0005  # the default of 5 ms is what the writer 
 app = console.app("Keeps meter balances and customer totals right to the cent from the billing topics.")
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(dead_letters_app, name="dead-letters")
+app.add_typer(positions_app, name="positions")
 
 
 def main() -> None:

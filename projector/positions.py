@@ -62,16 +62,22 @@ def start(connection: Connection, group_id: str, logs: Mapping[Place, Log]) -> d
     connection.exec_driver_sql(POSITIONS["create_positions"], parameters)
     stored = read(connection, group_id)
     for place in places:
-        _require_servable(place, stored[place], logs[place])
+        require_servable(place, stored[place], logs[place])
     return {place: stored[place].next_offset for place in places}
 
 
-def _require_servable(place: Place, position: Position, log: Log) -> None:
+def require_servable(place: Place, position: Position, log: Log) -> None:
+    """Refuse a position that the broker cannot serve, saying which command recovers.
+
+    Raises:
+        PositionImpossible: naming the partition.
+
+    """
     name, offset = f"{place[0]}/{place[1]}", position.next_offset
     if position.topic_id is not None and position.topic_id != log.topic_id:
         raise PositionImpossible(
             f"{name}: the topic was deleted and created again since the position {offset} was stored; "
-            f"`projector positions set {place[0]} {place[1]} earliest` starts at its beginning"
+            f"`projector positions set {place[0]} all earliest` starts at its beginning"
         )
     if offset < log.low:
         raise PositionImpossible(

@@ -35,6 +35,27 @@ FROM held h JOIN wanted w USING (topic, partition)
 WHERE p.group_id = %(group_id)s AND p.topic = h.topic AND p.partition = h.partition
 RETURNING p.topic, p.partition;
 
+-- name: set_positions
+-- A person's decision: the same compare-and-set, to anywhere, on the topic as it is now.
+WITH wanted AS (
+    SELECT *
+    FROM unnest(%(topics)s::text[], %(partitions)s::integer[], %(known)s::bigint[], %(offsets)s::bigint[],
+                %(topic_ids)s::text[])
+         AS w (topic, partition, known_offset, next_offset, topic_id)
+),
+held AS (
+    SELECT p.topic, p.partition
+    FROM positions p
+    JOIN wanted w ON w.topic = p.topic AND w.partition = p.partition
+    WHERE p.group_id = %(group_id)s AND p.next_offset = w.known_offset
+    ORDER BY p.topic, p.partition
+    FOR NO KEY UPDATE OF p
+)
+UPDATE positions p
+SET next_offset = w.next_offset, topic_id = w.topic_id, updated_at = now()
+FROM held h JOIN wanted w USING (topic, partition)
+WHERE p.group_id = %(group_id)s AND p.topic = h.topic AND p.partition = h.partition;
+
 -- name: add_conflicts
 -- Kept on one partition of the batch they were found in: only the sum over a group means something.
 UPDATE positions
