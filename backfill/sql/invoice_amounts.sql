@@ -36,8 +36,8 @@ CROSS JOIN LATERAL (
         SELECT line ->> 'type' AS type, w.readable,
                CASE WHEN w.readable THEN (line ->> 'amount')::numeric END AS amount
         FROM jsonb_array_elements(
-            CASE jsonb_typeof(i.lines) WHEN 'array' THEN i.lines WHEN 'null' THEN '[]'
-                 ELSE jsonb_build_array(i.lines) END) AS line
+            CASE jsonb_typeof(coalesce(i.lines, 'null'))
+                WHEN 'null' THEN '[]' WHEN 'array' THEN i.lines ELSE jsonb_build_array(i.lines) END) AS line
         CROSS JOIN LATERAL (
             SELECT coalesce(jsonb_typeof(line -> 'type') = 'string'
                             AND line ->> 'amount' ~ '^-?[0-9]{1,16}(\.[0-9]{1,2})?$', false) AS readable
