@@ -5,7 +5,7 @@ from typing import Any, Final
 from psycopg import Connection, Cursor
 
 from backfill import comparison, runs
-from backfill.comparison import COMPARE, RECOMPUTE
+from backfill.comparison import COMPARE, Scope
 from backfill.guard import guarded
 from backfill.runs import Run
 from backfill.session import retried, snapshot
@@ -48,28 +48,30 @@ def _meters(connection: Connection[Any], run: Run) -> Run:
 
 
 def _compare_customers(cursor: Cursor[Any], run: Run, ids: list[int]) -> Tally:
-    cursor.execute(RECOMPUTE["scope_by_customer"], {"ids": ids})
-    compared = comparison.expect(cursor)
+    scope = comparison.scope_of_customers(cursor, ids)
+    share = comparison.tally_customers(cursor, scope, ids)
+    if not share.drifted:
+        return share
+    comparison.keep_expected(cursor, scope)
     cursor.execute(COMPARE["compare_customers"], {"ids": ids})
-    totals = cursor.execute(COMPARE["customer_totals"])
-    names = [column.name for column in totals.description or ()]
-    counts = dict(zip(names, totals.fetchone() or (), strict=True))
-    drifted = comparison.drifted_meters(cursor)
-    off = comparison.drifted_customers(cursor)
+    meters, customers = comparison.drifted_meters(cursor), comparison.drifted_customers(cursor)
     found = [
-        *comparison.explain_meters(cursor, drifted),
-        *comparison.explain_customers(cursor, off, drifted),
+        *comparison.explain_meters(cursor, meters),
+        *comparison.explain_customers(cursor, customers, meters),
     ]
     runs.keep(cursor, run, found)
-    return Tally(
-        **counts, meters=compared, drifted_meters=len(drifted), drifted_customers=len(off), findings=len(found)
-    )
+    return share + Tally(findings=len(found))
 
 
 def _compare_unassigned(cursor: Cursor[Any], run: Run, last: int) -> Tally:
-    cursor.execute(CHUNKS["scope_unassigned"], {"after": run.cursor, "last": last})
-    compared = comparison.expect(cursor)
-    drifted = comparison.drifted_meters(cursor)
-    found = comparison.explain_meters(cursor, drifted)
+    window = {"after": run.cursor, "last": last}
+    scope = Scope.of(cursor.execute(CHUNKS["scope_unassigned"], window).fetchone())
+    compared = len(scope.meters)
+    share = Tally(meters=compared, meters_without_customer=compared)
+    drifted = comparison.tally_meters(cursor, scope) if compared else 0
+    if not drifted:
+        return share
+    comparison.keep_expected(cursor, scope)
+    found = comparison.explain_meters(cursor, comparison.drifted_meters(cursor))
     runs.keep(cursor, run, found)
-    return Tally(meters=compared, meters_without_customer=compared, drifted_meters=len(drifted), findings=len(found))
+    return share + Tally(drifted_meters=drifted, findings=len(found))

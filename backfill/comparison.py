@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from psycopg import Cursor
@@ -19,6 +20,7 @@ from backfill.figures import (
     MeterFigures,
 )
 from backfill.findings import Finding
+from backfill.tally import Tally
 from projector.statements import statements
 
 RECOMPUTE: Final = statements("backfill", "sql/recompute.sql")
@@ -28,13 +30,68 @@ IDS_MAX: Final = 20  # ids named as evidence; more are counted
 SPREAD_MAX: Final = 4  # meters of a chunk are close together where at most every fourth key in their range is its own
 
 
-def expect(cursor: Cursor[Any]) -> int:
-    """Recompute the meters of the scope from history; return their number."""
-    meters, low, high = cursor.execute(RECOMPUTE["bound_scope"]).fetchone() or (0, 0, 0)
-    if meters:
-        dense = high - low < SPREAD_MAX * meters
-        cursor.execute(RECOMPUTE["expect_meters"], {"low": low, "high": high, "dense": dense})
-    return int(meters)
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """The meters of a chunk, each with the customer that history gives it."""
+
+    meters: Sequence[int]
+    owners: Sequence[int | None]
+
+    @classmethod
+    def of(cls, row: tuple[Any, ...] | None) -> "Scope":
+        """Take the two arrays that a scope statement returns."""
+        meters, owners = row or (None, None)
+        return cls(meters=meters or [], owners=owners or [])
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What a statement on recomputed figures is given."""
+        low, high = min(self.meters, default=0), max(self.meters, default=0)
+        return {"meters": self.meters, "owners": self.owners, "low": low, "high": high}
+
+    def recomputed(self, statement: str) -> str:
+        """Put the recomputation before a statement, in the way that suits where the meters lie."""
+        dense = is_dense(len(self.meters), min(self.meters, default=0), max(self.meters, default=0))
+        rows = RECOMPUTE["rows_in_range" if dense else "rows_by_lookup"]
+        return "\n".join((RECOMPUTE["scope"], rows, RECOMPUTE["recomputed"], COMPARE[statement]))
+
+
+def is_dense(meters: int, low: int, high: int) -> bool:
+    """Say whether reading the whole range costs less than looking up each meter in it."""
+    return high - low < SPREAD_MAX * meters
+
+
+def scope_of_customers(cursor: Cursor[Any], ids: Sequence[int]) -> Scope:
+    """Find the meters that history assigns to these customers."""
+    meters, low, high = cursor.execute(RECOMPUTE["bound_meters"], {"ids": ids}).fetchone() or (0, 0, 0)
+    if not meters:
+        return Scope(meters=[], owners=[])
+    name = "scope_in_range" if is_dense(meters, low, high) else "scope_by_lookup"
+    return Scope.of(cursor.execute(RECOMPUTE[name], {"ids": ids, "low": low, "high": high}).fetchone())
+
+
+def scope_of_meters(cursor: Cursor[Any], ids: Sequence[int]) -> Scope:
+    """Find the customers that history gives to these meters."""
+    return Scope.of(cursor.execute(RECOMPUTE["scope_of_meters"], {"ids": ids}).fetchone())
+
+
+def tally_meters(cursor: Cursor[Any], scope: Scope) -> int:
+    """Count the meters that differ."""
+    (drifted,) = cursor.execute(scope.recomputed("tally_meters"), scope.parameters).fetchone() or (0,)
+    return int(drifted)
+
+
+def tally_customers(cursor: Cursor[Any], scope: Scope, ids: Sequence[int]) -> Tally:
+    """Tally these customers and their meters."""
+    chunk = {"ids": ids, "first": ids[0], "last": ids[-1]}
+    cursor.execute(scope.recomputed("tally_customers"), {**scope.parameters, **chunk})
+    names = [column.name for column in cursor.description or ()]
+    return Tally(meters=len(scope.meters), **dict(zip(names, cursor.fetchone() or (), strict=True)))
+
+
+def keep_expected(cursor: Cursor[Any], scope: Scope) -> None:
+    """Recompute the scope's meters and keep what they are expected to show."""
+    cursor.execute(scope.recomputed("keep_expected"), scope.parameters)
 
 
 def drifted_meters(cursor: Cursor[Any]) -> list[MeterDrift]:
@@ -92,8 +149,7 @@ def find_disagreements(cursor: Cursor[Any]) -> None:
 
 
 def _meter_evidence(cursor: Cursor[Any], drifts: Sequence[MeterDrift]) -> dict[int, MeterEvidence]:
-    cursor.execute("DELETE FROM scope")
-    cursor.execute(RECOMPUTE["scope_by_meter"], {"ids": [drift.meter_id for drift in drifts]})
+    cursor.execute(EVIDENCE["scope_drifted"], {"ids": [drift.meter_id for drift in drifts]})
     find_disagreements(cursor)
     cursor.execute(EVIDENCE["sum_marks"])
     marks = {meter_id: Marks(*rest) for meter_id, *rest in cursor.execute(EVIDENCE["marks"])}

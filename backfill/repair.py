@@ -94,7 +94,7 @@ def _transaction(connection: Connection[Any], run: Run, entity: str, ids: list[i
 
 
 def _repair_meters(cursor: Cursor[Any], ids: Sequence[int]) -> None:
-    cursor.execute(REPAIR["scope_drifted"], {"ids": list(ids)})
+    cursor.execute(EVIDENCE["scope_drifted"], {"ids": list(ids)})
     comparison.find_disagreements(cursor)
     recompute(cursor)
 

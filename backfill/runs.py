@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 from uuid import UUID
 
 from psycopg import Connection, Cursor
+from psycopg.errors import LockNotAvailable
 from psycopg.types.json import Jsonb
 
 from backfill.findings import Finding
@@ -17,6 +18,7 @@ from projector.statements import statements
 
 SQL: Final = statements("backfill", "sql/runs.sql")
 BEFORE_ALL_KEYS: Final = -BIGINT_MAX - 1
+CLAIM_MS: Final = 3000
 
 Command = Literal[
     "drift-check",
@@ -204,9 +206,13 @@ def keep(cursor: Cursor[Any], run: Run, findings: Iterable[Finding]) -> None:
 
 
 def _claim(connection: Connection[Any], run: Run) -> None:
-    row = connection.execute(SQL["claim_run"], {"run_id": str(run.run_id)}).fetchone()
-    if row is None or not row[0]:
-        raise StateError(f"run {run.run_id} is being carried out by another process")
+    """Hold the run for this session; the backend of a process that was just killed lets go within moments."""
+    try:
+        with connection.transaction():
+            connection.execute(f"SET LOCAL lock_timeout = {CLAIM_MS}")
+            connection.execute(SQL["claim_run"], {"run_id": str(run.run_id)})
+    except LockNotAvailable:
+        raise StateError(f"run {run.run_id} is being carried out by another process") from None
 
 
 def _json(tally: Tally) -> str:

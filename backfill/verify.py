@@ -5,7 +5,7 @@ from typing import Any
 from psycopg import Connection, Cursor
 
 from backfill import comparison, repair, runs
-from backfill.comparison import COMPARE, RECOMPUTE
+from backfill.comparison import COMPARE
 from backfill.guard import guarded
 from backfill.runs import SQL, Run
 from backfill.session import retried, snapshot
@@ -41,16 +41,14 @@ def _customers(connection: Connection[Any], run: Run) -> Run:
 
 
 def _compare_meters(cursor: Cursor[Any], run: Run, ids: list[int]) -> Tally:
-    cursor.execute(RECOMPUTE["scope_by_meter"], {"ids": ids})
-    comparison.expect(cursor)
+    comparison.keep_expected(cursor, comparison.scope_of_meters(cursor, ids))
     still = [drift.meter_id for drift in comparison.drifted_meters(cursor)]
     cursor.execute(SQL["unmark_repaired"], {"run_id": run.run_id, "entity": "meter", "ids": still})
     return Tally(unrepaired=len(still))
 
 
 def _compare_customers(cursor: Cursor[Any], run: Run, ids: list[int]) -> Tally:
-    cursor.execute(RECOMPUTE["scope_by_customer"], {"ids": ids})
-    comparison.expect(cursor)
+    comparison.keep_expected(cursor, comparison.scope_of_customers(cursor, ids))
     cursor.execute(COMPARE["compare_customers"], {"ids": ids})
     still = [drift.customer_id for drift in comparison.drifted_customers(cursor)]
     cursor.execute(SQL["unmark_repaired"], {"run_id": run.run_id, "entity": "customer", "ids": still})

@@ -20,20 +20,15 @@ FROM (SELECT customer_id FROM meter_assignments UNION SELECT customer_id FROM cu
 -- name: next_meter
 -- Where a window of meter keys ends: at most so many rows of each table lie in it. Null: nothing is left.
 SELECT least(
-    (SELECT max(meter_id) FROM (
-        SELECT meter_id FROM meter_balances WHERE meter_id > %(after)s ORDER BY meter_id LIMIT %(rows)s) w
-     HAVING count(*) = %(rows)s),
-    (SELECT max(meter_id) FROM (
-        SELECT meter_id FROM invoices WHERE meter_id > %(after)s AND NOT voided ORDER BY meter_id LIMIT %(rows)s) w
-     HAVING count(*) = %(rows)s),
-    (SELECT max(meter_id) FROM (
-        SELECT meter_id FROM payments WHERE meter_id > %(after)s AND NOT reversed ORDER BY meter_id LIMIT %(rows)s) w
-     HAVING count(*) = %(rows)s));
+    (SELECT meter_id FROM meter_balances WHERE meter_id > %(after)s ORDER BY meter_id OFFSET %(rows)s LIMIT 1),
+    (SELECT meter_id FROM invoices WHERE meter_id > %(after)s AND NOT voided
+     ORDER BY meter_id OFFSET %(rows)s LIMIT 1),
+    (SELECT meter_id FROM payments WHERE meter_id > %(after)s AND NOT reversed
+     ORDER BY meter_id OFFSET %(rows)s LIMIT 1));
 
 -- name: scope_unassigned
 -- The meters of a window that history gives no active customer: they are compared on their own.
-INSERT INTO scope (meter_id)
-SELECT meter_id
+SELECT array_agg(meter_id), array_agg(NULL::bigint)
 FROM (
     SELECT meter_id FROM meter_balances WHERE meter_id > %(after)s AND meter_id <= %(last)s
     UNION

@@ -1,5 +1,68 @@
 -- Recorded against expected, inside the chunk's snapshot. No row and a row of zeros say the same thing.
+-- A chunk is tallied by one statement that writes nothing; only where that counts a difference are the figures kept
+-- in scratch tables, to be told one by one.
 -- Dates travel as text: PostgreSQL knows some that Python does not, and they must be told like any other.
+
+-- name: tally_meters
+-- After `recomputed`: how many of its meters differ from their rows.
+SELECT count(*)
+FROM recomputed e
+LEFT JOIN recorded_meters r USING (meter_id)
+WHERE (r.customer_id, coalesce(r.total_billed, 0), coalesce(r.total_paid, 0), coalesce(r.balance, 0),
+       coalesce(r.overpayment, 0), coalesce(r.invoice_count, 0), coalesce(r.payment_count, 0),
+       r.last_invoice_date, r.last_payment_at)
+      IS DISTINCT FROM
+      (e.customer_id, e.total_billed, e.total_paid, e.balance, e.overpayment, e.invoice_count, e.payment_count,
+       e.last_invoice_date, e.last_payment_at);
+
+-- name: tally_customers
+-- After `recomputed`: the chunk's share of the report. How many customers, in which condition, the totals before
+-- and after, and how many of the meters and customers differ from their rows.
+, drifted_meters AS (
+    SELECT count(*) AS meters
+    FROM recomputed e
+    LEFT JOIN recorded_meters r USING (meter_id)
+    WHERE (r.customer_id, coalesce(r.total_billed, 0), coalesce(r.total_paid, 0), coalesce(r.balance, 0),
+           coalesce(r.overpayment, 0), coalesce(r.invoice_count, 0), coalesce(r.payment_count, 0),
+           r.last_invoice_date, r.last_payment_at)
+          IS DISTINCT FROM
+          (e.customer_id, e.total_billed, e.total_paid, e.balance, e.overpayment, e.invoice_count, e.payment_count,
+           e.last_invoice_date, e.last_payment_at)
+),
+expected AS (
+    SELECT customer_id, sum(balance) AS balance, sum(overpayment) AS overpayment, sum(total_billed) AS total_billed,
+           sum(total_paid) AS total_paid, count(*) AS active_meters
+    FROM recomputed
+    GROUP BY customer_id
+),
+compared AS (
+    SELECT coalesce(r.balance, 0) AS balance, coalesce(r.overpayment, 0) AS overpayment,
+           coalesce(e.balance, 0) AS expected_balance, coalesce(e.overpayment, 0) AS expected_overpayment,
+           (coalesce(r.balance, 0), coalesce(r.overpayment, 0), coalesce(r.total_billed, 0),
+            coalesce(r.total_paid, 0), coalesce(r.active_meters, 0)) IS DISTINCT FROM
+           (coalesce(e.balance, 0), coalesce(e.overpayment, 0), coalesce(e.total_billed, 0),
+            coalesce(e.total_paid, 0), coalesce(e.active_meters, 0)) AS drifted
+    FROM unnest(%(ids)s::bigint[]) AS asked (customer_id)
+    LEFT JOIN (SELECT * FROM customer_balances WHERE customer_id BETWEEN %(first)s AND %(last)s) r USING (customer_id)
+    LEFT JOIN expected e USING (customer_id)
+)
+SELECT count(*) AS customers,
+       count(*) FILTER (WHERE expected_balance > 0) AS with_balance,
+       count(*) FILTER (WHERE expected_overpayment > 0) AS with_overpayment,
+       count(*) FILTER (WHERE expected_balance = 0 AND expected_overpayment = 0) AS clear,
+       count(*) FILTER (WHERE balance <> expected_balance) AS balances_changed,
+       count(*) FILTER (WHERE overpayment <> expected_overpayment) AS overpayments_changed,
+       coalesce(sum(balance), 0) AS balance_before,
+       coalesce(sum(expected_balance), 0) AS balance_after,
+       coalesce(sum(overpayment), 0) AS overpayment_before,
+       coalesce(sum(expected_overpayment), 0) AS overpayment_after,
+       count(*) FILTER (WHERE drifted) AS drifted_customers,
+       (SELECT meters FROM drifted_meters) AS drifted_meters
+FROM compared;
+
+-- name: keep_expected
+-- After `recomputed`: keep the figures.
+INSERT INTO expected_meters SELECT * FROM recomputed;
 
 -- name: drifted_meters
 -- The scope's meters of which any column differs: recorded first, then expected.
@@ -36,20 +99,6 @@ SELECT asked.customer_id, r.customer_id IS NOT NULL,
 FROM unnest(%(ids)s::bigint[]) AS asked (customer_id)
 LEFT JOIN LATERAL (SELECT * FROM customer_balances c WHERE c.customer_id = asked.customer_id OFFSET 0) r ON true
 LEFT JOIN expected e ON e.customer_id = asked.customer_id;
-
--- name: customer_totals
--- The chunk's share of the report: how many customers, in which condition, and the totals before and after.
-SELECT count(*) AS customers,
-       count(*) FILTER (WHERE expected_balance > 0) AS with_balance,
-       count(*) FILTER (WHERE expected_overpayment > 0) AS with_overpayment,
-       count(*) FILTER (WHERE expected_balance = 0 AND expected_overpayment = 0) AS clear,
-       count(*) FILTER (WHERE balance <> expected_balance) AS balances_changed,
-       count(*) FILTER (WHERE overpayment <> expected_overpayment) AS overpayments_changed,
-       coalesce(sum(balance), 0) AS balance_before,
-       coalesce(sum(expected_balance), 0) AS balance_after,
-       coalesce(sum(overpayment), 0) AS overpayment_before,
-       coalesce(sum(expected_overpayment), 0) AS overpayment_after
-FROM compared_customers;
 
 -- name: drifted_customers
 -- The chunk's customers of which any column differs: recorded first, then expected.

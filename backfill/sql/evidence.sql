@@ -1,6 +1,10 @@
 -- Why drifted meters and customers differ. Each history row is marked with what the projection last counted for it
 -- and where; a mark that disagrees with what counts now names a row that changed outside the stream.
 
+-- name: scope_drifted
+-- The meters in question.
+INSERT INTO scope (meter_id) SELECT unnest(%(ids)s::bigint[]);
+
 -- name: find_disagreeing_invoices
 -- The invoices that count at, or are marked at, a meter of the scope, and whose mark is not what counts.
 INSERT INTO disagreements (source, row_id, meter_id, cause, field, shift)

@@ -1,9 +1,5 @@
 -- The statements of one repair, in the order in which `backfill.repair` runs them: history, meters, customers.
 
--- name: scope_drifted
--- The meters to repair.
-INSERT INTO scope (meter_id) SELECT unnest(%(ids)s::bigint[]);
-
 -- name: lock_invoices
 -- Hold the disagreeing invoices, in key order.
 SELECT invoice_id FROM invoices

@@ -18,7 +18,7 @@ FROM backfill_runs ORDER BY started_at DESC LIMIT %(limit)s;
 
 -- name: claim_run
 -- Keep everyone else from carrying out this run for as long as the session lasts.
-SELECT pg_try_advisory_lock(hashtextextended(%(run_id)s::text, 0));
+SELECT pg_advisory_lock(hashtextextended(%(run_id)s::text, 0));
 
 -- name: advance_run
 -- Move the cursor in the chunk's own transaction; no row means that the run is no longer ours.
@@ -48,12 +48,12 @@ ORDER BY entity_id LIMIT %(size)s;
 -- name: mark_repaired
 -- Say so in the repair's own transaction.
 UPDATE drift SET repaired_at = clock_timestamp()
-WHERE run_id = %(run_id)s AND entity = %(entity)s AND entity_id = ANY(%(ids)s);
+WHERE run_id = %(run_id)s AND entity = %(entity)s AND entity_id = ANY(%(ids)s::bigint[]);
 
 -- name: unmark_repaired
 -- What still differs after the repair was not repaired.
 UPDATE drift SET repaired_at = NULL
-WHERE run_id = %(run_id)s AND entity = %(entity)s AND entity_id = ANY(%(ids)s);
+WHERE run_id = %(run_id)s AND entity = %(entity)s AND entity_id = ANY(%(ids)s::bigint[]);
 
 -- name: findings
 -- A run's findings, whatever moved most money first.

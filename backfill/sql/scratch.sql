@@ -1,19 +1,17 @@
 -- Temporary tables of one session, emptied by every commit.
 
 -- name: create_scratch
--- The meters in question with their expected customer; what they are expected to show; what the evidence rests on.
--- Money is unbounded here: a sum too large for the projection must be found and told, not end the check.
+-- The meters in question; what meters are expected to show; customers beside that; what evidence and repair rest on.
 CREATE TEMP TABLE IF NOT EXISTS scope (
-    meter_id            bigint NOT NULL,
-    customer_id         bigint
+    meter_id            bigint NOT NULL
 ) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE IF NOT EXISTS expected_meters (
     meter_id            bigint NOT NULL,
     customer_id         bigint,
     total_billed        numeric NOT NULL,
     total_paid          numeric NOT NULL,
-    balance             numeric GENERATED ALWAYS AS (greatest(total_billed - total_paid, 0)) STORED,
-    overpayment         numeric GENERATED ALWAYS AS (greatest(total_paid - total_billed, 0)) STORED,
+    balance             numeric NOT NULL,
+    overpayment         numeric NOT NULL,
     invoice_count       bigint NOT NULL,
     payment_count       bigint NOT NULL,
     last_invoice_date   date,
