@@ -1,0 +1,124 @@
+"""The cause of a difference follows from its two parts: what history says now, and what it was marked with."""
+
+from decimal import Decimal
+
+import pytest
+
+from backfill import findings
+from backfill.figures import (
+    AssignmentEvidence,
+    Cause,
+    CustomerDrift,
+    CustomerEvidence,
+    CustomerFigures,
+    Disagreement,
+    Marks,
+    MeterDrift,
+    MeterEvidence,
+    MeterFigures,
+)
+
+ZERO = Decimal(0)
+
+
+def _meter(billed: str, *, invoices: int = 1, customer_id: int | None = 7) -> MeterFigures:
+    amount = Decimal(billed)
+    return MeterFigures(
+        customer_id=customer_id,
+        total_billed=amount,
+        total_paid=ZERO,
+        balance=max(amount, ZERO) if amount.is_finite() else amount,
+        overpayment=ZERO,
+        invoice_count=invoices,
+        payment_count=0,
+        last_invoice_date="2026-01-01",
+        last_payment_at=None,
+    )
+
+
+def _marks(billed: str, *, invoices: int = 1, known: bool = True) -> Marks:
+    return Marks(total_billed=Decimal(billed), total_paid=ZERO, invoice_count=invoices, payment_count=0, known=known)
+
+
+def _row(amount: str, cause: Cause = "history-changed") -> Disagreement:
+    return Disagreement(source="invoices", cause=cause, field="amount", rows=1, amount=Decimal(amount), ids=[31])
+
+
+def _causes(drift: MeterDrift, evidence: MeterEvidence) -> dict[str, Cause]:
+    return {finding.column: finding.cause for finding in findings.of_meter(drift, evidence)}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "marks", "rows", "cause"),
+    [
+        ("100", _marks("100"), (_row("50"),), "history-changed"),
+        ("100", _marks("100"), (_row("50", "history-added"),), "history-added"),
+        ("170", _marks("150"), (), "projection-edited"),
+        ("170", _marks("150", invoices=0), (), "history-deleted"),
+        ("100", _marks("130"), (_row("20"),), "projection-edited"),
+        ("100", _marks("110"), (_row("40"),), "history-changed"),
+        ("100", _marks("100"), (_row("10"), _row("40", "history-moved")), "history-moved"),
+        ("NaN", _marks("150"), (), "projection-edited"),
+        ("100", _marks("0", invoices=0, known=False), (), "row-extra"),
+    ],
+)
+def test_the_weightier_part_names_the_cause(
+    recorded: str, marks: Marks, rows: tuple[Disagreement, ...], cause: Cause
+) -> None:
+    drift = MeterDrift(1, present=True, recorded=_meter(recorded), expected=_meter("150"))
+    causes = _causes(drift, MeterEvidence(marks=marks, disagreements=rows, assignments=None))
+    assert causes["total_billed"] == causes["balance"] == cause
+
+
+def test_both_parts_are_in_the_evidence() -> None:
+    drift = MeterDrift(1, present=True, recorded=_meter("100"), expected=_meter("150"))
+    evidence = MeterEvidence(marks=_marks("110"), disagreements=(_row("40"),), assignments=None)
+    billed = next(each for each in findings.of_meter(drift, evidence) if each.column == "total_billed")
+    assert billed.difference == Decimal(50)
+    assert billed.evidence["projection"] == {"amount": "10", "rows": 0}
+    assert (billed.evidence["history"][0]["ids"], billed.evidence["history"][0]["amount"]) == ([31], "40")
+
+
+def test_a_date_alone_is_named_as_such() -> None:
+    recorded = _meter("150")._replace(last_invoice_date="2030-01-01")
+    drift = MeterDrift(1, present=True, recorded=recorded, expected=_meter("150"))
+    evidence = MeterEvidence(marks=_marks("150"), disagreements=(), assignments=None)
+    assert _causes(drift, evidence) == {"last_invoice_date": "date-edited"}
+
+
+@pytest.mark.parametrize(
+    ("present", "agrees", "known", "cause"),
+    [
+        (True, True, True, "assignment-edited"),
+        (True, False, True, "projection-edited"),
+        (False, False, True, "row-missing"),
+        (True, False, False, "row-extra"),
+    ],
+)
+def test_another_customer(*, present: bool, agrees: bool, known: bool, cause: Cause) -> None:
+    recorded = _meter("150", customer_id=8)
+    drift = MeterDrift(1, present=present, recorded=recorded, expected=_meter("150"))
+    facts = AssignmentEvidence(agrees_with_itself=agrees, ids=[1])
+    evidence = MeterEvidence(marks=_marks("150", known=known), disagreements=(), assignments=facts)
+    found = list(findings.of_meter(drift, evidence))
+    assert [(each.column, each.cause, each.difference) for each in found] == [("customer_id", cause, None)]
+
+
+@pytest.mark.parametrize(
+    ("present", "sum_of_rows", "known", "cause"),
+    [
+        (True, 100, True, "meter-drift"),
+        (True, 150, True, "customer-sum-off"),
+        (False, 150, True, "row-missing"),
+        (True, 0, False, "row-extra"),
+    ],
+)
+def test_a_customer_s_sum(*, present: bool, sum_of_rows: int, known: bool, cause: Cause) -> None:
+    def figures(balance: int) -> CustomerFigures:
+        return CustomerFigures(Decimal(balance), ZERO, ZERO, ZERO, 0)
+
+    drift = CustomerDrift(7, present=present, recorded=figures(100), expected=figures(150))
+    evidence = CustomerEvidence(sums=figures(sum_of_rows), meters=(1, 2), known=known)
+    (found,) = findings.of_customer(drift, evidence)
+    assert (found.entity, found.column, found.cause, found.difference) == ("customer", "balance", cause, Decimal(50))
+    assert found.evidence == {"meters": (1, 2), "sum_of_meter_rows": str(sum_of_rows)}
