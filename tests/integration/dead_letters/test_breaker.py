@@ -1,0 +1,86 @@
+"""Too many refused messages stop a consumer, which says how to go on; its supervisor's restarts let no more through."""
+
+from collections.abc import Iterable
+from typing import Final
+
+import pytest
+from confluent_kafka import Producer
+from sqlalchemy import Engine
+
+from events.settings import Settings
+from events.types import topic_of
+from projector.breaker import Standing, standing
+from tests.conftest import RunCommand, StartCommand, WaitUntil
+from tests.e2e.deployment import Deployment
+from tests.examples import invoice, line
+from tests.integration.dead_letters.conftest import Reader, dollars
+
+RUN_MAX: Final = 20
+STRICT: Final = {"PROJECTOR_REFUSED_RUN_MAX": str(RUN_MAX), "PROJECTOR_BATCH_EVENTS_MAX": "5"}
+NO_LIMITS: Final = {"PROJECTOR_REFUSED_RUN_MAX": "0", "PROJECTOR_REFUSED_SHARE_MAX": "1"}
+GOOD: Final = [line(invoice(n, 1, "1.00")) for n in range(1, 11)]
+BAD: Final = dollars(*(invoice(n, 1, "1.00") for n in range(11, 71)))
+
+
+@pytest.fixture
+def deployment(  # noqa: PLR0913, PLR0917 - fixtures
+    kafka_settings: Settings,
+    kafka_environment: dict[str, str],
+    engine: Engine,
+    run_command: RunCommand,
+    start_command: StartCommand,
+    wait_until: WaitUntil,
+) -> Deployment:
+    return Deployment(kafka_settings, kafka_environment, engine, run_command, start_command, wait_until)
+
+
+def test_a_run_stops_the_consumer_at_every_start_until_somebody_decides(deployment: Deployment) -> None:
+    _produce(deployment, [*GOOD[:5], *BAD, *GOOD[5:]])
+    for _ in range(3):
+        result = deployment.command("projector", "run", "--until-caught-up", env=STRICT)
+        line_of_failure = result.stderr.strip().split("\n")[-1]
+        assert result.exit_code == 1, result.stderr
+        assert "21 messages in a row were refused" in line_of_failure
+        assert "wrong-currency" in line_of_failure
+        assert "PROJECTOR_REFUSED_RUN_MAX=0 PROJECTOR_REFUSED_SHARE_MAX=1" in line_of_failure
+        assert "Traceback" not in result.stderr
+        [(kept,)] = deployment.sql("SELECT count(*) FROM dead_letters")
+        assert kept <= RUN_MAX
+        assert deployment.progress() == 5 + kept
+
+    deployment.catch_up(STRICT | NO_LIMITS)
+    assert deployment.sql("SELECT count(*) FROM dead_letters") == [(len(BAD),)]
+    assert deployment.positions() == deployment.ends()
+    assert not deployment.disagreement([text.decode() for text in GOOD])
+    deployment.catch_up(STRICT)
+
+
+def test_a_version_that_accepts_them_goes_on_by_itself(deployment: Deployment) -> None:
+    _produce(deployment, BAD)
+    assert deployment.command("projector", "run", "--until-caught-up", env=STRICT).exit_code == 1
+    kept = deployment.progress()
+    assert kept <= RUN_MAX
+    dollars_accepted = {"PROJECTOR_CURRENCY": "USD"}
+    deployment.catch_up(STRICT | dollars_accepted)
+    retried = deployment.command("projector", "dead-letters", "retry", "--all", env=dollars_accepted)
+    assert (retried.exit_code, retried.stdout) == (0, f"applied: {kept}\n")
+    assert not deployment.disagreement([text.decode() for text in BAD])
+
+
+def test_what_stands_right_before_the_positions_is_remembered(reader: Reader, engine: Engine) -> None:
+    reader.read([b"no json", *GOOD[:3], b"no json", *BAD[:2]])
+    reader.read([b"no json", b"no json"], "payments")
+    topics = [f"{reader.settings.topic_prefix}.{entity}" for entity in ("invoices", "payments")]
+    positions = {(topics[0], 4): 7, (topics[1], 4): 2, (topics[0], 5): 0}
+    with engine.begin() as connection:
+        assert standing(connection, positions) == Standing(seen=9, refused={"not-json": 4, "wrong-currency": 2}, run=5)
+        connection.exec_driver_sql("UPDATE dead_letters SET state = 'discarded' WHERE reason = 'not-json'")
+        assert standing(connection, positions) == Standing(seen=9, refused={"wrong-currency": 2}, run=2)
+
+
+def _produce(deployment: Deployment, values: Iterable[bytes]) -> None:
+    """Put messages on one partition in this order, past the publisher that would refuse some."""
+    producer = Producer({"bootstrap.servers": deployment.settings.kafka_bootstrap_servers})
+    for value in values:
+        producer.produce(topic_of("invoices", deployment.settings.topic_prefix), value, partition=0)
+    assert producer.flush(30) == 0
