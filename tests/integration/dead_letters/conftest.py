@@ -11,12 +11,15 @@ from events.settings import Settings
 from events.types import Entity, Message, topic_of
 from projector import merge
 from projector.batch import Batch, ends_of, item
-from tests.examples import CloudEvent, line
+from projector.dead_letters.closing import Retried, retry
+from projector.dead_letters.selection import Selection
+from tests.examples import CloudEvent, invoice, line
 from tests.lanes import Lane
 
 TIMESTAMP_MS: Final = 1_767_225_600_000
 DOLLARS: Final = {"PROJECTOR_CURRENCY": "USD"}
 """The fix that events in dollars are waiting for."""
+EVENTS: Final = [invoice(n, n % 3 + 1, f"{n}.25") for n in range(1, 8)]
 
 
 class Reader:
@@ -72,3 +75,17 @@ def letters(engine: Engine) -> list[dict[str, Any]]:
 def states(engine: Engine) -> list[str]:
     """Read what became of each."""
     return [letter["state"] for letter in letters(engine)]
+
+
+def in_dollars(events: Sequence[CloudEvent]) -> list[CloudEvent]:
+    """Return what the oracle should make of events once dollars are accepted."""
+    return [{**event, "data": {**event["data"], "currency": "USD"}} for event in events]
+
+
+def retried(engine: Engine, settings: Settings, chosen: Selection | None = None) -> Retried:
+    """Retry with dollars accepted, on a connection of its own."""
+    lane = Lane(engine, settings, begin=False)
+    try:
+        return retry(lane.connection, chosen or Selection(), Decoder("USD", settings.topic_prefix), "tests")
+    finally:
+        lane.close()
