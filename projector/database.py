@@ -25,7 +25,7 @@ def make_engine(settings: Settings, *, program: str) -> Engine:
     """
     try:
         url = make_url(required(settings, "database_url"))
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the second where the port is no number
         raise SettingError("PROJECTOR_DATABASE_URL is not an address like postgresql://user@host:5432/name") from None
     if url.get_backend_name() not in {"postgresql", "postgres"}:
         raise SettingError("PROJECTOR_DATABASE_URL: the scheme has to be postgresql://")
