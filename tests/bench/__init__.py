@@ -3,6 +3,7 @@
     plan        what is measured, how much of it, and what each measurement needs to have been done before
     workload    a throw-away sandbox, simulated events, and the settings the programs run with
     programs    one of our programs as a process: its end, its log, its time and peak memory
+    processor   PostgreSQL's processor time
     figures     a figure, the first marks, the ratios between figures
     report      tables for people, one document for programs
     machine     what it ran on

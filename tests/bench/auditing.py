@@ -31,6 +31,15 @@ class Checked(NamedTuple):
     wall_seconds: float
     customers: int
     peak_bytes: int
+    cpu_seconds: float
+    database_seconds: float
+
+
+class Stated(NamedTuple):
+    """One run of the plain statement."""
+
+    seconds: float
+    database_seconds: float
 
 
 def audit(workload: Workload) -> list[Figure]:
@@ -41,7 +50,7 @@ def audit(workload: Workload) -> list[Figure]:
         (rows,) = connection.execute(COUNT_ROWS).fetchone() or (0,)
     workload.settle()
     checks: list[Checked] = []
-    statements: list[float] = []
+    statements: list[Stated] = []
     for number in range(1, ROUNDS + 1):
         if Measurement.DRIFT_CHECK in workload.plan.only:
             say(f"drift check, {number} of {ROUNDS}")
@@ -52,20 +61,20 @@ def audit(workload: Workload) -> list[Figure]:
     return [*(_checked(checks, rows) if checks else ()), *(_stated(statements, rows) if statements else ())]
 
 
-def recompute(workload: Workload) -> float:
-    """Run the plain statement; return its seconds.
+def recompute(workload: Workload) -> Stated:
+    """Run the plain statement.
 
     Raises:
         WorkFailed: where it finds a difference.
 
     """
-    with workload.connected() as connection:
+    with workload.connected() as connection, workload.database_time() as database:
         begun = time.perf_counter()
         meters, customers = connection.execute(_plain()).fetchone() or (0, 0)
         seconds = time.perf_counter() - begun
     if meters or customers:
         raise WorkFailed(f"the plain statement finds {meters} meters and {customers} customers that differ")
-    return seconds
+    return Stated(seconds, database.seconds)
 
 
 @cache
@@ -75,17 +84,22 @@ def _plain() -> bytes:
 
 def _check(workload: Workload) -> Checked:
     arguments = ("backfill", "drift-check", "--format", "json")
-    ended = run(workload.folder, "drift-check", *arguments, environment=workload.environment).expect(0)
+    with workload.database_time() as database:
+        ended = run(workload.folder, "drift-check", *arguments, environment=workload.environment).expect(0)
     report = json.loads(ended.stdout.read_text())
     with workload.connected() as connection:
         (seconds,) = connection.execute(RUN_SECONDS, [report["run_id"]]).fetchone() or (0,)
-    return Checked(float(seconds), ended.wall_seconds, report["customers"], ended.peak_bytes)
+    return Checked(
+        float(seconds), ended.wall_seconds, report["customers"], ended.peak_bytes, ended.cpu_seconds, database.seconds
+    )
 
 
 def _checked(checks: list[Checked], rows: int) -> list[Figure]:
     seconds = median(check.seconds for check in checks)
     wall_seconds = median(check.wall_seconds for check in checks)
     peak = megabytes(max(check.peak_bytes for check in checks))
+    cpu = median(check.cpu_seconds for check in checks)
+    database = median(check.database_seconds for check in checks)
     customers = checks[0].customers
     return [
         Figure(
@@ -97,14 +111,17 @@ def _checked(checks: list[Checked], rows: int) -> list[Figure]:
         Figure(key="drift-check.rows_per_second", what="history rows", value=rows / seconds, unit="rows/s"),
         Figure(key="drift-check.seconds", what="first chunk to last", value=seconds, unit="s"),
         Figure(key="drift-check.wall_seconds", what="the process, start to end", value=wall_seconds, unit="s"),
+        Figure(key="drift-check.process_cpu", what="the process's processor time", value=cpu, unit="s"),
+        Figure(key="drift-check.database_cpu", what="PostgreSQL's processor time", value=database, unit="s"),
         Figure(key="drift-check.peak_memory", what="peak memory", value=peak, unit="MB"),
     ]
 
 
-def _stated(seconds: list[float], rows: int) -> list[Figure]:
+def _stated(statements: list[Stated], rows: int) -> list[Figure]:
+    seconds = median(one.seconds for one in statements)
+    database = median(one.database_seconds for one in statements)
     return [
-        Figure(
-            key="plain.rows_per_second", what="history rows, one statement", value=rows / median(seconds), unit="rows/s"
-        ),
-        Figure(key="plain.seconds", what="the statement", value=median(seconds), unit="s"),
+        Figure(key="plain.rows_per_second", what="history rows, one statement", value=rows / seconds, unit="rows/s"),
+        Figure(key="plain.seconds", what="the statement", value=seconds, unit="s"),
+        Figure(key="plain.database_cpu", what="PostgreSQL's processor time", value=database, unit="s"),
     ]

@@ -27,13 +27,20 @@ def copy(workload: Workload) -> list[Figure]:
     workload.settle()
     say(f"copying {rows:,} history rows")
     with workload.connected(SCHEMA) as connection:
-        begun = time.perf_counter()
-        for table in HISTORY:
-            _import(connection, table, workload.folder / f"{table}.copy")
-        seconds = time.perf_counter() - begun
+        with workload.database_time() as database:
+            begun = time.perf_counter()
+            for table in HISTORY:
+                _import(connection, table, workload.folder / f"{table}.copy")
+            seconds = time.perf_counter() - begun
         connection.execute(f"DROP SCHEMA {SCHEMA} CASCADE".encode())
     return [
         Figure(key="yardstick.rows_per_second", what="COPY of the bare rows", value=rows / seconds, unit="rows/s"),
+        Figure(
+            key="yardstick.database_cpu",
+            what="PostgreSQL's processor time a row",
+            value=1e6 * database.seconds / rows,
+            unit="µs",
+        ),
         Figure(key="yardstick.rows", what="rows, one an entity", value=rows, unit="rows"),
     ]
 

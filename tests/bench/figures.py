@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Unit = Literal["events/s", "rows/s", "customers/s", "MB", "ms", "s", "%", "x", "events", "rows"]
+Unit = Literal["events/s", "rows/s", "customers/s", "MB", "ms", "µs", "s", "%", "x", "events", "rows"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ class CaughtUp:
     ended: Ended
     seconds: float  # from having joined, before the first byte is fetched, to the last batch's commit
     merging_seconds: float  # of which a batch was in PostgreSQL's hands
+    database_seconds: float  # of processor time
     batches: int
     applied: int
     events: int
@@ -36,12 +37,6 @@ def project(workload: Workload) -> list[Figure]:
             what="of that time a batch was with PostgreSQL",
             value=100 * done.merging_seconds / done.seconds,
             unit="%",
-        ),
-        Figure(
-            key="projector.cpu",
-            what="processor time of the process, start to end",
-            value=done.ended.cpu_seconds,
-            unit="s",
         ),
         Figure(key="projector.peak_memory", what="peak memory", value=megabytes(done.ended.peak_bytes), unit="MB"),
     ]
@@ -79,13 +74,26 @@ def _figures(measurement: str, what: str, done: CaughtUp) -> list[Figure]:
             value=done.events / done.batches,
             unit="events",
         ),
+        Figure(
+            key=f"{measurement}.process_cpu",
+            what="the process's processor time an event, start and end included",
+            value=1e6 * done.ended.cpu_seconds / done.events,
+            unit="µs",
+        ),
+        Figure(
+            key=f"{measurement}.database_cpu",
+            what="PostgreSQL's processor time an event",
+            value=1e6 * done.database_seconds / done.events,
+            unit="µs",
+        ),
     ]
 
 
 def _catch_up(workload: Workload, name: str) -> CaughtUp:
-    ended = run(
-        workload.folder, name, "projector", "run", "--until-caught-up", environment=workload.environment
-    ).expect(0)
+    with workload.database_time() as database:
+        ended = run(
+            workload.folder, name, "projector", "run", "--until-caught-up", environment=workload.environment
+        ).expect(0)
     joined, batches = records(ended.log, "joined"), records(ended.log, "batch")
     events = _sum(batches, "events")
     if not joined or events != workload.plan.events:
@@ -94,6 +102,7 @@ def _catch_up(workload: Workload, name: str) -> CaughtUp:
         ended=ended,
         seconds=when(batches[-1]) - when(joined[0]),
         merging_seconds=_sum(batches, "ms") / 1000,
+        database_seconds=database.seconds,
         batches=len(batches),
         applied=_sum(batches, "applied"),
         events=events,

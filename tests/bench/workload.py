@@ -14,10 +14,11 @@ import psycopg
 from psycopg import Connection
 from pydantic import SecretStr
 
-from events.errors import InputError
+from events.errors import InputError, ServiceUnavailable
 from events.settings import Settings
-from projector.sandbox.local import throwaway
+from projector.sandbox.local import Sandbox, throwaway
 from tests.bench.plan import Plan
+from tests.bench.processor import ProcessorTime
 from tests.bench.programs import run
 
 SCHEMA: Final = "billing"
@@ -31,6 +32,7 @@ class Workload:
     """One plan on one sandbox."""
 
     plan: Plan
+    sandbox: Sandbox
     folder: Path
     settings: Settings
     environment: dict[str, str]
@@ -56,6 +58,13 @@ class Workload:
         """Write a checkpoint, so that no measurement pays for what the one before left in memory."""
         with self.connected() as connection:
             connection.execute("CHECKPOINT")
+
+    def database_time(self) -> ProcessorTime:
+        """Measure PostgreSQL's processor time, from entering it to leaving it."""
+        server = self.sandbox.postgres.process()
+        if server is None:
+            raise ServiceUnavailable(f"PostgreSQL is gone; see {self.sandbox.postgres.log}")
+        return ProcessorTime(server)
 
     def publish(self) -> float:
         """Publish the bulk; return events a second."""
@@ -86,7 +95,7 @@ def prepared(plan: Plan) -> Iterator[Workload]:
             database_url=SecretStr(environment["PROJECTOR_DATABASE_URL"]),
             kafka_bootstrap_servers=environment["PROJECTOR_KAFKA_BOOTSTRAP_SERVERS"],
         ).model_copy(update={"schema_name": SCHEMA})
-        workload = Workload(plan=plan, folder=folder, settings=settings, environment=environment)
+        workload = Workload(plan=plan, sandbox=sandbox, folder=folder, settings=settings, environment=environment)
         run(folder, "init", "projector", "init", environment=environment).expect(0)
         _simulate(workload)
         yield workload

@@ -26,7 +26,7 @@ def test_a_small_run_reports_every_measurement_with_its_marks(tmp_path: Path) ->
     report = json.loads(output.read_text())
     figures = {figure["key"]: figure["value"] for figure in report["figures"]}
     assert {key.partition(".")[0] for key in figures} == {"publish", *Measurement}
-    assert all(value > 0 for value in figures.values())
+    assert all(value > 0 for key, value in figures.items() if not key.endswith("_cpu"))  # which ticks in 10 ms
     assert figures.keys() >= {ratio.key for ratio in RATIOS}
     assert {mark["key"]: type(mark["met"]) for mark in report["marks"]} == dict.fromkeys(MARKS, bool)
     assert report["machine"]["postgresql"]["synchronous_commit"] == "on"
