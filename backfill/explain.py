@@ -55,9 +55,8 @@ def print_statement(settings: Settings, found: Statement, form: Format) -> None:
 def _print_entries(settings: Settings, found: Statement) -> None:
     currency = settings.currency
     columns = ["Day", "What", "Reference", "Amount>", "Balance>", "Came From", "Note"]
-    opened = "Opening balance" if found.since else "Nothing before"
     rows = [
-        (found.since, opened, "", "", money(found.opening, currency), "", ""),
+        (found.since, "Opening balance", "", "", money(found.opening, currency), "", ""),
         *(_line(settings, entry) for entry in found.entries),
         (found.at, "Closing balance", "", "", money(found.closing, currency), "", ""),
     ]
@@ -119,6 +118,8 @@ def _note(each: Counted, currency: str) -> str:
     notes = []
     if each.through_invoice_id is not None:
         notes.append(f"through invoice {each.through_invoice_id}")
+    if each.allocated:
+        notes.append("allocated by a backfill")
     if each.balance_brought_forward:
         notes.append(f"brings forward {money(each.balance_brought_forward, currency)}, which earlier ones carry")
     if each.recorded != each.amount:
@@ -171,6 +172,7 @@ def _entry(settings: Settings, entry: Entry) -> dict[str, Any]:
         "id": each.id,
         "reference": each.reference,
         "through_invoice_id": each.through_invoice_id,
+        "allocated": each.allocated,
         "amount": each.amount,
         "balance_brought_forward": each.balance_brought_forward,
         "balance": entry.balance,

@@ -24,6 +24,7 @@ class Counted(NamedTuple):
     id: int
     reference: str | None
     through_invoice_id: int | None
+    allocated: bool
     amount: Decimal
     balance_brought_forward: Decimal | None
     source_partition: int | None

@@ -62,7 +62,7 @@ def stdout() -> Console:
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table; columns whose name ends in `>` are aligned right."""
-    table = Table(title=title or None, title_justify="left")
+    table = Table(title=escape(printable(title)) or None, title_justify="left")
     for column in columns:
         table.add_column(column.rstrip(">"), justify="right" if column.endswith(">") else "left", overflow="fold")
     for row in rows:

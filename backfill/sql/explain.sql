@@ -5,29 +5,29 @@
 -- What counts at the meter, in the order of its days; `recorded` is what the projection counted of it here.
 WITH counted AS (
     SELECT i.invoice_date AS day, 1 AS turn, NULL::timestamptz AS at, 'invoice' AS kind, i.invoice_id AS id,
-           i.invoice_number AS reference, NULL::bigint AS through_invoice_id, i.amount, i.balance_brought_forward,
+           i.invoice_number AS reference, NULL::bigint AS through_invoice_id, false AS allocated, i.amount, i.balance_brought_forward,
            i.source_partition, i.source_offset,
            CASE WHEN i.projected_meter_id = i.meter_id THEN i.projected_amount ELSE 0 END AS recorded
     FROM invoices i
     WHERE i.meter_id = %(meter_id)s AND NOT i.voided
     UNION ALL
     SELECT (p.paid_at AT TIME ZONE %(timezone)s)::date, 2, p.paid_at, 'payment', p.payment_id,
-           concat_ws(' ', p.method, p.reference), CASE WHEN p.meter_id IS NULL THEN p.invoice_id END, -p.amount, NULL,
-           p.source_partition, p.source_offset,
+           nullif(concat_ws(' ', p.method, p.reference), ''), CASE WHEN p.found = 'invoice' THEN p.invoice_id END,
+           p.found = 'allocated', -p.amount, NULL, p.source_partition, p.source_offset,
            CASE WHEN p.projected_meter_id = %(meter_id)s THEN -p.projected_amount ELSE 0 END
     FROM (
-        SELECT * FROM payments WHERE meter_id = %(meter_id)s AND NOT reversed
+        SELECT *, 'own' AS found FROM payments WHERE meter_id = %(meter_id)s AND NOT reversed
         UNION ALL
-        SELECT p.* FROM invoices i JOIN payments p ON p.invoice_id = i.invoice_id
+        SELECT p.*, 'invoice' FROM invoices i JOIN payments p ON p.invoice_id = i.invoice_id
         WHERE i.meter_id = %(meter_id)s AND p.meter_id IS NULL AND NOT p.reversed
         UNION ALL
-        SELECT p.* FROM payments p
+        SELECT p.*, 'allocated' FROM payments p
         WHERE p.allocated_meter_id = %(meter_id)s AND p.meter_id IS NULL AND NOT p.reversed
           AND NOT EXISTS (SELECT FROM invoices i WHERE i.invoice_id = p.invoice_id AND i.meter_id IS NOT NULL)
     ) p
 )
-SELECT day::text, kind, id, reference, through_invoice_id, amount, balance_brought_forward, source_partition,
-       source_offset, recorded, coalesce(day < %(since)s, false) AS before, coalesce(day > %(at)s, false) AS after
+SELECT day::text, kind, id, reference, through_invoice_id, allocated, amount, balance_brought_forward,
+       source_partition, source_offset, recorded, coalesce(day < %(since)s, false) AS before, coalesce(day > %(at)s, false) AS after
 FROM counted
 ORDER BY day, turn, at, id;
 

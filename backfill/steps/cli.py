@@ -24,6 +24,7 @@ ChunkSizeOption = Annotated[int, typer.Option(min=1, max=100_000, help="rows in 
 ResumeOption = Annotated[str | None, typer.Option(metavar="RUN", help="go on with a run that did not finish")]
 YesOption = Annotated[bool, typer.Option("--yes", help="do not ask for confirmation")]
 CHUNK_SIZE = 1000
+BIGINT_MAX = 2**63 - 1  # as `events.types` has it, which takes long to import
 
 
 def payment_meter_ids(
@@ -151,7 +152,7 @@ def restore(
 
 
 def explain(
-    meter: Annotated[int, typer.Option(metavar="METER", help="the meter's id")],
+    meter: Annotated[int, typer.Option(min=1, max=BIGINT_MAX, metavar="METER", help="the meter's id")],
     at: Annotated[str | None, typer.Option(metavar="DATE", help="the last business day, as 2026-01-31")] = None,
     since: Annotated[str | None, typer.Option(metavar="DATE", help="the first; what was before is opened with")] = None,
     form: FormatOption = Format.TABLE,

@@ -12,22 +12,25 @@ from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
+import structlog
 from psycopg import Connection
 
 from backfill import runs
-from backfill.execute import EXIT_CLEAN, EXIT_FOUND, EXIT_PAUSED, exit_code, failure_written_down, record
+from backfill.execute import EXIT_CLEAN, EXIT_FOUND, EXIT_PAUSED, exit_code, failure_written_down
 from backfill.runs import Run
 from backfill.steps import invoice_amounts, payment_meter_ids
 from backfill.steps.backup import Backup, back_up
 from backfill.steps.balances import Balances, recalculate
 from backfill.steps.perform import perform
-from backfill.steps.show import Document, Show, Tables, banner, say, sentence
+from backfill.steps.show import Document, Show, Tables, banner, result, say
 from backfill.steps.step import Options, Step
 from backfill.steps.validate import choose, print_validation, validate
 from backfill.tally import Tally
 from events.console import Format, print_table
 from events.errors import ProgramError
 from events.settings import Settings
+
+_log = structlog.get_logger()
 
 
 class Done(NamedTuple):
@@ -83,9 +86,21 @@ def migrate(migration: Migration) -> int:
             run = replace(run, tally=Tally(seconds=monotonic() - began))
             runs.advance(cursor, run)
             run = runs.change_state(connection, run, "paused" if paused else "finished")
-    record(run)
+    _record(progress, run)
     _end(migration, progress, run)
     return progress.exit_code
+
+
+def _record(progress: Progress, run: Run) -> None:
+    """Leave one structured record of what a migration did."""
+    _log.info(
+        f"{run.title} {run.state}",
+        run_id=str(run.run_id),
+        steps={name: done.result for name, done, _ in progress.done},
+        backup=progress.backup and progress.backup._asdict(),
+        exit_code=progress.exit_code,
+        seconds=round(run.tally.seconds, 3),
+    )
 
 
 @contextmanager
@@ -131,7 +146,7 @@ def _amend(step: Step) -> Callable[[Migration], Done]:
         show.begin(step, dry=migration.options.dry)
         performed = perform(migration.settings, migration.connection, step, migration.options, show.rows)
         show.end(performed)
-        return Done(exit_code(performed.run), sentence(performed))
+        return Done(exit_code(performed.run), result(performed))
 
     return do
 
@@ -141,8 +156,8 @@ def _recalculate(command: Balances) -> Callable[[Migration], Done]:
         run = recalculate(migration.settings, migration.connection, command, migration.options, migration.form)
         tally = run.tally
         verb = "drifted" if run.dry else "repaired"
-        result = f"{tally.customers:,} customers and {tally.meters:,} meters read, {tally.drifted:,} {verb}"
-        return Done(exit_code(run), f"{result}, {tally.failed + tally.unrepaired:,} failed")
+        words = f"{tally.customers:,} customers and {tally.meters:,} meters read, {tally.drifted:,} {verb}"
+        return Done(exit_code(run), f"{words}, {tally.failed + tally.unrepaired:,} failed")
 
     return do
 
@@ -152,7 +167,7 @@ def _validate(*names: str) -> Callable[[Migration], Done]:
         validation = validate(migration.settings, migration.connection, choose(names))
         print_validation(validation, migration.form)
         expected = migration.options.dry and validation.exit_code == EXIT_FOUND  # nothing was mended beforehand
-        return Done(EXIT_CLEAN if expected else validation.exit_code, validation.sentence)
+        return Done(EXIT_CLEAN if expected else validation.exit_code, validation.result)
 
     return do
 

@@ -51,7 +51,8 @@ class Tables:
             self._table(step.outcomes[name].words, rows, counts[name])
         for failed in performed.run.tally.failures:
             say(f"Failed: {step.noun} {failed.first} to {failed.last}: {failed.reason}")
-        say(sentence(performed))
+        paused = f" Paused; go on with `{performed.run.resume_command}`." if performed.run.state == "paused" else ""
+        say(f"Result: {result(performed)}. Duration: {performed.run.tally.seconds:,.1f} s.{paused}")
         banner(step.command, dry=performed.run.dry)
 
     def _table(self, title: str, rows: list[Row], count: int) -> None:
@@ -107,15 +108,14 @@ def say(line: str) -> None:
     stdout().print(line, markup=False, soft_wrap=True)
 
 
-def sentence(performed: Performed) -> str:
-    """Say how a step ended, in a line."""
+def result(performed: Performed) -> str:
+    """Say what a step did, in a line."""
     tally, noun = performed.run.tally, performed.step.noun
     would = "would be changed" if performed.run.dry else "changed"
     failed = f"; {tally.failed:,} chunks failed" if tally.failed else ""
-    paused = f" Paused; go on with `{performed.run.resume_command}`." if performed.run.state == "paused" else ""
     return (
-        f"Result: {performed.counts.total():,} {noun} read, {performed.changed:,} {would}, "
-        f"{performed.to_look_at:,} to look at{failed}. Duration: {tally.seconds:,.1f} s.{paused}"
+        f"{performed.counts.total():,} {noun} read, {performed.changed:,} {would}, "
+        f"{performed.to_look_at:,} to look at{failed}"
     )
 
 

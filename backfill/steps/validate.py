@@ -38,13 +38,9 @@ class Validation(NamedTuple):
         return EXIT_FOUND if self.amiss("error") else EXIT_CLEAN
 
     @property
-    def sentence(self) -> str:
+    def result(self) -> str:
         """Say it in a line."""
-        paused = " Paused; run it again." if self.paused else ""
-        return (
-            f"Result: {len(self.checked)} checks, {self.amiss('error')} with errors, {self.amiss('warning')} with "
-            f"warnings. Duration: {self.seconds:,.1f} s.{paused}"
-        )
+        return f"{len(self.checked)} checks, {self.amiss('error')} with errors, {self.amiss('warning')} with warnings"
 
 
 def choose(names: Sequence[str]) -> list[Check]:
@@ -94,7 +90,8 @@ def print_validation(validation: Validation, form: Format, *, dry: bool = False)
         for each in validation.checked
     ]
     print_table("Validation", ["Check", "Result", "Count>", "First IDs", "What", "To Mend"], rows)
-    say(validation.sentence)
+    paused = " Paused; run it again." if validation.paused else ""
+    say(f"Result: {validation.result}. Duration: {validation.seconds:,.1f} s.{paused}")
     if dry:
         say(NOTHING_CHANGED)
 
