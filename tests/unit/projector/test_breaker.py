@@ -1,10 +1,9 @@
 """The breaker stops a consumer at a run or a share of refused messages, whatever batches they come in."""
 
-from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from projector.breaker import LATE, SEEN_MIN, WINDOW_MESSAGES, Breaker, Standing
@@ -101,28 +100,37 @@ def test_where_batches_are_cut_makes_no_difference(
     refused: list[bool], run_max: int, remembered: int, cuts: list[int]
 ) -> None:
     reasons = [BAD[0] if bad else None for bad in refused]
-    standing = Standing(seen=20, refused={"not-json": remembered}, run=min(remembered, run_max))
-    whole, parts = breaker(run_max), breaker(run_max)
-    whole.recall(standing)
-    parts.recall(standing)
     edges = [0, *sorted(cuts), len(reasons)]
-    batches = [reasons[start:end] for start, end in pairwise(edges)]
-    assert _stopped_after(whole, [reasons]) == _stopped_after(parts, batches)
+    standing = Standing(seen=20, refused={"not-json": remembered} if remembered else {}, run=min(remembered, run_max))
+    one_by_one = _stopped_in(run_max, standing, [[reason] for reason in reasons])
+    in_batches = _stopped_in(run_max, standing, [reasons[start:end] for start, end in pairwise(edges)])
+    if one_by_one is None or in_batches is None:
+        assert one_by_one is in_batches
+    else:
+        start, end = edges[in_batches], edges[in_batches + 1]
+        assert start <= one_by_one < end
 
 
-def _stopped_after(one: Breaker, batches: list[list[str | None]]) -> int | None:
-    """Return how many messages it took until it stopped, or None where it didn't."""
-    taken = 0
-
-    def counted(batch: list[str | None]) -> Iterator[str | None]:
-        nonlocal taken
-        for reason in batch:
-            taken += 1
-            yield reason
-
-    try:
-        for batch in batches:
-            one.observe(counted(batch))
-    except TooManyRefused:
-        return taken
+def _stopped_in(run_max: int, standing: Standing, batches: list[list[str | None]]) -> int | None:
+    """Return the index of the batch that it stopped at, or None where it didn't."""
+    one = breaker(run_max)
+    one.recall(standing)
+    for index, batch in enumerate(batches):
+        try:
+            one.observe(batch)
+        except TooManyRefused:
+            return index
     return None
+
+
+@settings(max_examples=20, deadline=None)  # each of them counts thousands
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 6000)), max_size=8), st.integers(700, 9000))
+def test_its_count_is_the_windows(runs: list[tuple[bool, int]], size: int) -> None:
+    """Held against counting all of the last 10,000 anew after each batch."""
+    reasons = [BAD[0] if bad else None for bad, length in runs for _ in range(length)]
+    one = breaker(run_max=0, share_max=1)
+    for start in range(0, len(reasons), size):
+        one.observe(reasons[start : start + size])
+        seen = reasons[: start + size][-WINDOW_MESSAGES:]
+        share = sum(reason is not None for reason in seen) / len(seen)
+        assert one.share == share
