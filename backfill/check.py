@@ -14,7 +14,7 @@ from events.types import BIGINT_MAX
 from projector.statements import statements
 
 CHUNKS: Final = statements("backfill", "sql/chunks.sql")
-WINDOW_ROWS: Final = 20  # rows of each table in a window of meter keys, for each key of the chunk size
+WINDOW_ROWS: Final = 5  # meter keys in a window, most of which have a customer, for each key of the chunk size
 
 
 def customers(connection: Connection[Any], run: Run) -> Run:

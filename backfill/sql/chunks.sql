@@ -18,8 +18,9 @@ SELECT count(*)
 FROM (SELECT customer_id FROM meter_assignments UNION SELECT customer_id FROM customer_balances) known;
 
 -- name: next_meter
--- Where a window of meter keys ends: at most so many rows of each table lie in it. Null: nothing is left.
-SELECT least(
+-- Where a window of meter keys ends: so many keys further in the projection or, once that has no more, so many rows
+-- further in history. Null: nothing is left. Any end would do; this one keeps windows alike in size.
+SELECT coalesce(
     (SELECT meter_id FROM meter_balances WHERE meter_id > %(after)s ORDER BY meter_id OFFSET %(rows)s LIMIT 1),
     (SELECT meter_id FROM invoices WHERE meter_id > %(after)s AND NOT voided
      ORDER BY meter_id OFFSET %(rows)s LIMIT 1),
