@@ -34,7 +34,7 @@ def test_a_signal_drains_and_what_is_left_is_read_next_time(deployment: Deployme
 def test_a_signal_ends_an_idle_consumer_at_once(deployment: Deployment) -> None:
     consumer = deployment.consumer()
     consumer.process.terminate()
-    assert wait_for_exit(consumer, 5) == 0
+    assert wait_for_exit(consumer, 10) == 0
     assert "Traceback" not in log(consumer)
 
 
