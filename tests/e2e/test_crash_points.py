@@ -129,6 +129,26 @@ def _events(consumer: Started) -> int:
     return sum(int(record["events"]) for record in records(consumer, "batch"))
 
 
+def test_an_init_killed_in_the_middle_leaves_nothing(
+    kafka_environment: dict[str, str], run_command: RunCommand, start_command: StartCommand, wait_until: WaitUntil
+) -> None:
+    """The test creates one of the last tables itself and does not commit: `init` has made all others and waits."""
+    url = kafka_environment["PROJECTOR_DATABASE_URL"]
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA billing CASCADE")
+        connection.execute("CREATE SCHEMA billing")
+        with _holding(url, "CREATE TABLE billing.drift ()", "projector init", wait_until) as waiting:
+            init = start_command("projector", "init", env=kafka_environment)
+            waiting()
+            _kill(init)
+        _await_gone(url, "projector init", wait_until)
+        tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'billing'"
+        assert connection.execute(tables).fetchone() == (0,)
+        done = run_command("projector", "init", env=kafka_environment)
+        assert done.exit_code == 0, done.stderr
+        assert connection.execute(tables).fetchone() != (0,)
+
+
 @contextmanager
 def _holding(url: str, statement: str, program: str, wait_until: WaitUntil) -> Iterator[Callable[[], None]]:
     """Hold a lock; the value waits until the program waits for it."""
@@ -136,6 +156,7 @@ def _holding(url: str, statement: str, program: str, wait_until: WaitUntil) -> I
         holder.execute(statement.encode())
         asked = [program, holder.info.backend_pid]
         yield lambda: wait_until(lambda: watcher.execute(WAITS, asked).fetchall(), what=f"a wait: {statement}")
+        holder.rollback()
 
 
 def _held_table(deployment: Deployment, table: str) -> AbstractContextManager[Callable[[], None]]:

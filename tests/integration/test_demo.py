@@ -2,19 +2,22 @@
 
 import json
 import os
+import re
 import signal
 import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Final
 
 import psutil
 import pytest
 
 from tests.conftest import RunCommand, StartCommand, Started, WaitUntil
 
-SECONDS_MAX = 60  # the promise
-DEMO_SECONDS = 180.0
+ROOT: Final = Path(__file__).parents[2]
+SECONDS_MAX: Final = 60  # the promise, for a machine that does nothing else
+DEMO_SECONDS: Final = 180.0
 
 
 @pytest.fixture
@@ -39,7 +42,9 @@ def test_every_step_holds_within_a_minute_and_nothing_is_left(
     result = run_command("projector", "demo", "--format", "json", env=shell, timeout=DEMO_SECONDS)
     assert result.exit_code == 0, result.stderr
     story = json.loads(result.stdout)
-    assert story["seconds"] < SECONDS_MAX
+    others = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    assert story["seconds"] < SECONDS_MAX * others
+    assert not _differs_from_readme(story)
     facts = {step["title"]: step["facts"] for step in story["steps"]}
     found = facts["The drift check names what was done"]
     assert (found["drifted_meters"], facts["Broken events"]["broken"]) == (6, 73)
@@ -73,6 +78,20 @@ def test_a_step_that_does_not_hold_ends_it_in_one_line(
     assert complaint.count("\n") == 1, complaint
     assert "did not hold: the consumer ended" in complaint
     assert not _marked(mark)
+
+
+def _differs_from_readme(story: dict[str, Any]) -> list[str]:
+    """List what a step that the README shows says otherwise there, figures aside."""
+    shown = (ROOT / "README.md").read_text().partition("<!-- demo: begin -->")[2].partition("<!-- demo: end -->")[0]
+    text = _without_figures(" ".join(line for line in shown.split("\n") if not set(line) & set("┏┃┡│└")))
+    steps = [step for step in story["steps"] if step["title"] in shown]
+    assert len(steps) > 4, "the README shows too little of the demo"
+    said = [line for step in steps for line in (*step["commands"], *step["sentences"])]
+    return [line for line in said if _without_figures(line) not in text]
+
+
+def _without_figures(text: str) -> str:
+    return re.sub(r"\d[\d,.]*", "#", " ".join(text.split()))
 
 
 def _await(demo: Started, wait_until: WaitUntil, words: str) -> None:
