@@ -96,11 +96,14 @@ NAMES: Final = tuple(check.name for check in CHECKS)
 
 
 def totals_off(run: Run) -> Checked:
-    """Compare the customers' totals, recorded and expected, as a drift check added them up; 1 unit is let pass."""
+    """Compare the customers' totals, recorded and expected, as a drift check added them up.
+
+    A difference of 1 is let pass; NaN, which PostgreSQL can store, is not.
+    """
     tally = run.tally
     pairs = {
         "balance": tally.balance_after - tally.balance_before,
         "overpayment": tally.overpayment_after - tally.overpayment_before,
     }
-    off = {name: difference for name, difference in pairs.items() if not abs(difference) <= 1}
+    off = {name: difference for name, difference in pairs.items() if difference.is_nan() or abs(difference) > 1}
     return Checked(TOTALS, len(off), [], "; ".join(f"{name} by {difference:+,}" for name, difference in off.items()))
