@@ -3,16 +3,21 @@
 import os
 from typing import Final
 
+import pytest
 from hypothesis import HealthCheck, settings
 
-LONG: Final = 25
+LONG: Final = os.environ.get("HYPOTHESIS_PROFILE") == "long"
+FACTOR: Final = 25
+SHRINKING_SECONDS: Final = 600  # Hypothesis looks up to five minutes for a smaller example, and then shows it
+
+patient: Final = pytest.mark.timeout(0 if LONG else SHRINKING_SECONDS)
+"""The mark of every property test: the suite's usual timeout would hide the failing example."""
 
 
 def effort(examples: int) -> settings:
     """Ask for so many examples; one takes as long as PostgreSQL takes, and a failure prints how to reproduce it."""
-    factor = LONG if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 1
     return settings(
-        max_examples=examples * factor,
+        max_examples=examples * (FACTOR if LONG else 1),
         deadline=None,
         derandomize=False,
         print_blob=True,

@@ -12,8 +12,10 @@ from events.settings import Settings
 from tests.examples import CloudEvent
 from tests.interleaving import STATEMENTS_MAX, play
 from tests.lanes import Lane, disagreement, empty
-from tests.property.effort import effort
+from tests.property.effort import effort, patient
 from tests.strategies import histories
+
+pytestmark = patient
 
 PARTS = st.sets(st.sampled_from(("before", "one", "other")), min_size=1)
 

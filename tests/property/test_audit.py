@@ -15,8 +15,10 @@ from tests.examples import CloudEvent
 from tests.lanes import Lane, disagreement, empty
 from tests.oracle import differences, drifted, recomputed
 from tests.property.auditor import Auditor
-from tests.property.effort import effort
+from tests.property.effort import effort, patient
 from tests.strategies import deliveries, histories
+
+pytestmark = patient
 
 HISTORY: Final = (
     "UPDATE invoices SET amount = amount + 7 WHERE invoice_id = {key}",

@@ -13,8 +13,10 @@ from sqlalchemy import Engine
 from events.settings import Settings
 from tests.examples import CloudEvent
 from tests.lanes import Lane, disagreement, empty
-from tests.property.effort import effort
+from tests.property.effort import effort, patient
 from tests.strategies import deliveries, histories
+
+pytestmark = patient
 
 PATIENCE_SECONDS = 30.0
 
