@@ -49,7 +49,7 @@ def lanes(engine: Engine, settings: Settings) -> Iterator[tuple[Lane, Lane]]:
         lane.close()
 
 
-@effort(300)
+@effort(150)
 @given(meeting=meetings())
 def test_wherever_two_transactions_meet_the_state_is_the_oracles(
     engine: Engine, lanes: tuple[Lane, Lane], meeting: Meeting

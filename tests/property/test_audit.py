@@ -83,7 +83,7 @@ def auditor(engine: Engine, settings: Settings) -> Iterator[Auditor]:
         yield Auditor(engine, settings, connection)
 
 
-@effort(40)
+@effort(25)
 @given(data=st.data(), history=histories())
 def test_what_the_projector_did_is_never_drift(
     engine: Engine, lane: Lane, auditor: Auditor, data: st.DataObject, history: list[CloudEvent]
@@ -95,7 +95,7 @@ def test_what_the_projector_did_is_never_drift(
     assert auditor.check().findings == 0
 
 
-@effort(80)
+@effort(50)
 @given(history=histories(), edits=edits_of(HISTORY + PROJECTION))
 def test_each_edit_is_found_with_every_column_it_put_wrong_and_nothing_else_and_is_mended(
     engine: Engine, lane: Lane, auditor: Auditor, history: list[CloudEvent], edits: list[str]
@@ -113,7 +113,7 @@ def test_each_edit_is_found_with_every_column_it_put_wrong_and_nothing_else_and_
     _is_right(auditor)
 
 
-@effort(40)
+@effort(25)
 @given(data=st.data(), history=histories(40), edits=edits_of(PROJECTION))
 def test_a_rebuild_beside_a_consumer_loses_nothing_of_either(  # noqa: PLR0913, PLR0917 - fixtures and draws
     engine: Engine, lane: Lane, auditor: Auditor, data: st.DataObject, history: list[CloudEvent], edits: list[str]

@@ -29,7 +29,7 @@ def lanes(engine: Engine, settings: Settings) -> Iterator[tuple[Lane, Lane]]:
         lane.close()
 
 
-@effort(100)
+@effort(80)
 @given(data=st.data(), history=histories(max_size=40))
 def test_the_state_is_the_oracles_after_every_round(
     engine: Engine, lanes: tuple[Lane, Lane], data: st.DataObject, history: list[CloudEvent]
