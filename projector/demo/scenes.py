@@ -1,7 +1,7 @@
 """The scenes in order: what is typed, what has to hold after it, and the sentence that says so."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, Final
@@ -164,7 +164,7 @@ def await_applied(shell: Shell, connection: Connection[Any], running: Background
     _await(shell, running, lambda: figures.applied(connection) >= messages, f"{messages} messages are not applied")
 
 
-def _await(shell: Shell, running: Background, condition: Any, otherwise: str) -> None:  # noqa: ANN401
+def _await(shell: Shell, running: Background, condition: Callable[[], bool], otherwise: str) -> None:
     """Wait for the consumer to bring something about, as long as it runs."""
     ended = running.process.poll
     wait_until(lambda: condition() or ended() is not None, seconds=WAIT_SECONDS)

@@ -67,7 +67,7 @@ class Shell:
     def run(self, *commands: Command, expect: int = 0) -> Result:
         """Do the same without a word."""
         *sources, last = commands
-        with self._piped(sources) as source:
+        with self._piped(sources) as source, _patience(last):
             done = subprocess.run(  # noqa: S603
                 self._found(last), stdin=source, capture_output=True, timeout=COMMAND_SECONDS, check=False,
                 cwd=self.folder, env=self.environment, start_new_session=True,
@@ -99,7 +99,7 @@ class Shell:
             self._found(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             cwd=self.folder, env=self.environment, start_new_session=True,
         )  # fmt: skip
-        flow = Flow(process, lines, per_second)
+        flow = Flow(process, command, lines, per_second)
         try:
             yield flow
         finally:
@@ -159,8 +159,11 @@ class Background(NamedTuple):
 class Flow:
     """Lines that reach a command's standard input a handful at a time."""
 
-    def __init__(self, process: subprocess.Popen[bytes], lines: Sequence[bytes], per_second: int) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], command: Command, lines: Sequence[bytes], per_second: int
+    ) -> None:
         self._process = process
+        self._command = command
         self._lines = lines
         self._handful = max(1, round(per_second * BURST_SECONDS))
         self._enough = threading.Event()
@@ -175,7 +178,8 @@ class Flow:
         """Feed no more, close the command's standard input, and wait until it has sent what it has."""
         self.ask_to_stop()
         self._thread.join(COMMAND_SECONDS)
-        stdout, stderr = self._process.communicate(timeout=COMMAND_SECONDS)
+        with _patience(self._command):
+            stdout, stderr = self._process.communicate(timeout=COMMAND_SECONDS)
         return Result(self._process.returncode, stdout, stderr)
 
     def _feed(self) -> None:
@@ -188,6 +192,14 @@ class Flow:
                     return
                 pipe.writelines(self._lines[start : start + self._handful])
                 pipe.flush()
+
+
+@contextmanager
+def _patience(command: Command) -> Iterator[None]:
+    try:
+        yield
+    except subprocess.TimeoutExpired:
+        raise WorkFailed(f"`{shlex.join(command)}` had not ended after {COMMAND_SECONDS:.0f} s") from None
 
 
 def end(process: subprocess.Popen[bytes]) -> int:

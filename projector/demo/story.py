@@ -7,11 +7,15 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
+import psycopg
+
 from events.console import Format
+from events.errors import ServiceUnavailable
 from projector.demo import figures, live, scenes
 from projector.demo.narrator import Narrator
 from projector.demo.shell import open_shell
-from projector.sandbox.local import throwaway
+from projector.sandbox import processes
+from projector.sandbox.local import Sandbox, throwaway
 
 ENDINGS: Final = (signal.SIGTERM, signal.SIGHUP)  # SIGINT is a KeyboardInterrupt already
 SIGNALLED: Final = 128  # added to a signal's number, as shells report it
@@ -22,14 +26,14 @@ def tell(form: Format) -> None:
 
     Raises:
         WorkFailed: a step did not hold.
-        ServiceUnavailable: a server did not start.
+        ServiceUnavailable: a server did not start, or was lost.
 
     """
     narrator = Narrator(form)
     with unwinding_on_signals():
         narrator.step("A PostgreSQL and an Apache Kafka of its own")
         since = time.monotonic()
-        with throwaway() as sandbox, figures.connect(sandbox.postgres.url) as connection:
+        with _database_there(), throwaway() as sandbox, figures.connect(sandbox.postgres.url) as connection:
             shell = open_shell(sandbox, narrator)
             scenes.services(shell, connection, time.monotonic() - since)
             scenes.schema(shell)
@@ -40,7 +44,22 @@ def tell(form: Format) -> None:
                 sent = scenes.poison(shell, connection, running, sent, sound)
                 sent += live.damaged_and_repaired(shell, connection, running, sound)
                 scenes.drain(shell, connection, running, sent)
+        narrator.require(not _left(sandbox), f"something of {sandbox.folder} is left")
         narrator.end()
+
+
+def _left(sandbox: Sandbox) -> bool:
+    """Tell whether a process still names the sandbox's folder, or the folder is there."""
+    named = processes.find(lambda line: any(str(sandbox.folder) in word for word in line))
+    return named is not None or sandbox.folder.exists()
+
+
+@contextmanager
+def _database_there() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        raise ServiceUnavailable(f"the demo lost its PostgreSQL: {str(error).splitlines()[0]}") from None
 
 
 @contextmanager
