@@ -11,6 +11,7 @@ from sqlalchemy import Engine, event, text
 
 from events.settings import Settings
 from projector.database import make_engine
+from projector.deadline import Deadline
 from projector.merge import MERGE
 from projector.writer import Writer
 from tests.conftest import WaitUntil
@@ -18,6 +19,8 @@ from tests.examples import assigned, invoice, payment
 from tests.lanes import Lane, disagreement
 
 EVENTS: Final = [assigned(1, 1, 7), invoice(1, 1, "10.00"), payment(1, "4.00", invoice_id=1)]
+
+PATIENCE_SECONDS: Final = 60.0
 
 Mishap = Callable[[psycopg.Connection[Any]], None]
 
@@ -55,9 +58,9 @@ class Struck:
         """Apply the events; return how many were."""
         writer = Writer(self.engine, lane.settings.group_id)
         try:
-            return writer.submit(lane.batch(EVENTS)).result(60).applied
+            return writer.submit(lane.batch(EVENTS)).result(PATIENCE_SECONDS).applied
         finally:
-            writer.close()
+            writer.close(Deadline.after(PATIENCE_SECONDS))
             self.engine.dispose()
 
 
@@ -103,7 +106,7 @@ def test_a_deadlock_with_a_hand_that_takes_locks_in_another_order(
         reaching: list[Future[None]] = []
         struck = Struck(settings, lambda ours: reaching.append(pool.submit(reach_across, ours.info.backend_pid)))
         assert struck.write(lane) == len(EVENTS)
-        reaching[0].result(60)
+        reaching[0].result(PATIENCE_SECONDS)
     assert not disagreement(engine, EVENTS)
 
 
