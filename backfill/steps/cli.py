@@ -1,23 +1,17 @@
 """The commands of the migration steps, and what explains one meter; `backfill.cli` mounts them."""
 
-import sys
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from events.console import Format, FormatOption
-from events.errors import InputError, StateError
+from events.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import date
-
-    from psycopg import Connection
 
     from backfill.steps.balances import Balances
     from backfill.steps.step import Step
-    from events.settings import Settings
 
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="say what would be changed; change nothing")]
 ChunkSizeOption = Annotated[int, typer.Option(min=1, max=100_000, help="rows in one chunk, one transaction")]
@@ -91,11 +85,12 @@ def validate(
 
     Exit code 0: no errors, warnings perhaps. 1: errors. 2: could not start. 3: paused by a signal.
     """
+    from backfill.steps.connected import connected
     from backfill.steps.validate import choose, print_validation
     from backfill.steps.validate import validate as check_all
 
     chosen = choose(check or [])
-    with _connected() as (settings, connection):
+    with connected() as (settings, connection):
         validation = check_all(settings, connection, chosen)
         print_validation(validation, form, dry=dry_run)
     raise typer.Exit(validation.exit_code)
@@ -115,13 +110,14 @@ def migrate(
     Consumers may go on meanwhile. Started again, it does only what is not done yet.
     Exit code 0: done. 1: stopped by the validation, or some of it failed. 2: could not start. 3: paused by a signal.
     """
+    from backfill.steps.connected import confirm, connected
     from backfill.steps.migrate import Migration
     from backfill.steps.migrate import migrate as carry_out
     from backfill.steps.step import Options
 
-    with _connected() as (settings, connection):
+    with connected() as (settings, connection):
         if not (dry_run or yes):
-            _confirm("Amend payments and invoices, then recompute all balances?", "migrate", form)
+            confirm("Amend payments and invoices, then recompute all balances?", "migrate", form)
         options = Options(dry_run, chunk_size)
         exit_code = carry_out(
             Migration(
@@ -143,11 +139,12 @@ def restore(
     """
     from backfill.steps.backup import find, print_restored
     from backfill.steps.backup import restore as put_back
+    from backfill.steps.connected import confirm, connected
 
-    with _connected() as (settings, connection):
+    with connected() as (settings, connection):
         migration = find(connection, run)
         if not (dry_run or yes):
-            _confirm(f"Overwrite all balances with those of run {run}?", f"restore {run}", form)
+            confirm(f"Overwrite all balances with those of run {run}?", f"restore {run}", form)
         print_restored(put_back(settings, connection, migration, dry=dry_run), form)
 
 
@@ -160,9 +157,10 @@ def explain(
     """Explain one meter's balance: each invoice and payment, where it came from, and what isn't counted and why."""
     from backfill.explain import explain as read
     from backfill.explain import print_statement
+    from backfill.steps.connected import connected
 
     days = _day("--since", since), _day("--at", at)
-    with _connected() as (settings, connection):
+    with connected() as (settings, connection):
         print_statement(settings, read(settings, connection, meter, *days), form)
 
 
@@ -176,12 +174,13 @@ def register(app: typer.Typer) -> None:
 
 def _amend(step: "Step", dry_run: bool, chunk_size: int, form: Format) -> None:
     from backfill.execute import exit_code
+    from backfill.steps.connected import connected
     from backfill.steps.perform import perform
     from backfill.steps.show import Document, Show, Tables
     from backfill.steps.step import Options
 
     show: Show = Tables() if form is Format.TABLE else Document()
-    with _connected() as (settings, connection):
+    with connected() as (settings, connection):
         show.begin(step, dry=dry_run)
         performed = perform(settings, connection, step, Options(dry_run, chunk_size), show.rows)
         show.end(performed)
@@ -206,40 +205,6 @@ def _recalculate(command: "Balances", how: tuple[bool, int, str | None], signifi
         format=form,
     )
     raise typer.Exit(execute(settings, request))
-
-
-@contextmanager
-def _connected() -> "Iterator[tuple[Settings, Connection[Any]]]":
-    """Open the auditor's connection; what PostgreSQL refuses outside any chunk ends in one line."""
-    import psycopg
-
-    from backfill.execute import ready
-    from backfill.session import reason, session
-    from events import logs
-    from events.settings import load
-
-    settings = load()
-    logs.configure(settings)
-    with ready(settings) as engine, session(engine) as connection:
-        try:
-            yield settings, connection
-        except psycopg.Error as error:
-            if connection.closed:
-                raise
-            raise StateError(f"PostgreSQL refused: {reason(error)}") from None
-
-
-def _confirm(question: str, command: str, form: Format) -> None:
-    """Ask on a terminal.
-
-    Raises:
-        StateError: the answer is no, or there is nobody to ask.
-
-    """
-    if form is not Format.TABLE or not sys.stdin.isatty():
-        raise StateError(f"nobody to ask for confirmation: give --yes, or see first: backfill {command} --dry-run")
-    if not typer.confirm(question, err=True):
-        raise StateError("nothing was changed")
 
 
 def _day(option: str, text: str | None) -> "date | None":
