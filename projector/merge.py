@@ -36,10 +36,12 @@ from psycopg import Connection, Cursor
 from psycopg.types.json import Jsonb
 
 from events.types import ENTITIES, Message, Refusal
-from projector.batch import COLUMNS, Batch, Staged, stage
+from projector.batch import Batch, Staged, stage
 from projector.errors import PositionMoved
+from projector.rows import COLUMNS
 from projector.statements import statements
 
+COPY_ROWS: Final = 1_000  # handed on at once: some hundred kilobytes
 MERGE: Final = statements("projector", "sql/merge.sql")
 STAGING: Final = statements("projector", "sql/staging.sql")
 POSITIONS: Final = statements("projector", "sql/positions.sql")
@@ -139,8 +141,8 @@ def _copy(cursor: Cursor[Any], staged: Staged) -> None:
     for entity in ENTITIES:
         if rows := staged.rows[entity]:
             with cursor.copy(f"COPY staged_{entity} ({COLUMNS[entity]}) FROM STDIN") as copy:
-                for row in rows:
-                    copy.write_row(row)
+                for first in range(0, len(rows), COPY_ROWS):
+                    copy.write("\n".join([*rows[first : first + COPY_ROWS], ""]))
 
 
 def _merge(cursor: Cursor[Any], staged: Staged) -> tuple[int, int]:

@@ -72,13 +72,17 @@ WITH merged AS (
     INSERT INTO payments AS stored (
         payment_id, version, event_id, meter_id, customer_id, invoice_id, amount, currency, paid_at, method,
         reference, reversed, source_partition, source_offset, projected_amount, projected_meter_id)
-    SELECT s.payment_id, s.version, s.event_id, s.meter_id, s.customer_id, s.invoice_id, s.amount, s.currency,
-           s.paid_at, s.method, s.reference, s.reversed, s.source_partition, s.source_offset,
-           CASE WHEN s.reversed OR coalesce(s.meter_id, i.meter_id) IS NULL THEN 0 ELSE s.amount END,
-           CASE WHEN NOT s.reversed THEN coalesce(s.meter_id, i.meter_id) END
-    FROM staged_payments s
-    LEFT JOIN invoices i ON s.meter_id IS NULL AND i.invoice_id = s.invoice_id
-    ORDER BY s.payment_id
+    SELECT payment_id, version, event_id, meter_id, customer_id, invoice_id, amount, currency,
+           paid_at, method, reference, reversed, source_partition, source_offset,
+           CASE WHEN reversed OR effective_meter_id IS NULL THEN 0 ELSE amount END,
+           CASE WHEN NOT reversed THEN effective_meter_id END
+    FROM (
+        SELECT s.*, coalesce(s.meter_id, (SELECT i.meter_id FROM invoices i WHERE i.invoice_id = s.invoice_id))
+                    AS effective_meter_id
+        FROM staged_payments s
+        OFFSET 0  -- looked up once a payment, and only where it has no meter of its own
+    ) resolved
+    ORDER BY payment_id
     ON CONFLICT (payment_id) DO UPDATE SET
         version = excluded.version, event_id = excluded.event_id,
         meter_id = excluded.meter_id, customer_id = excluded.customer_id, invoice_id = excluded.invoice_id,
@@ -285,20 +289,27 @@ ON CONFLICT (customer_id) DO UPDATE SET
 
 -- name: count_conflicts
 -- Staged rows that lost to a stored row of the same version and other content; their locks are held, so this
--- later snapshot sees what they lost to.
+-- later snapshot sees what they lost to. OFFSET 0 keeps a lookup by key a lookup, whatever the planner guesses.
 SELECT
-    (SELECT count(*) FROM staged_invoices s JOIN invoices h USING (invoice_id, version)
-     WHERE (s.meter_id, s.customer_id, s.amount, s.balance_brought_forward, s.currency, s.invoice_date, s.due_date,
+    (SELECT count(*) FROM staged_invoices s
+     CROSS JOIN LATERAL (SELECT * FROM invoices WHERE invoice_id = s.invoice_id OFFSET 0) h
+     WHERE s.version = h.version
+       AND (s.meter_id, s.customer_id, s.amount, s.balance_brought_forward, s.currency, s.invoice_date, s.due_date,
             s.invoice_number, s.lines, s.voided) IS DISTINCT FROM
            (h.meter_id, h.customer_id, h.amount, h.balance_brought_forward, h.currency, h.invoice_date, h.due_date,
             h.invoice_number, h.lines, h.voided))
-  + (SELECT count(*) FROM staged_payments s JOIN payments h USING (payment_id, version)
-     WHERE (s.meter_id, s.customer_id, s.invoice_id, s.amount, s.currency, s.paid_at, s.method, s.reference,
+  + (SELECT count(*) FROM staged_payments s
+     CROSS JOIN LATERAL (SELECT * FROM payments WHERE payment_id = s.payment_id OFFSET 0) h
+     WHERE s.version = h.version
+       AND (s.meter_id, s.customer_id, s.invoice_id, s.amount, s.currency, s.paid_at, s.method, s.reference,
             s.reversed) IS DISTINCT FROM
            (h.meter_id, h.customer_id, h.invoice_id, h.amount, h.currency, h.paid_at, h.method, h.reference,
             h.reversed))
-  + (SELECT count(*) FROM staged_assignments s JOIN meter_assignments h USING (assignment_id, version)
-     WHERE (s.meter_id, s.customer_id, s.assigned_at, s.unassigned_at, s.active) IS DISTINCT FROM
+  + (SELECT count(*) FROM staged_assignments s
+     CROSS JOIN LATERAL (SELECT * FROM meter_assignments WHERE assignment_id = s.assignment_id OFFSET 0) h
+     WHERE s.version = h.version
+       AND (s.meter_id, s.customer_id, s.assigned_at, s.unassigned_at, s.active) IS DISTINCT FROM
            (h.meter_id, h.customer_id, h.assigned_at, h.unassigned_at, h.active))
-  + (SELECT count(*) FROM staged_customers s JOIN customers h USING (customer_id, version)
-     WHERE s.name IS DISTINCT FROM h.name);
+  + (SELECT count(*) FROM staged_customers s
+     CROSS JOIN LATERAL (SELECT * FROM customers WHERE customer_id = s.customer_id OFFSET 0) h
+     WHERE s.version = h.version AND s.name IS DISTINCT FROM h.name);
