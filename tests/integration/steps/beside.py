@@ -1,7 +1,7 @@
 """A step and a consumer's batch on the same rows, the first of them held after the statement a test chooses."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 from psycopg import Connection
 from sqlalchemy import Engine
@@ -13,6 +13,15 @@ from tests.interleaving import NEVER, play
 from tests.lanes import Lane, empty
 
 STATEMENTS_MAX: Final = 60  # no step with one chunk, and no batch, runs more
+
+
+class StandIn(Protocol):
+    """What is held in a lane's place."""
+
+    connection: Connection[Any]
+
+    def apply(self, _events: Sequence[CloudEvent], /) -> None:
+        """Do its work; it reads no events."""
 
 
 class StepLane:
@@ -28,7 +37,7 @@ class StepLane:
 
 
 def play_everywhere(
-    engine: Engine, lane: Lane, step: StepLane, events: tuple[list[CloudEvent], list[CloudEvent]], drift: Drift
+    engine: Engine, lane: Lane, step: StandIn, events: tuple[list[CloudEvent], list[CloudEvent]], drift: Drift
 ) -> None:
     """Hold the batch, then the step, after every statement; let the other come; both have to end exact."""
     before, batch = events

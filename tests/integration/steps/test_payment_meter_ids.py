@@ -1,5 +1,6 @@
 """Payments without a meter are allocated as documented, balances follow in the same transaction, events still win."""
 
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from psycopg import Connection
 from sqlalchemy import Engine, text
 
 from backfill.steps.payment_meter_ids import STEP
+from backfill.steps.step import Options, walk
 from tests.examples import CloudEvent, assigned, invoice, payment
 from tests.integration.steps.beside import StepLane, play_everywhere
 from tests.integration.steps.conftest import Contents, Do, Drift
@@ -83,6 +85,19 @@ def test_the_second_run_changes_nothing(do: Do, contents: Contents) -> None:
     again = do(STEP)
     assert (again.performed.changed, again.counts["already"]) == (0, len(ALLOCATED))
     assert contents() == after
+
+
+@pytest.mark.usefixtures("filled")
+def test_killed_after_any_chunk_it_is_simply_run_again(
+    auditor: Connection[Any], engine: Engine, do: Do, drift: Drift
+) -> None:
+    for chunks in (1, 2, 3):
+        shares = list(islice(walk(auditor, STEP, Options(chunk_size=2), lambda: False), chunks))
+        assert len(shares) == chunks
+        assert not drift()
+    assert do(STEP).performed.changed == len([key for key in ALLOCATED if key > 6])
+    assert _column(engine, "allocated_meter_id") == ALLOCATED
+    assert not drift()
 
 
 def test_an_allocation_outlives_versions_without_a_meter_and_gives_way_to_one(
