@@ -4,6 +4,7 @@ import json
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import psycopg
@@ -83,6 +84,41 @@ def test_a_batch_committed_but_not_yet_answered_is_not_applied_again(deployment:
     rest = deployment.catch_up(EAGER | QUICK | {"PROJECTOR_LOG_FORMAT": "json"})
     batches = (json.loads(line) for line in rest.stderr.splitlines() if line.startswith("{"))
     assert sum(batch["events"] for batch in batches if batch["event"] == "batch") == len(lines) - committed
+    assert not deployment.disagreement(lines)
+
+
+def test_a_retry_of_dead_letters_killed_before_it_commits_leaves_them_open(deployment: Deployment) -> None:
+    lines = deployment.simulate(*TRAFFIC)
+    deployment.publish(lines)
+    deployment.catch_up(EAGER | {"PROJECTOR_CURRENCY": "UGX"})
+    count = "SELECT count(*) FROM dead_letters WHERE state = 'open' AND reason = 'wrong-currency'"
+    [(refused,)] = deployment.sql(count)
+    assert refused > 0
+    url = _url(deployment)
+    lock = "LOCK TABLE billing.meter_balances IN SHARE MODE"
+    with _holding(url, lock, "projector dead-letters retry", deployment.wait_until) as waiting:
+        retry = deployment.start_command("projector", "dead-letters", "retry", "--all", env=deployment.environment)
+        waiting()
+        _kill(retry)
+    _await_gone(url, "projector dead-letters retry", deployment.wait_until)
+    assert deployment.sql(count) == [(refused,)]
+
+    retried = deployment.command("projector", "dead-letters", "retry", "--all")
+    assert retried.exit_code == 0, retried.stderr
+    assert deployment.sql(count) == [(0,)]
+    assert not deployment.disagreement(lines)
+
+
+def test_a_publish_killed_midway_is_made_good_by_publishing_again(deployment: Deployment, tmp_path: Path) -> None:
+    lines = deployment.simulate("--seed", "9", "--customers", "300", "--months", "3")
+    file = tmp_path / "events.jsonl"
+    file.write_text("\n".join(lines))
+    publish = deployment.start_command("events", "publish", str(file), env=deployment.environment)
+    deployment.wait_until(lambda: sum(deployment.ends().values()), what="something to be sent")
+    publish.process.kill()
+    publish.process.wait()
+    deployment.publish(lines)
+    deployment.catch_up(EAGER)
     assert not deployment.disagreement(lines)
 
 
