@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     refused_share_max: float = Field(
         0.5, ge=0, le=1, description="share of the last 10,000 messages whose refusal stops a consumer; 1 is no limit"
     )
+    alerts: SecretStr = Field(
+        SecretStr(""), description="where drift alerts go, comma separated: apprise addresses, kafka:, stdout:"
+    )
     shutdown_seconds: float = Field(20.0, gt=0, description="budget of a drain on SIGTERM, and of a revoke")
     log_format: Literal["console", "json"] = Field("console", description="how log lines on standard error are written")
     kafka: dict[str, str] = Field(default_factory=dict, description="librdkafka properties, as PROJECTOR_KAFKA__NAME")

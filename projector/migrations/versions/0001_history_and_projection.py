@@ -1,4 +1,4 @@
-"""History, projection, positions, dead letters, runs and drift."""
+"""History, projection, positions, dead letters, runs, drift and alerts."""
 
 from alembic import op
 
@@ -187,6 +187,19 @@ CREATE TABLE drift (
     CONSTRAINT drift_once_a_run UNIQUE (run_id, entity, entity_id, column_name)
 );
 CREATE INDEX drift_of_entity ON drift (entity, entity_id);
+
+CREATE TABLE alerts (
+    alert_id                bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    run_id                  uuid,
+    cause                   text NOT NULL,
+    state                   text NOT NULL,
+    digest                  text NOT NULL,
+    document                jsonb NOT NULL,
+    delivered_to            text[] NOT NULL DEFAULT '{}',
+    raised_at               timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT alerts_state CHECK (state IN ('raised', 'changed', 'over'))
+);
+CREATE INDEX alerts_of_cause ON alerts (cause, alert_id DESC);
 """
 
 
