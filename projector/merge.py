@@ -23,8 +23,8 @@ what that consumer committed:
 - A payment without a meter takes its invoice's, so it locks that invoice first, even one that has not arrived: a row of
   version 0 is inserted and deleted again, and whoever brings the invoice waits on its key until we are done, then looks
   for waiting payments in a later statement. If the invoice was first, we wait, and then find it.
-- The latest dates and the active customer are looked up while the meter's row is held. Whoever has changed history of
-  that meter and not yet committed needs the same row next, and settles his own change after us.
+- The latest dates and the active customer are looked up while the meter's row is held, or as it is created. Whoever has
+  changed history of that meter and not yet committed needs the same row next, and settles his own change after us.
 - Which customer gains or loses a meter is read from that locked row.
 """
 

@@ -190,12 +190,20 @@ SELECT count(*) AS applied, count(*) FILTER (WHERE same_version AND differs) AS 
 FROM merged;
 
 -- name: merge_meters
--- Add each meter's changes to whatever its row says once we hold its lock, and keep what it said before.
+-- Add each meter's changes to whatever its row says once we hold its lock, and keep its figures before and after.
+-- A row that is new takes its active customer at once: no consumer can have committed an assignment of this meter that
+-- this statement does not see, or it would have left a row, and one who has not committed waits for ours.
 WITH merged AS (
     INSERT INTO meter_balances AS stored (
-        meter_id, total_billed, total_paid, invoice_count, payment_count, last_invoice_date, last_payment_at)
-    SELECT meter_id, sum(billed), sum(paid), sum(invoices), sum(payments),
-           max(gained_invoice_date), max(gained_paid_at)
+        meter_id, customer_id, total_billed, total_paid, invoice_count, payment_count, last_invoice_date,
+        last_payment_at)
+    SELECT meter_id,
+           CASE WHEN bool_or(reassigned) THEN (
+               SELECT a.customer_id FROM meter_assignments a
+               WHERE a.meter_id = changes.meter_id AND a.active
+               ORDER BY a.assigned_at DESC, a.assignment_id DESC LIMIT 1
+           ) END,
+           sum(billed), sum(paid), sum(invoices), sum(payments), max(gained_invoice_date), max(gained_paid_at)
     FROM changes
     GROUP BY meter_id
     ORDER BY meter_id
@@ -208,7 +216,8 @@ WITH merged AS (
         last_payment_at = greatest(stored.last_payment_at, excluded.last_payment_at),
         updated_at = now()
     RETURNING
-        new.meter_id, old.customer_id AS old_customer_id, new.customer_id AS new_customer_id,
+        new.meter_id, old.meter_id IS NULL AS is_new,
+        old.customer_id AS old_customer_id, new.customer_id AS new_customer_id,
         old.balance AS old_balance, old.overpayment AS old_overpayment,
         old.total_billed AS old_billed, old.total_paid AS old_paid,
         new.balance AS new_balance, new.overpayment AS new_overpayment,
@@ -221,11 +230,12 @@ SELECT * FROM merged;
 -- What cannot be added up is looked up, in a statement begun under the meter's lock: the active customer after a
 -- change of assignments, and the latest dates where the row that held them may be gone.
 WITH unsettled AS (
-    SELECT meter_id, bool_or(reassigned) AS reassigned, max(lost_invoice_date) AS lost_invoice_date,
-           max(lost_paid_at) AS lost_paid_at
-    FROM changes
-    WHERE reassigned OR lost_invoice_date IS NOT NULL OR lost_paid_at IS NOT NULL
-    GROUP BY meter_id
+    SELECT c.meter_id, bool_or(c.reassigned) AS reassigned, max(c.lost_invoice_date) AS lost_invoice_date,
+           max(c.lost_paid_at) AS lost_paid_at
+    FROM changes c
+    JOIN touched_meters t USING (meter_id)
+    WHERE NOT t.is_new AND (c.reassigned OR c.lost_invoice_date IS NOT NULL OR c.lost_paid_at IS NOT NULL)
+    GROUP BY c.meter_id
 ),
 settled AS (
     UPDATE meter_balances m SET

@@ -39,6 +39,7 @@ CREATE TEMP TABLE changes (
 -- The meters of `changes`, under their locks: whose they were and are, and their figures before and after.
 CREATE TEMP TABLE touched_meters (
     meter_id           bigint NOT NULL,
+    is_new             boolean NOT NULL,
     old_customer_id    bigint,
     new_customer_id    bigint,
     old_balance        numeric,
