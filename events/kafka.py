@@ -1,6 +1,8 @@
 """librdkafka clients, configured from the settings in one place."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaException, Producer
@@ -48,8 +50,23 @@ def consumer(settings: Settings, **own: Any) -> Consumer:  # noqa: ANN401 - as a
 
 def unavailable(settings: Settings, error: KafkaException) -> ServiceUnavailable:
     """Put a broker failure into one line without secrets."""
-    reason = error.args[0].str()
-    return ServiceUnavailable(f"Kafka at {settings.kafka_bootstrap_servers} cannot be reached: {reason}")
+    failure = error.args[0]
+    how = "refuses" if failure.code() > 0 else "cannot be reached"  # librdkafka's own codes are negative
+    return ServiceUnavailable(f"Kafka at {settings.kafka_bootstrap_servers} {how}: {failure.str()}")
+
+
+@contextmanager
+def answering(settings: Settings) -> Iterator[None]:
+    """Turn what librdkafka raises into one line.
+
+    Raises:
+        ServiceUnavailable: naming the address.
+
+    """
+    try:
+        yield
+    except KafkaException as error:
+        raise unavailable(settings, error) from None
 
 
 def _made(make: type[Client], config: dict[str, Any]) -> Client:

@@ -35,7 +35,8 @@ def init(output: FormatOption = Format.TABLE) -> None:
     engine = database.make_engine(chosen, program="projector init")
     with database.reachable(chosen):
         before, after = schema.upgrade(engine, chosen.schema_name)
-    created = schema.create_topics(kafka.admin(chosen), chosen)
+    with kafka.answering(chosen):
+        created = schema.create_topics(kafka.admin(chosen), chosen)
     if output is Format.JSON:
         facts = {"schema": chosen.schema_name, "before": before, "after": after, "topics_created": created}
         console.print_json(facts)
@@ -79,7 +80,7 @@ def status(
 
     chosen = settings.load()
     engine = database.make_engine(chosen, program="projector status")
-    with database.reachable(chosen):
+    with database.reachable(chosen), kafka.answering(chosen):
         schema.require_current(engine, chosen.schema_name)
         logs = positions.describe(kafka.admin(chosen), [topic_of(entity, chosen.topic_prefix) for entity in ENTITIES])
         with engine.connect() as connection:

@@ -1,12 +1,13 @@
 """PostgreSQL: one engine a process, every connection inside our schema and with bounded waits."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 from sqlalchemy import Engine, create_engine, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from events.errors import ServiceUnavailable, SettingError
 from events.settings import Settings, required
@@ -14,6 +15,12 @@ from events.settings import Settings, required
 CONNECT_SECONDS: Final = 10
 LOCK_MS: Final = 60_000  # longer than any batch or repair holds a row; what waits longer is stuck
 IDLE_IN_TRANSACTION_MS: Final = 60_000  # a paused process must not hold its locks for ever
+REFUSED: Final = {
+    "42501",  # the role lacks a privilege
+    "25006",  # a standby, or a role that may only read
+    "55P03",  # a lock was not to be had in time
+}
+"""SQLSTATEs that say who we are or what else goes on, and nothing about the statement."""
 
 
 def make_engine(settings: Settings, *, program: str) -> Engine:
@@ -27,6 +34,9 @@ def make_engine(settings: Settings, *, program: str) -> Engine:
         url = make_url(required(settings, "database_url"))
     except (ArgumentError, ValueError):  # the second where the port is no number
         raise SettingError("PROJECTOR_DATABASE_URL is not an address like postgresql://user@host:5432/name") from None
+    unknown = _unknown_option(url.query)
+    if unknown:
+        raise SettingError(f"PROJECTOR_DATABASE_URL: PostgreSQL's client has no option {unknown!r}")
     if url.get_backend_name() not in {"postgresql", "postgres"}:
         raise SettingError("PROJECTOR_DATABASE_URL: the scheme has to be postgresql://")
     options = {
@@ -47,15 +57,29 @@ def make_engine(settings: Settings, *, program: str) -> Engine:
     )
 
 
+def _unknown_option(query: Mapping[str, Any]) -> str | None:
+    """Find a name after the question mark that libpq does not know: only connecting would tell, in many lines."""
+    for name in query:
+        try:
+            make_conninfo(**{name: "1"})
+        except psycopg.ProgrammingError:
+            return name
+    return None
+
+
 @contextmanager
 def reachable(settings: Settings) -> Iterator[None]:
-    """Turn a failure to connect into one line that names the server and hides the password."""
+    """Turn a failure to connect, or to be let in, into one line that names the server and hides the password."""
     try:
         yield
-    except (OperationalError, psycopg.OperationalError) as error:
-        if not _is_connection_failure(error):
+    except (DBAPIError, psycopg.Error) as error:
+        if _is_connection_failure(error):
+            how = "cannot be reached"
+        elif getattr(getattr(error, "orig", error), "sqlstate", None) in REFUSED:
+            how = "refuses"
+        else:
             raise
-        raise ServiceUnavailable(f"PostgreSQL at {address(settings)} cannot be reached: {_first_line(error)}") from None
+        raise ServiceUnavailable(f"PostgreSQL at {address(settings)} {how}: {_first_line(error)}") from None
 
 
 def address(settings: Settings) -> str:
@@ -65,6 +89,8 @@ def address(settings: Settings) -> str:
 
 
 def _is_connection_failure(error: Any) -> bool:  # noqa: ANN401 - SQLAlchemy's wrapper or psycopg's own
+    if not isinstance(error, OperationalError | psycopg.OperationalError):
+        return False
     cause = getattr(error, "orig", error)
     state = getattr(cause, "sqlstate", None)
     return state is None or state[:2] in {"08", "28", "3D", "57", "53"}
