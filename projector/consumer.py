@@ -11,16 +11,15 @@ move finds that another consumer was here, everything read is dropped and the gr
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, cast
 
 import stamina
 import structlog
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import Message as KafkaMessage
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
@@ -35,7 +34,7 @@ from projector.breaker import Breaker, standing
 from projector.deadline import Deadline
 from projector.errors import PositionMoved
 from projector.intake import Intake
-from projector.membership import Membership, check
+from projector.membership import Membership, at_end
 from projector.merge import Applied
 from projector.signals import Stop
 from projector.writer import Writer
@@ -59,7 +58,7 @@ def run(settings: Settings, engine: Engine, stop: Stop, *, until_caught_up: bool
         TooManyRefused: most of what is read is refused.
 
     """
-    with _kafka_failures(settings):
+    with kafka.answering(settings):
         admin = kafka.admin(settings)
         topics = [topic_of(entity, settings.topic_prefix) for entity in ENTITIES]
         ends = {place: log.high for place, log in positions.describe(admin, topics).items()}
@@ -73,15 +72,6 @@ def run(settings: Settings, engine: Engine, stop: Stop, *, until_caught_up: bool
                 return
             finally:
                 consumer.close()
-
-
-@contextmanager
-def _kafka_failures(settings: Settings) -> Iterator[None]:
-    """Turn what librdkafka raises into one line."""
-    try:
-        yield
-    except KafkaException as error:
-        raise kafka.unavailable(settings, error) from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,12 +126,11 @@ class Consumer:
             return
         wait = BUSY_SECONDS if self._flight or self._intake.has_work() else IDLE_SECONDS
         for message in self._membership.poll(min(room, SLICE_EVENTS), timeout_seconds=wait):
-            check(message)
-            if message.error() is not None:
-                self._intake.reach((str(message.topic()), message.partition() or 0), message.offset() or 0)
-            else:
+            if message.error() is None:
                 received = receive(message)
                 self._intake.add(received, self._decode(received))
+            elif at_end(message):
+                self._intake.reach((str(message.topic()), message.partition() or 0), message.offset() or 0)
 
     def _submit(self) -> None:
         """Take step 3."""
@@ -180,6 +169,7 @@ class Consumer:
         for attempt in stamina.retry_context(on=(OperationalError, KafkaException), timeout=START_RETRY_SECONDS):
             with attempt, self._engine.begin() as connection:
                 logs = self._describe()
+                require_described(given, logs)
                 found = positions.start(connection, self._settings.group_id, {place: logs[place] for place in given})
                 self._breaker.recall(standing(connection, found))
         self._intake.assign(found)
@@ -210,6 +200,19 @@ class Consumer:
     def _lag(self) -> int:
         ends = self._membership.high_watermarks()
         return sum(max(0, ends[place] - self._applied.get(place, 0)) for place in ends)
+
+
+def require_described(given: set[Place], logs: Mapping[Place, positions.Log]) -> None:
+    """Refuse partitions that the broker asked does not know yet: of several, one hears of new ones first.
+
+    Raises:
+        KafkaException: to be tried again.
+
+    """
+    if unknown := sorted(given - logs.keys()):
+        topic, partition = unknown[0]
+        reason = f"{topic}/{partition} was assigned, and the broker does not know it yet"
+        raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, reason))
 
 
 def receive(message: KafkaMessage) -> Message:

@@ -5,7 +5,7 @@ read. A revoke waits, within a budget, for the batch in flight; where that is to
 already, the compare-and-set on the positions is what keeps a batch from counting twice.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import structlog
@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
 from events import kafka
-from events.errors import ProgramError
+from events.errors import ProgramError, SettingError
 from events.settings import Settings
 from projector.batch import Place
 from projector.errors import PositionImpossible
@@ -27,11 +27,15 @@ OWN_PROPERTIES: Final[dict[str, Any]] = {
     "fetch.queue.backoff.ms": 20,  # the default of a second starves a consumer that empties its queue in less
     "max.poll.interval.ms": 600_000,  # PostgreSQL may be away this long before the group moves on without us
 }
+OURS_ALONE: Final = ("group.id", "auto.offset.reset", "enable.partition.eof")
+"""Properties that what is promised rests on: the positions' owner, that none is reset, and where a log ends."""
 COOPERATIVE: Final = {"partition.assignment.strategy": "cooperative-sticky"}
 HOPELESS: Final = {
     KafkaError.UNKNOWN_TOPIC_OR_PART,
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError._BAD_MSG,  # noqa: SLF001 - as below; librdkafka would step over what it cannot read
+    KafkaError._BAD_COMPRESSION,  # noqa: SLF001 - as below
 }
 OUT_OF_RANGE: Final = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}  # noqa: SLF001 - public in librdkafka
 
@@ -53,7 +57,8 @@ class Membership:
         self._failure: ProgramError | KafkaException | None = None
         self.places: set[Place] = set()
         self.joined = False
-        given = kafka.client_config(settings, **{"group.id": settings.group_id})
+        given = kafka.client_config(settings, **{"group.id": settings.group_id, **OWN_PROPERTIES})
+        _require_ours(settings, given)
         next_generation = given.get("group.protocol") == "consumer"
         strategy = {} if next_generation else COOPERATIVE
         self._consumer: Consumer = kafka.consumer(
@@ -64,19 +69,21 @@ class Membership:
         )
         self._consumer.subscribe(topics, on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lost)
 
-    def poll(self, messages_max: int, *, timeout_seconds: float) -> list[KafkaMessage]:
+    def poll(self, messages_max: int, *, timeout_seconds: float) -> Iterator[KafkaMessage]:
         """Wait for a first message, then take what is there without waiting.
+
+        The first is handed over before the rest is asked for: a rebalance meanwhile must find it taken in, to be
+        forgotten with its partition. Taken in after one, it would hide the messages before it that are read again.
 
         Raises:
             ProgramError: what a rebalance ran into.
             PositionImpossible: a partition's position left the broker's range.
 
         """
-        first = self._consumer.consume(1, timeout_seconds)
-        rest = self._consumer.consume(messages_max - 1, 0) if first and messages_max > 1 else []
-        if self._failure is not None:
-            raise self._failure
-        return first + rest
+        first = self._consume(1, timeout_seconds)
+        yield from first
+        if first and messages_max > 1:
+            yield from self._consume(messages_max - 1, 0)
 
     def hint(self, positions: Mapping[Place, int]) -> None:
         """Tell Kafka where we are, for tools that show lag; nothing depends on it arriving."""
@@ -93,6 +100,12 @@ class Membership:
     def close(self) -> None:
         """Leave the group."""
         self._consumer.close()
+
+    def _consume(self, messages_max: int, timeout_seconds: float) -> list[KafkaMessage]:
+        messages = self._consumer.consume(messages_max, timeout_seconds)
+        if self._failure is not None:
+            raise self._failure
+        return messages
 
     def _assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         given = _places(partitions)
@@ -126,8 +139,8 @@ class Membership:
         _log.info(how, group=self._group_id, partitions=len(gone), left=len(self.places))
 
 
-def check(message: KafkaMessage) -> None:
-    """Raise what an error in a message's place means.
+def at_end(message: KafkaMessage) -> bool:
+    """Tell whether an error in a message's place says that the log ends there; raise what others mean.
 
     Raises:
         PositionImpossible: the broker no longer has, or does not have yet, what we asked for.
@@ -136,7 +149,7 @@ def check(message: KafkaMessage) -> None:
     """
     error = message.error()
     if error is None or error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - as above
-        return
+        return error is not None
     if error.code() in OUT_OF_RANGE:
         raise PositionImpossible(
             f"{message.topic()}/{message.partition()}: the broker cannot serve the position: {error.str()}; "
@@ -145,6 +158,18 @@ def check(message: KafkaMessage) -> None:
     if error.fatal() or error.code() in HOPELESS:
         raise KafkaException(error)
     _log.warning("Kafka reports", error=error.str())
+    return False
+
+
+def _require_ours(settings: Settings, effective: Mapping[str, Any]) -> None:
+    ours = {"group.id": settings.group_id, **OWN_PROPERTIES}
+    for name in OURS_ALONE:
+        if str(effective[name]).lower() != str(ours[name]).lower():
+            raise SettingError(
+                f"PROJECTOR_KAFKA__{name.upper().replace('.', '_')} cannot be changed: exactly once rests on "
+                f"{name}={str(ours[name]).lower()}"
+                + ("; PROJECTOR_GROUP_ID names the group" if name == "group.id" else "")
+            )
 
 
 def _places(partitions: Iterable[TopicPartition]) -> set[Place]:

@@ -1,0 +1,49 @@
+"""What is read is taken in before the group may move its partition."""
+
+from collections.abc import Iterable, Mapping
+
+from confluent_kafka import Message as KafkaMessage
+
+from events import kafka
+from events.settings import Settings
+from events.types import ENTITIES, Refusal, topic_of
+from projector.batch import Place
+from projector.consumer import receive
+from projector.intake import Intake
+from projector.membership import Membership
+from tests.conftest import WaitUntil
+
+REFUSED = Refusal("no-value", "")
+SENT = 5
+
+
+def test_a_first_message_is_forgotten_with_its_partition(kafka_settings: Settings, wait_until: WaitUntil) -> None:
+    topics = [topic_of(entity, kafka_settings.topic_prefix) for entity in ENTITIES]
+    producer = kafka.producer(kafka_settings)
+    for _ in range(SENT):
+        producer.produce(topics[0], b"x", partition=0)
+    producer.flush()
+    intake = Intake()
+
+    def start(given: set[Place]) -> Mapping[Place, int]:
+        intake.assign(dict.fromkeys(given, 0))
+        return dict.fromkeys(given, 0)
+
+    def leave(taken: set[Place]) -> Mapping[Place, int]:
+        intake.revoke(taken)
+        return {}
+
+    def read(messages: Iterable[KafkaMessage]) -> bool:
+        for message in messages:
+            if message.error() is None:
+                intake.add(receive(message), REFUSED)
+                return True
+        return False
+
+    membership = Membership(kafka_settings, topics, start=start, leave=leave)
+    wait_until(lambda: read(membership.poll(1 + SENT, timeout_seconds=0.5)), what="a first message")
+    assert intake.has_work()
+    membership.close()  # as a rebalance between the first message and the rest would
+    assert not intake.has_work()
+    intake.assign({(topics[0], 0): 0})
+    assert [item.message.offset for item in intake.take().items] == []

@@ -1,0 +1,48 @@
+"""What a deployment may not change about the membership, and what errors in a message's place mean."""
+
+from collections.abc import Collection, Mapping
+
+import pytest
+from confluent_kafka import KafkaException
+
+from events.errors import SettingError
+from events.settings import Settings
+from projector.batch import Place
+from projector.consumer import require_described
+from projector.membership import Membership
+from projector.positions import Log
+
+LOG = Log(topic_id="x", low=0, high=9)
+
+
+def nothing(_places: Collection[Place]) -> Mapping[Place, int]:
+    return {}
+
+
+def joined(kafka: dict[str, str]) -> Membership:
+    settings = Settings(_env_file=None, kafka_bootstrap_servers="127.0.0.1:1", group_id="ours", kafka=kafka)
+    return Membership(settings, ["t"], start=nothing, leave=nothing)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("auto_offset_reset", "latest"),
+        ("AUTO_OFFSET_RESET", "earliest"),
+        ("enable_partition_eof", "false"),
+        ("group_id", "theirs"),
+    ],
+)
+def test_a_property_that_exactly_once_rests_on_cannot_be_changed(name: str, value: str) -> None:
+    with pytest.raises(SettingError, match=f"^PROJECTOR_KAFKA__{name.upper()} cannot be changed"):
+        joined({name: value})
+
+
+def test_the_same_value_and_other_properties_may_be_given() -> None:
+    joined({"auto_offset_reset": "error", "enable_partition_eof": "True", "group_id": "ours", "client_id": "c"}).close()
+
+
+def test_partitions_that_the_broker_does_not_know_yet_are_asked_for_again() -> None:
+    require_described({("t", 0)}, {("t", 0): LOG})
+    with pytest.raises(KafkaException, match="t/1 was assigned, and the broker does not know it yet"):
+        require_described({("t", 0), ("t", 1)}, {("t", 0): LOG})
