@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -25,6 +25,7 @@ class Status:
     conflicts: int
     dead_letters: list[dict[str, Any]]
     last_check: dict[str, Any] | None
+    last_verified: dict[str, Any] | None = None
     asked_at: datetime
 
 
@@ -44,6 +45,7 @@ def read(connection: Connection, group_id: str, logs: Mapping[Place, Log] | None
         conflicts=sum(position["conflicts"] for position in positions),
         dead_letters=rows("dead_letters"),
         last_check=next(iter(rows("last_check")), None),
+        last_verified=next(iter(rows("last_verified")), None),
         asked_at=now,
     )
 
@@ -74,6 +76,7 @@ def show(status: Status) -> None:
         print_table("Open dead letters", ["Reason", "Open>", "Last"], rows)
     else:
         out.print("Dead letters: none open")
+    out.print(_verified_line(status))
     out.print(_check_line(status))
 
 
@@ -82,9 +85,22 @@ def _check_line(status: Status) -> str:
     if check is None:
         return "Last drift check: never; `backfill drift-check` proves the balances"
     left = check["findings"] - check["repaired"]
-    verdict = "no drift" if not check["findings"] else f"{check['findings']} findings, {left} of them not repaired"
+    proved = check["state"] == "finished" and not check["failed"]
+    clean = "no drift" if proved else "no drift in what was compared"
+    verdict = clean if not check["findings"] else f"{check['findings']} findings, {left} of them not repaired"
+    if check["failed"]:
+        verdict += f"; {check['failed']} chunks could not be compared"
     when = _ago(check["finished_at"] or check["started_at"], status.asked_at)
     return f"Last drift check: {when}, {check['command']} {check['run_id']} {check['state']}: {verdict}"
+
+
+def _verified_line(status: Status) -> str:
+    verified = status.last_verified
+    if verified is None:
+        return "Last verified: never as a whole"
+    began, ended = (_ago(verified[moment], status.asked_at) for moment in ("started_at", "finished_at"))
+    late = f"; OVERDUE, promised was {timedelta(seconds=verified['promised_seconds'])}" if verified["overdue"] else ""
+    return f"Last verified: every balance was compared between {began} and {ended}{late}"
 
 
 def _ago(then: datetime, now: datetime) -> str:

@@ -1,0 +1,34 @@
+"""What `projector status` says of the last check: no more than that check has proved."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from projector.status import Status, show
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+SOUND: dict[str, Any] = {
+    "run_id": UUID(int=1), "command": "drift-check", "state": "finished", "started_at": NOW, "finished_at": NOW,
+    "failed": 0, "findings": 0, "repaired": 0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({}, "finished: no drift"),
+        ({"state": "running", "finished_at": None}, "running: no drift in what was compared"),
+        ({"state": "paused", "finished_at": None}, "paused: no drift in what was compared"),
+        ({"failed": 2}, "finished: no drift in what was compared; 2 chunks could not be compared"),
+        ({"findings": 3, "repaired": 1}, "finished: 3 findings, 2 of them not repaired"),
+    ],
+)
+def test_a_check_that_did_not_compare_all_does_not_say_that_there_is_no_drift(
+    facts: dict[str, Any], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show(
+        Status(group_id="g", positions=[], lag=0, conflicts=0, dead_letters=[], last_check=SOUND | facts, asked_at=NOW)
+    )
+    assert " ".join(capsys.readouterr().out.split()).endswith(said)
