@@ -96,6 +96,8 @@ def simulate_command(  # noqa: PLR0913, PLR0917 - one parameter an option
     """
     from events.simulate.options import Options
 
+    if start.year + (start.month + months + 1) // 12 > date.max.year:  # the last bills fall due two months later
+        raise InputError(f"--start {start} --months {months}: the calendar ends with the year {date.max.year}")
     deployment = settings.load()
     options = Options(
         seed=seed,

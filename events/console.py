@@ -1,6 +1,7 @@
 """The process boundary: output for people and programs, and failures as one line with an exit code."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
@@ -37,8 +38,9 @@ def app(help_text: str) -> typer.Typer:
 
 def run(program: str, command: Callable[[], Any]) -> None:
     """Run a typer app; end every known failure in one line on standard error and its exit code."""
+    _open_what_is_closed()
     try:
-        command()
+        _flushed(command)
     except ProgramError as error:
         sys.stderr.write(f"{program}: {' '.join(printable(str(error)).split())}\n")
         sys.exit(error.exit_code)
@@ -47,6 +49,32 @@ def run(program: str, command: Callable[[], Any]) -> None:
         sys.exit(0)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
+    except OSError as error:  # a full disk under standard output, say
+        where = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"{program}: {printable(where)}{error.strerror or error}\n")
+        _drop_output()
+        sys.exit(ProgramError.exit_code)
+
+
+def _flushed(command: Callable[[], Any]) -> None:
+    """Let output that cannot be written fail here, and not while the interpreter shuts down."""
+    try:
+        command()
+    finally:
+        sys.stdout.flush()
+
+
+def _open_what_is_closed() -> None:
+    """Give each standard stream that the shell has closed (`>&-`) a place that takes all and gives nothing."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - for the process's life
+
+
+def _drop_output() -> None:
+    """Let what is still buffered go nowhere, so that the interpreter's own last flush succeeds."""
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a descriptor is all that is wanted
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def printable(text: str) -> str:

@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +43,7 @@ def test_simulate_writes_the_deployments_currency(run_command: RunCommand) -> No
         ("--poison", "-1%"),
         ("--shuffle", "some"),
         ("--start", "soon"),
+        ("--start", "9999-12-01"),
         ("--meters", "0"),
         ("--voids", "nan"),
     ],
@@ -71,3 +75,21 @@ def test_a_failure_is_one_line(run_command: RunCommand, arguments: tuple[str, ..
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr.startswith(f"events: {said}")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["simulate --customers 3 --months 2", "simulate --customers 300", "schema"])
+def test_output_that_cannot_be_written_is_one_line(command: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(_command(command), stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (2, b"events: No space left on device\n")
+
+
+@pytest.mark.parametrize("command", ["simulate --customers 3", "schema"])
+def test_closed_streams_are_no_defect(command: str) -> None:
+    shell = ["sh", "-c", 'exec "$@" <&- >&-', "sh", *_command(command)]
+    done = subprocess.run(shell, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def _command(arguments: str) -> list[str]:
+    return [str(Path(sys.executable).parent / "events"), *arguments.split()]
