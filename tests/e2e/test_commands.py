@@ -25,6 +25,7 @@ WRONG_SETTINGS: Final = {
     "no address at all": ({"PROJECTOR_DATABASE_URL": "secret word"}, "PROJECTOR_DATABASE_URL"),
     "another database": ({"PROJECTOR_DATABASE_URL": "mysql://u:secret@h/d"}, "PROJECTOR_DATABASE_URL"),
     "a port that is none": ({"PROJECTOR_DATABASE_URL": "postgresql://u:secret@h:x/d"}, "PROJECTOR_DATABASE_URL"),
+    "an option": ({"PROJECTOR_DATABASE_URL": "postgresql://u:secret@h/d?sll=1"}, "PROJECTOR_DATABASE_URL"),
     "a typo": ({"PROJECTOR_DATABSE_URL": "x"}, "PROJECTOR_DATABSE_URL"),
     "a currency": ({"PROJECTOR_CURRENCY": "kes"}, "PROJECTOR_CURRENCY"),
     "a time zone": ({"PROJECTOR_TIMEZONE": "Nairobi/Africa"}, "PROJECTOR_TIMEZONE"),
