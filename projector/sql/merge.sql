@@ -52,10 +52,11 @@ SELECT count(*) FILTER (WHERE version > 0) AS applied, count(*) FILTER (WHERE sa
 FROM merged;
 
 -- name: drop_invoice_locks
--- An invoice that was locked before it arrived leaves no row behind; whoever waits for its key goes on waiting.
+-- An invoice that was locked before it arrived leaves no row behind; whoever waits for its key goes on waiting. No
+-- currency marks a lock: history that was loaded from elsewhere may have rows of version 0 of its own.
 DELETE FROM invoices i
 USING staged_invoices s
-WHERE s.version = 0 AND i.invoice_id = s.invoice_id AND i.version = 0;
+WHERE s.version = 0 AND i.invoice_id = s.invoice_id AND i.version = 0 AND i.currency = '';
 
 -- name: stage_payment_locks
 -- The stored payments that take the meter of an invoice of this batch, to be locked in key order with the others.
@@ -118,7 +119,7 @@ FROM merged;
 -- Locked rows exist, so none was inserted; unless a hand deleted one meanwhile.
 DELETE FROM payments p
 USING staged_payments s
-WHERE s.version = 0 AND p.payment_id = s.payment_id AND p.version = 0;
+WHERE s.version = 0 AND p.payment_id = s.payment_id AND p.version = 0 AND p.currency = '';
 
 -- name: follow_invoices
 -- Payments without a meter of their own move to where their invoice is now. All of them are locked by here.
