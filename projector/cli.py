@@ -49,8 +49,14 @@ def init(output: FormatOption = Format.TABLE) -> None:
 @app.command()
 def run(
     until_caught_up: Annotated[bool, typer.Option("--until-caught-up", help="stop at the ends read at start")] = False,
+    output: FormatOption = Format.TABLE,
 ) -> None:
-    """Consume until SIGTERM or SIGINT, which drain and exit with 0."""
+    """Consume until SIGTERM or SIGINT, which drain and exit with 0.
+
+    The log says what happens; with --format json, one document at the end says what was applied.
+    """
+    from dataclasses import asdict
+
     from events import logs, settings
     from projector import consumer, database, schema
     from projector.signals import stop_on_signals
@@ -61,7 +67,9 @@ def run(
     engine = database.make_engine(chosen, program="projector run")
     with stop_on_signals() as stop, database.reachable(chosen):
         schema.require_current(engine, chosen.schema_name)
-        consumer.run(chosen, engine, stop, until_caught_up=until_caught_up)
+        applied = consumer.run(chosen, engine, stop, until_caught_up=until_caught_up)
+    if output is Format.JSON:
+        console.print_json({**asdict(applied), "stale": applied.stale})
 
 
 @app.command()

@@ -44,11 +44,16 @@ BUSY_SECONDS: Final = 0.005  # the same while a batch is being merged, whose end
 START_RETRY_SECONDS: Final = 60.0  # how long a rebalance waits for PostgreSQL and the broker to answer
 SLICE_EVENTS: Final = 2_000  # messages taken from librdkafka at once; bounds what overshoots the byte cap
 
+NOTHING: Final = Applied(events=0, applied=0, refused=0, conflicts=0)
+
 _log = structlog.get_logger()
 
 
-def run(settings: Settings, engine: Engine, stop: Stop, *, until_caught_up: bool) -> None:
+def run(settings: Settings, engine: Engine, stop: Stop, *, until_caught_up: bool) -> Applied:
     """Consume until asked to stop or, if so wished, until the ends that the topics have now.
+
+    Returns:
+        What was applied, in all.
 
     Raises:
         PositionImpossible: a stored position cannot be served.
@@ -62,6 +67,7 @@ def run(settings: Settings, engine: Engine, stop: Stop, *, until_caught_up: bool
         admin = kafka.admin(settings)
         topics = [topic_of(entity, settings.topic_prefix) for entity in ENTITIES]
         ends = {place: log.high for place, log in positions.describe(admin, topics).items()}
+        total = NOTHING
         while not stop.wanted:
             consumer = Consumer(settings, engine, topics, lambda: positions.describe(admin, topics))
             try:
@@ -69,9 +75,11 @@ def run(settings: Settings, engine: Engine, stop: Stop, *, until_caught_up: bool
             except PositionMoved as moved:
                 _log.warning("batch dropped, joining anew", reason=str(moved))
             else:
-                return
+                break
             finally:
                 consumer.close()
+                total += consumer.total
+        return total
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +106,7 @@ class Consumer:
         self._writer = Writer(engine, settings.group_id)
         self._flight: Flight | None = None
         self._applied: dict[Place, int] = {}
+        self.total = NOTHING
         self._budget: Deadline | None = None
         self._membership = Membership(settings, topics, start=self._start, leave=self._leave)
 
@@ -145,6 +154,7 @@ class Consumer:
             return
         flight, self._flight = self._flight, None
         applied = flight.future.result()
+        self.total += applied
         self._applied.update(flight.batch.ends)
         self._membership.hint(flight.batch.ends)
         self._breaker.observe_late(applied.refused - sum(item.refusal is not None for item in flight.batch.items))

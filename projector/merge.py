@@ -57,6 +57,15 @@ class Applied:
     refused: int
     conflicts: int
 
+    def __add__(self, other: "Applied") -> "Applied":
+        """Sum two transactions."""
+        return Applied(
+            events=self.events + other.events,
+            applied=self.applied + other.applied,
+            refused=self.refused + other.refused,
+            conflicts=self.conflicts + other.conflicts,
+        )
+
     @property
     def stale(self) -> int:
         """Duplicates, and versions that a greater one had overtaken."""

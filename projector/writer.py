@@ -3,7 +3,6 @@
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
-from dataclasses import replace
 from typing import Any, Final
 
 import psycopg
@@ -91,14 +90,8 @@ class Writer:
         if len(batch.items) <= 1:
             _log.warning("event refused by PostgreSQL", detail=refusal.detail, place=batch.ends)
             return merge.apply(connection, batch.refused(refusal), self._group_id)
-        first, second = (self._narrow(connection, half) for half in batch.halves())
-        return replace(
-            first,
-            events=first.events + second.events,
-            applied=first.applied + second.applied,
-            refused=first.refused + second.refused,
-            conflicts=first.conflicts + second.conflicts,
-        )
+        first, second = batch.halves()
+        return self._narrow(connection, first) + self._narrow(connection, second)
 
     def _connected(self) -> Connection[Any]:
         if self._connection is None:

@@ -94,7 +94,8 @@ def test_status_says_where_the_group_is_and_what_was_refused(deployment: Deploym
     lines = deployment.simulate("--customers", "20", "--months", "1")
     deployment.publish(lines)
     before = json.loads(deployment.command("projector", "status", "--json").stdout)
-    deployment.catch_up()
+    applied = json.loads(deployment.command("projector", "run", "--until-caught-up", "--format", "json").stdout)
+    assert (applied["events"], applied["refused"]) == (len(lines), 0)
     after = json.loads(deployment.command("projector", "status", "--format", "json").stdout)
     assert (before["lag"], after["lag"]) == (len(lines), 0)
     shown = {(p["topic"], p["partition"]): p["next_offset"] for p in after["positions"]}
