@@ -94,7 +94,10 @@ def known_variables() -> dict[str, str]:
 
 def _refuse_unknown() -> None:
     """Refuse a name that nothing reads: a typo would otherwise be ignored in silence."""
-    given = {*os.environ, *(dotenv_values(ENV_FILE) if Path(ENV_FILE).is_file() else ())}
+    try:
+        given = {*os.environ, *(dotenv_values(ENV_FILE) if Path(ENV_FILE).is_file() else ())}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"{ENV_FILE} cannot be read: {error}") from None
     for name in sorted(given):
         if name.startswith(PREFIX) and name not in known_variables() and not name.startswith(KAFKA_PREFIX):
             raise SettingError(f"{name} is not a setting; the settings are {', '.join(sorted(known_variables()))}")

@@ -93,3 +93,11 @@ def test_closed_streams_are_no_defect(command: str) -> None:
 
 def _command(arguments: str) -> list[str]:
     return [str(Path(sys.executable).parent / "events"), *arguments.split()]
+
+
+def test_a_file_of_settings_that_is_no_text_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"\xff\xfe=1\n")
+    done = subprocess.run(_command("simulate"), cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert line.startswith(b"events: .env cannot be read: ")
