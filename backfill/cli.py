@@ -21,17 +21,44 @@ SignificantOption = Annotated[
 
 
 @app.command("drift-check")
-def drift_check(
+def drift_check(  # noqa: PLR0913, PLR0917 - one option each
     chunk_size: ChunkSizeOption = 4000,
     resume: ResumeOption = None,
+    every: Annotated[
+        str | None, typer.Option(metavar="TIME", help="go on for ever, a check every so often, as 5m; SIGTERM ends it")
+    ] = None,
+    cover_within: Annotated[
+        str | None, typer.Option(metavar="TIME", help="go on for ever, each round spread evenly over a time, as 24h")
+    ] = None,
+    alert: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="where alerts go, beside PROJECTOR_ALERTS: an apprise address, kafka:, or stdout: in place of the "
+            "report; may be repeated",
+        ),
+    ] = None,
     significant: SignificantOption = "100",
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Compare every meter and customer with history; change nothing.
 
-    Exit code 0: no drift. 1: drift. 2: could not check, or not all. 3: paused by SIGTERM or SIGINT.
+    Exit code 0: no drift. 1: drift. 2: could not check, or not all, or another check is at work. 3: paused by SIGTERM
+    or SIGINT. With --every or --cover-within those end it with 0.
     """
-    _execute("drift-check", chunk_size, resume, significant, form)
+    from backfill.watching import drift_check as check
+
+    raise typer.Exit(
+        check(
+            chunk_size=chunk_size,
+            resume=resume,
+            every=every,
+            cover_within=cover_within,
+            alert=alert or [],
+            significant=significant,
+            form=form,
+        )
+    )
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """One command from its settings to its exit code."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -11,7 +11,7 @@ import structlog
 from psycopg import Connection
 from sqlalchemy import Engine
 
-from backfill import progress, report, report_json, runs
+from backfill import checking, progress, report, report_json, runs
 from backfill.carry_out import carry_out
 from backfill.runs import Command, Run
 from backfill.session import reason, session
@@ -41,13 +41,16 @@ class Request:
     resume: str | None = None
     significant: Decimal
     format: Format
+    silent: bool = False  # standard output is somebody else's
 
 
-def execute(settings: Settings, request: Request) -> int:
-    """Carry a run out and print its report; return the exit code."""
+def execute(
+    settings: Settings, request: Request, *, after: Callable[[Connection[Any], Run], None] = lambda *_: None
+) -> int:
+    """Carry a run out, print its report, and do what comes after it; return the exit code."""
     with ready(settings) as engine, session(engine) as connection:
         run = _begun(connection, request)
-        people = request.format is Format.TABLE
+        people = request.format is Format.TABLE and not request.silent
         if people:
             report.banner(run)
         run = carried_out(settings, connection, run)
@@ -55,8 +58,9 @@ def execute(settings: Settings, request: Request) -> int:
         if people:
             report.print_report(outcome)
             report.banner(run)
-        else:
+        elif not request.silent:
             report_json.print_document(connection, outcome)
+        after(connection, run)
     record(run)
     return exit_code(run)
 
@@ -92,6 +96,8 @@ def exit_code(run: Run) -> int:
 
 
 def _begun(connection: Connection[Any], request: Request) -> Run:
+    if request.command == "drift-check":
+        checking.claim(connection)
     if request.resume:
         return runs.resume(connection, request.command, request.resume, dry=request.dry_run)
     return runs.begin(connection, request.command, {"dry_run": request.dry_run, "chunk_size": request.chunk_size})

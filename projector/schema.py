@@ -60,6 +60,11 @@ def create_topics(client: AdminClient, settings: Settings) -> list[str]:
     return [name for name, future in client.create_topics(wanted).items() if _created(future)]
 
 
+def create_topic(client: AdminClient, name: str, *, partitions: int, replication: int) -> bool:
+    """Create one topic; return whether it was missing."""
+    return _created(client.create_topics([NewTopic(name, partitions, replication)])[name])
+
+
 def _created(future: object) -> bool:
     try:
         future.result()  # type: ignore[attr-defined]

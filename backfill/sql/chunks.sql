@@ -17,6 +17,17 @@ LIMIT %(size)s;
 SELECT count(*)
 FROM (SELECT customer_id FROM meter_assignments UNION SELECT customer_id FROM customer_balances) known;
 
+-- name: count_left
+-- How many customers and meters a check has still before it, for its pace.
+SELECT CASE WHEN %(phase)s = 'customers' THEN (
+           SELECT count(*)
+           FROM (SELECT customer_id FROM meter_assignments WHERE customer_id > %(after)s
+                 UNION SELECT customer_id FROM customer_balances WHERE customer_id > %(after)s) known)
+       ELSE 0 END AS customers,
+       CASE %(phase)s WHEN 'customers' THEN (SELECT count(*) FROM meter_balances)
+                      WHEN 'meters' THEN (SELECT count(*) FROM meter_balances WHERE meter_id > %(after)s)
+       ELSE 0 END AS meters;
+
 -- name: next_meter
 -- Where a window of meter keys ends: so many keys further in the projection or, once that has no more, so many rows
 -- further in history. Null: nothing is left. Any end would do; this one keeps windows alike in size.

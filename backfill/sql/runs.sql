@@ -79,3 +79,36 @@ LIMIT %(limit)s;
 SELECT count(*) FROM drift
 WHERE run_id = %(run_id)s AND entity = 'customer' AND column_name IN ('balance', 'overpayment')
   AND abs(difference) > %(threshold)s;
+
+-- name: claim_checking
+-- Keep every other drift check from this schema's balances for as long as the session lasts.
+SELECT pg_advisory_lock(hashtextextended('drift-check ' || current_schema(), 0));
+
+-- name: who_checks
+-- The run of the session that holds that lock: it holds the run's own lock, too.
+SELECT r.run_id, r.started_at
+FROM pg_locks checking
+JOIN pg_locks claimed ON claimed.pid = checking.pid AND claimed.locktype = 'advisory' AND claimed.granted
+    AND claimed.database = checking.database
+JOIN backfill_runs r ON r.state = 'running' AND r.command = 'drift-check'
+    AND hashtextextended(r.run_id::text, 0) = (claimed.classid::bigint << 32) | claimed.objid::bigint
+WHERE checking.locktype = 'advisory' AND checking.granted
+  AND checking.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND hashtextextended('drift-check ' || current_schema(), 0)
+      = (checking.classid::bigint << 32) | checking.objid::bigint;
+
+-- name: unfinished_cycle
+-- The latest cycle of a rolling check, where it did not end and is not too old to go on with.
+SELECT run_id
+FROM (SELECT run_id, state, started_at FROM backfill_runs
+      WHERE command = 'drift-check' AND options ? 'cover_within' ORDER BY started_at DESC LIMIT 1) latest
+WHERE state IN ('running', 'paused', 'failed')
+  AND started_at > clock_timestamp() - make_interval(secs => %(age_max)s);
+
+-- name: last_compared
+-- When a run that compared everything last ended.
+SELECT finished_at
+FROM backfill_runs
+WHERE command IN ('drift-check', 'rebuild') AND state = 'finished' AND (tally ->> 'failed')::bigint = 0
+ORDER BY started_at DESC
+LIMIT 1;

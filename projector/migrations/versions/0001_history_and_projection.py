@@ -194,7 +194,7 @@ CREATE TABLE alerts (
     cause                   text NOT NULL,
     state                   text NOT NULL,
     digest                  text NOT NULL,
-    document                jsonb NOT NULL,
+    document                json NOT NULL,
     delivered_to            text[] NOT NULL DEFAULT '{}',
     raised_at               timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT alerts_state CHECK (state IN ('raised', 'changed', 'over'))

@@ -1,0 +1,133 @@
+"""What an alert says. Pure.
+
+An alert is stored, and sent to programs, as a document: plain JSON values. People get a title and a few lines of it.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final, Literal, NamedTuple
+from uuid import UUID
+
+from backfill.money import money
+from events.console import printable
+
+State = Literal["raised", "changed", "over"]
+CHECKER_FAILED: Final = "checker-failed"
+COVERAGE_BEHIND: Final = "coverage-behind"
+OF_THE_CHECKER: Final = frozenset({CHECKER_FAILED, COVERAGE_BEHIND})
+"""Causes that are no drift's."""
+
+DETAIL_MAX: Final = 500  # characters of a reason; the log has all of it
+LOOKALIKES: Final = str.maketrans({"<": "‹", ">": "›", "@": "＠", "`": "ˋ", "*": "∗", "_": "＿", "[": "［", "]": "］"})  # noqa: RUF001 - that they look alike is the point
+"""What chat services take for a mention, a link or markup, and what people read instead."""
+
+TITLES: Final[Mapping[State, str]] = {"raised": "found", "changed": "changed", "over": "over"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What is so now, of one cause; `digest` tells whether it is still the same."""
+
+    cause: str
+    digest: str
+    amount: Decimal | None = None
+    meters: int = 0
+    customers: int = 0
+    findings: int = 0
+    first_meters: Sequence[int] = ()
+    first_customers: Sequence[int] = ()
+    detail: str = ""
+
+
+class Alert(NamedTuple):
+    """One thing to be said, once."""
+
+    cause: str
+    state: State
+    digest: str
+    run_id: UUID | None
+    document: dict[str, Any]
+
+
+def compose(  # noqa: PLR0913 - an alert's own members
+    found: Found, state: State, *, run_id: UUID | None, whole: bool, currency: str, at: datetime
+) -> Alert:
+    """Write an alert; `whole` where the run that found it has seen everything."""
+    document = {
+        "alert": found.cause,
+        "state": state,
+        "run_id": run_id and str(run_id),
+        "whole_run": whole,
+        "currency": currency,
+        "amount": None if found.amount is None else str(found.amount),
+        "meters": found.meters,
+        "customers": found.customers,
+        "findings": found.findings,
+        "first_meters": list(found.first_meters),
+        "first_customers": list(found.first_customers),
+        "detail": printable(found.detail).replace("\n", " ")[:DETAIL_MAX],
+        "look_closer": look_closer(found),
+        "at": at.isoformat(),
+    }
+    return Alert(found.cause, state, found.digest, run_id, document)
+
+
+def look_closer(found: Found) -> str:
+    """Name the command that shows more."""
+    if found.cause in OF_THE_CHECKER:
+        return "backfill runs"
+    if found.first_meters:
+        return f"backfill explain --meter {found.first_meters[0]}"
+    return "backfill rebuild --dry-run"
+
+
+def digest(*parts: object) -> str:
+    """Tell whether something is still the same, without keeping it."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
+
+
+def title(document: Mapping[str, Any]) -> str:
+    """Put an alert into a few words."""
+    kind = "Drift check" if document["alert"] in OF_THE_CHECKER else "Drift"
+    return f"{kind}: {document['alert']} {TITLES[document['state']]}"
+
+
+def body(document: Mapping[str, Any]) -> str:
+    """Put an alert into a few lines of plain text in which nothing is a mention, a link or markup."""
+    return "\n".join(line for line in _lines(document) if line)
+
+
+def line(document: Mapping[str, Any]) -> str:
+    """Put an alert into one line of JSON that is plain ASCII, so that no terminal obeys it."""
+    return json.dumps(document, ensure_ascii=True)
+
+
+def _lines(document: Mapping[str, Any]) -> list[str]:
+    state, run = document["state"], document["run_id"]
+    lines = []
+    if document["amount"] is not None:
+        counts = f"{document['meters']:,} meters and {document['customers']:,} customers"
+        amount = money(Decimal(document["amount"]), document["currency"])
+        more = "" if document["whole_run"] else " so far"
+        lines.append(f"{'It was' if state == 'over' else 'Off by'} {amount} in all{more}, on {counts}.")
+        lines.append(_first("Meters", document["first_meters"], document["meters"]))
+        lines.append(_first("Customers", document["first_customers"], document["customers"]))
+    lines.append(inert(document["detail"]))
+    lines.append(f"Run: {run}" if run else "")
+    lines.append("" if state == "over" else f"Look closer: {document['look_closer']}")
+    return lines
+
+
+def _first(name: str, ids: Sequence[int], count: int) -> str:
+    if not ids:
+        return ""
+    return f"{name}: {', '.join(map(str, ids))}{', ...' if count > len(ids) else ''}"
+
+
+def inert(text: str) -> str:
+    """Replace what a chat service would act on; links lose the colon that makes them one."""
+    return printable(text).translate(LOOKALIKES).replace("://", ": //")

@@ -1,0 +1,162 @@
+"""From what a run found to alerts that have arrived, or are tried again the next time.
+
+1. read what is so and what was said, and decide what is to be said;
+2. write it down, so that a process killed here says it when it is back;
+3. send each address what it has not got; one that cannot be reached is logged, and stops nothing.
+
+An address that took an alert just before the process was killed gets that one again.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
+
+import psycopg
+import structlog
+from psycopg import Connection
+
+from backfill.alerts import ledger
+from backfill.alerts.addresses import Address, UndeliveredError
+from backfill.alerts.alert import CHECKER_FAILED, COVERAGE_BEHIND, OF_THE_CHECKER, Alert, Found, State, compose, digest
+from backfill.alerts.decide import decide
+from backfill.checking import AnotherChecksError
+from backfill.execute import ready
+from backfill.runs import Run
+from backfill.session import reason, session
+from events.errors import ProgramError, ServiceUnavailable, StateError
+from events.settings import Settings
+
+RUN_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+_log = structlog.get_logger()
+
+
+class _Unwritten(NamedTuple):
+    """An alert that was sent while the database was away, and whom it reached."""
+
+    alert: Alert
+    reached: list[str]
+
+
+class Alerting:
+    """Alerts of one process."""
+
+    def __init__(self, settings: Settings, addresses: Sequence[Address]) -> None:
+        self._settings = settings
+        self._addresses = addresses
+        self._unwritten: _Unwritten | None = None
+
+    def after(self, connection: Connection[Any], run: Run) -> None:
+        """Say what is to be said once a run has ended: of drift, and of chunks that could not be compared."""
+        if run.state == "finished":
+            failed = {CHECKER_FAILED: _failures(run)} if run.tally.failed else {}
+            self._settle(connection, failed, {CHECKER_FAILED}, run)
+        self._drift(connection, run, whole=run.state == "finished" and not run.tally.failed)
+
+    def amid(self, connection: Connection[Any], run: Run) -> None:
+        """Say what is new while a run is under way that takes long; what became more is said at its end."""
+        self._drift(connection, run, whole=False)
+
+    def coverage(self, connection: Connection[Any], run: Run | None, behind: str) -> None:
+        """Say that the whole was not compared within the time promised, or is again where `behind` is empty."""
+        cause = COVERAGE_BEHIND
+        found = {cause: Found(cause=cause, digest="behind", detail=behind)} if behind else {}
+        self._settle(connection, found, {cause}, run)
+
+    def failed(self, error: ProgramError) -> None:
+        """Say that a check could not be made at all; with the database away, to all addresses and once."""
+        if not self._addresses:
+            return
+        kind = type(error).__name__ if isinstance(error, ServiceUnavailable) else RUN_ID.sub("", str(error))
+        found = Found(cause=CHECKER_FAILED, digest=digest(kind), detail=str(error))
+        try:
+            with ready(self._settings) as engine, session(engine) as connection:
+                self._settle(connection, {CHECKER_FAILED: found}, {CHECKER_FAILED}, None)
+        except (ProgramError, psycopg.Error):
+            self._send_unwritten(found)
+
+    def _drift(self, connection: Connection[Any], run: Run, *, whole: bool) -> None:
+        if self._addresses:
+            with _in_one_line(connection):
+                found = ledger.open_drift(connection, run.run_id)
+                all_causes = found.keys() | ledger.said(connection).keys()
+                settled = all_causes - OF_THE_CHECKER if whole else ledger.mended(connection)
+            self._settle(connection, found, settled, run)
+
+    def _settle(
+        self, connection: Connection[Any], found: Mapping[str, Found], settled: Set[str], run: Run | None
+    ) -> None:
+        if not self._addresses:
+            return
+        with _in_one_line(connection):
+            self._write_what_was_sent(connection)
+            for state, what in decide(found, ledger.said(connection), settled):
+                ledger.keep(connection, self._composed(what, state, run))
+            for address in self._addresses:
+                _deliver(connection, address)
+
+    def _composed(self, found: Found, state: State, run: Run | None) -> Alert:
+        whole = run is not None and run.state == "finished"
+        run_id = run.run_id if run else None
+        return compose(found, state, run_id=run_id, whole=whole, currency=self._settings.currency, at=ledger.now())
+
+    def _send_unwritten(self, found: Found) -> None:
+        if self._unwritten is None or self._unwritten.alert.digest != found.digest:
+            self._unwritten = _Unwritten(self._composed(found, "raised", None), [])
+        alert, reached = self._unwritten
+        for address in self._addresses:
+            if address.key not in reached and _sent(address, alert.document):
+                reached.append(address.key)
+
+    def _write_what_was_sent(self, connection: Connection[Any]) -> None:
+        if self._unwritten:
+            ledger.keep(connection, self._unwritten.alert, self._unwritten.reached)
+            self._unwritten = None
+
+
+@contextmanager
+def told_of_failure(alerting: Alerting) -> Iterator[None]:
+    """Say that a check could not be made, unless that is because another one is at work."""
+    try:
+        yield
+    except AnotherChecksError:
+        raise
+    except (ServiceUnavailable, StateError) as error:
+        alerting.failed(error)
+        raise
+
+
+def _deliver(connection: Connection[Any], address: Address) -> None:
+    for alert_id, document in ledger.owed(connection, address.key):
+        if not _sent(address, document):
+            return
+        ledger.mark_delivered(connection, alert_id, address.key)
+
+
+def _sent(address: Address, document: Mapping[str, Any]) -> bool:
+    try:
+        address.send(document)
+    except UndeliveredError as error:
+        _log.warning("alert not delivered; tried again next round", address=address.name, reason=str(error))
+        return False
+    return True
+
+
+@contextmanager
+def _in_one_line(connection: Connection[Any]) -> Iterator[None]:
+    """Say what PostgreSQL refused; a connection that broke is somebody else's to tell."""
+    try:
+        yield
+    except psycopg.Error as error:
+        if connection.closed:
+            raise
+        raise StateError(f"alerts could not be written down: {reason(error)}") from None
+
+
+def _failures(run: Run) -> Found:
+    failures = run.tally.failures
+    reasons = sorted({failure.reason for failure in failures})
+    first = "; ".join(f"{each.phase} {each.first} to {each.last}: {each.reason}" for each in failures[:3])
+    detail = f"{run.tally.failed} chunks could not be compared: {first}"
+    return Found(cause=CHECKER_FAILED, digest=digest(*reasons), detail=detail)

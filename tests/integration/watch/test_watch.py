@@ -1,0 +1,170 @@
+"""The check that is always on, as an operator starts and stops it."""
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+from psycopg import Connection
+from psycopg.rows import dict_row
+from sqlalchemy import Engine
+
+from backfill import checking, runs
+from backfill.session import session
+from projector import status
+from tests.conftest import RunCommand, StartCommand, WaitUntil
+from tests.integration.watch.conftest import Inbox
+
+EDIT = "UPDATE meter_balances SET total_billed = total_billed + 1000 WHERE meter_id = 11"
+FINISHED = "SELECT count(*) FROM backfill_runs WHERE state = 'finished'"
+
+
+def test_a_check_every_second_says_what_is_new_and_ends_with_a_signal(  # noqa: PLR0913, PLR0917 - fixtures
+    database: Connection[Any],
+    environment: dict[str, str],
+    start_command: StartCommand,
+    run_command: RunCommand,
+    wait_until: WaitUntil,
+    inbox: Inbox,
+) -> None:
+    env = {**environment, "PROJECTOR_ALERTS": inbox.address}
+    service = start_command("backfill", "drift-check", "--every", "1s", "--alert", "stdout:", env=env)
+    wait_until(lambda: _count(database, FINISHED) >= 1, what="the first round")
+    database.execute(EDIT)
+    wait_until(lambda: inbox.titles == ["Drift: projection-edited found"], what="the alert")
+    seen = _count(database, FINISHED)
+    wait_until(lambda: _count(database, FINISHED) >= seen + 2, what="two more rounds")
+    assert run_command("backfill", "rebuild", env=environment).exit_code == 0
+    wait_until(lambda: len(inbox.titles) == 2, what="the all-clear")
+    service.process.send_signal(signal.SIGTERM)
+    assert service.process.wait(30) == 0, service.stderr.read_text()
+    assert inbox.titles[1:] == ["Drift: projection-edited over"]
+    assert [(each["alert"], each["state"]) for each in _lines(service.stdout)] == [
+        ("projection-edited", "raised"), ("projection-edited", "over"),
+    ]  # fmt: skip
+    assert "hush" not in service.stderr.read_text()
+
+
+def test_a_rolling_check_spreads_its_chunks_and_goes_on_after_a_restart(
+    database: Connection[Any],
+    environment: dict[str, str],
+    start_command: StartCommand,
+    wait_until: WaitUntil,
+    inbox: Inbox,
+) -> None:
+    """Six customers in ten seconds: it is stopped at its first rests, and its round is gone on with."""
+    database.execute("UPDATE customer_balances SET balance = balance + 1 WHERE customer_id = 1")
+    arguments = ("backfill", "drift-check", "--cover-within", "10s", "--alert", inbox.address, "--format", "json")
+    first = start_command(*arguments, env=environment)
+    wait_until(lambda: inbox.titles == ["Drift: customer-sum-off found"], what="an alert before the round's end")
+    first.process.send_signal(signal.SIGTERM)
+    assert first.process.wait(30) == 0, first.stderr.read_text()
+    (paused,) = _runs(database)
+    assert (paused["state"], paused["options"]["chunk_size"]) == ("paused", 1)
+    assert 1 <= paused["tally"]["customers"] < 6
+
+    second = start_command(*arguments, env=environment)
+    wait_until(lambda: _count(database, FINISHED) == 1, what="the round's end")
+    wait_until(lambda: len(_runs(database)) == 2, what="the next round", timeout=15)
+    second.process.send_signal(signal.SIGTERM)
+    assert second.process.wait(30) == 0, second.stderr.read_text()
+    first_round, second_round = _runs(database)
+    assert first_round["run_id"] == paused["run_id"]
+    assert first_round["tally"]["customers"] == 6
+    took = (first_round["finished_at"] - first_round["started_at"]).total_seconds()
+    assert 5 < took < 15
+    assert (second_round["started_at"] - first_round["started_at"]).total_seconds() > 8
+    assert inbox.titles == ["Drift: customer-sum-off found"]
+
+
+def test_only_one_checker_at_a_time(
+    database: Connection[Any], engine: Engine, environment: dict[str, str], run_command: RunCommand
+) -> None:
+    with session(engine) as connection:
+        checking.claim(connection)
+        run = runs.begin(connection, "drift-check", {"dry_run": False, "chunk_size": 1})
+        for options in ((), ("--every", "1s"), ("--cover-within", "10s")):
+            other = run_command("backfill", "drift-check", *options, env=environment)
+            assert (other.exit_code, other.stdout) == (2, ""), other
+            assert len(other.stderr.splitlines()) == 1
+            assert f"another drift check is at work on this database: run {run.run_id}" in other.stderr
+        assert run_command("backfill", "rebuild", "--dry-run", env=environment).exit_code == 0
+    assert run_command("backfill", "drift-check", env=environment).exit_code == 0
+    assert _count(database, "SELECT count(*) FROM backfill_runs WHERE command = 'drift-check'") == 2
+
+
+def test_coverage_that_falls_behind_is_alerted_on_and_shown(  # noqa: PLR0913, PLR0917 - fixtures
+    database: Connection[Any],
+    environment: dict[str, str],
+    start_command: StartCommand,
+    wait_until: WaitUntil,
+    inbox: Inbox,
+    engine: Engine,
+) -> None:
+    """The last comparison of everything was yesterday, as after a service that stood still."""
+    env = {**environment, "PROJECTOR_ALERTS": inbox.address}
+    service = start_command("backfill", "drift-check", "--every", "1h", env=env)
+    wait_until(lambda: _count(database, FINISHED) == 1, what="a round")
+    service.process.send_signal(signal.SIGTERM)
+    assert service.process.wait(30) == 0
+    assert _verified(engine)["overdue"] is False
+    for column in ("started_at", "finished_at"):
+        database.execute(f"UPDATE backfill_runs SET {column} = {column} - interval '1 day'")
+    assert _verified(engine)["overdue"] is True
+    again = start_command("backfill", "drift-check", "--every", "1h", env=env)
+    wait_until(lambda: len(inbox.titles) == 2, what="alerts")
+    again.process.send_signal(signal.SIGTERM)
+    assert again.process.wait(30) == 0
+    assert inbox.titles == ["Drift check: coverage-behind found", "Drift check: coverage-behind over"]
+    assert "promised is within 2:00:00" in inbox.messages[0]["message"]
+    assert _verified(engine)["overdue"] is False
+
+
+def test_a_round_that_fails_is_said_and_tried_again(
+    database: Connection[Any],
+    environment: dict[str, str],
+    start_command: StartCommand,
+    wait_until: WaitUntil,
+    inbox: Inbox,
+) -> None:
+    service = start_command("backfill", "drift-check", "--every", "1s", "--alert", inbox.address, env=environment)
+    wait_until(lambda: _count(database, FINISHED) >= 1, what="the first round")
+    database.execute("ALTER TABLE customer_balances RENAME TO gone")
+    wait_until(lambda: "Drift check: checker-failed found" in inbox.titles, what="the alert")
+    database.execute("ALTER TABLE gone RENAME TO customer_balances")
+    wait_until(lambda: "Drift check: checker-failed over" in inbox.titles, what="the all-clear")
+    service.process.send_signal(signal.SIGTERM)
+    assert service.process.wait(30) == 0, service.stderr.read_text()
+    assert sum("checker-failed" in title for title in inbox.titles) == 2
+
+
+def test_what_cannot_be_watched_is_refused_in_one_line(environment: dict[str, str], run_command: RunCommand) -> None:
+    cases = {
+        ("--every", "soon"): "--every soon: not a time, as 90s, 5m, 24h or 1h30m",
+        ("--every", "5m", "--cover-within", "24h"): "choose one",
+        ("--every", "5m", "--resume", "x"): "leave out --every and --cover-within",
+    }
+    for options, reason in cases.items():
+        done = run_command("backfill", "drift-check", *options, env=environment)
+        assert (done.exit_code, done.stdout, len(done.stderr.splitlines())) == (2, "", 1), done
+        assert reason in done.stderr
+
+
+def _count(database: Connection[Any], query: str) -> int:
+    (count,) = database.execute(query.encode()).fetchone() or (0,)
+    return int(count)
+
+
+def _runs(database: Connection[Any]) -> list[dict[str, Any]]:
+    with database.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute("SELECT * FROM backfill_runs ORDER BY started_at").fetchall()
+
+
+def _verified(engine: Engine) -> dict[str, Any]:
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql(status.STATUS["last_verified"]).mappings()
+        return dict(rows.one())
+
+
+def _lines(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(text) for text in file.read_text().splitlines()]

@@ -1,0 +1,55 @@
+"""What alerts say, and that nothing in them is obeyed by a terminal or a chat service."""
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from uuid import UUID
+
+from backfill.alerts.alert import CHECKER_FAILED, Found, State, body, compose, line, title
+
+AT = datetime(2026, 1, 31, tzinfo=UTC)
+EVIL = "\x1b[31m<!channel> @everyone\n[pay](https://evil.example) `rm` \u202e"
+
+
+def _document(found: Found, state: State = "raised", *, whole: bool = True) -> dict[str, object]:
+    return compose(found, state, run_id=UUID(int=1), whole=whole, currency="KES", at=AT).document
+
+
+def test_people_read_amount_counts_ids_and_what_to_type() -> None:
+    found = Found(
+        cause="history-moved", digest="d", amount=Decimal("5250.00"), meters=1200, customers=2, findings=3000,
+        first_meters=[3, 4], first_customers=[8, 9],
+    )  # fmt: skip
+    document = _document(found)
+    assert title(document) == "Drift: history-moved found"
+    assert body(document).splitlines() == [
+        "Off by KES 5,250.00 in all, on 1,200 meters and 2 customers.",
+        "Meters: 3, 4, ...",
+        "Customers: 8, 9",
+        f"Run: {UUID(int=1)}",
+        "Look closer: backfill explain --meter 3",
+    ]
+    assert "so far" in body(_document(found, whole=False))
+    over = _document(found, "over")
+    assert title(over) == "Drift: history-moved over"
+    assert "Look closer" not in body(over)
+
+
+def test_programs_read_the_same_and_more() -> None:
+    found = Found(cause="customer-sum-off", digest="d", amount=Decimal("0.10"), customers=1, first_customers=[8])
+    read = json.loads(line(_document(found)))
+    assert (read["alert"], read["state"], read["amount"], read["first_customers"]) == (
+        "customer-sum-off", "raised", "0.10", [8],
+    )  # fmt: skip
+    assert read["look_closer"] == "backfill rebuild --dry-run"
+
+
+def test_injected_text_is_inert() -> None:
+    document = _document(Found(cause=CHECKER_FAILED, digest="d", detail=EVIL))
+    written = line(document)
+    assert written.isascii()
+    assert written.isprintable()
+    text = body(document)
+    assert not {*text} & {*"\x1b<>@`[]\u202e"}
+    assert "://" not in text
+    assert len(text.splitlines()) == 3
