@@ -96,8 +96,7 @@ def simulate_command(  # noqa: PLR0913, PLR0917 - one parameter an option
     """
     from events.simulate.options import Options
 
-    if start.year + (start.month + months + 1) // 12 > date.max.year:  # the last bills fall due two months later
-        raise InputError(f"--start {start} --months {months}: the calendar ends with the year {date.max.year}")
+    _require_calendar(start, months)
     deployment = settings.load()
     options = Options(
         seed=seed,
@@ -131,6 +130,11 @@ def schema_command(
         console.print_json(described)
     else:
         sys.stdout.write(json.dumps(described, indent=2) + "\n")
+
+
+def _require_calendar(start: date, months: int) -> None:
+    if start.year + (start.month + months + 1) // 12 > date.max.year:  # the last bills fall due two months later
+        raise InputError(f"--start {start} --months {months}: the calendar ends with the year {date.max.year}")
 
 
 def _published(options: "Options", deployment: settings.Settings) -> Mapping[str, int]:
