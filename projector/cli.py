@@ -1,5 +1,6 @@
 """The `projector` command."""
 
+import gc
 import sys
 from typing import Annotated, Final
 
@@ -12,6 +13,7 @@ from projector.recovery.cli import app as positions_app
 from projector.sandbox.cli import app as sandbox_app
 from projector.sandbox.extra import require_extra
 
+COLLECT_AFTER_OBJECTS: Final = 50_000  # about a batch: events hold no cycles, and the default of 700 looks through each
 THREAD_SWITCH_SECONDS: Final = 0.0005  # the default of 5 ms is what the writer would wait after each statement's answer
 
 app = console.app("Keeps meter balances and customer totals right to the cent from the billing topics.")
@@ -62,6 +64,8 @@ def run(
     from projector.signals import stop_on_signals
 
     sys.setswitchinterval(THREAD_SWITCH_SECONDS)
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER_OBJECTS)
     chosen = settings.load()
     logs.configure(chosen)
     engine = database.make_engine(chosen, program="projector run")

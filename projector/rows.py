@@ -4,7 +4,6 @@ The text format of COPY (PostgreSQL manual, COPY, "Text Format"): fields between
 before what would end a field or a line.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from operator import itemgetter
 from typing import Any, Final
@@ -14,7 +13,7 @@ from pydantic_core import to_json
 from events.types import KEY_OF, Entity, Event, Message
 
 NULL: Final = "\\N"
-SPECIAL: Final = re.compile(r"[\\\t\n\r]").search
+MISSING: Final = "\x00"  # stands for null until all is escaped: decoding lets no text with this character through
 ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 CONTENT: Final[Mapping[Entity, tuple[str, ...]]] = {
@@ -51,16 +50,18 @@ _members: Final[Mapping[Entity, Callable[[dict[str, Any]], tuple[Any, ...]]]] = 
 
 def line(event: Event, message: Message) -> str:
     """Write an event's row, from key to source, without the end of the line."""
+    entity = event.entity
     key, version, *content = [
-        NULL if value is None
-        else (value.translate(ESCAPES) if SPECIAL(value) else value) if value.__class__ is str
-        else _written(value)
-        for value in _members[event.entity](event.data)
-    ]  # fmt: skip
-    event_id = event.id.translate(ESCAPES) if SPECIAL(event.id) else event.id
-    if event.entity in FLAG:
+        value if value.__class__ is str else MISSING if value is None else _written(value)
+        for value in _members[entity](event.data)
+    ]
+    if entity in FLAG:
         content.append(_flag(event))
-    return "\t".join((key, version, event_id, *content, str(message.partition), str(message.offset)))
+    fields = (key, version, event.id, *content, str(message.partition), str(message.offset))
+    row = "\t".join(fields)
+    if "\\" in row or "\n" in row or "\r" in row or row.count("\t") >= len(fields):
+        row = "\t".join([field.translate(ESCAPES) for field in fields])
+    return row.replace(MISSING, NULL)
 
 
 def content_of(row: str) -> list[str]:
@@ -68,8 +69,8 @@ def content_of(row: str) -> list[str]:
     return row.split("\t")[CONTENT_FIELDS]
 
 
-def _written(value: Any) -> str:  # noqa: ANN401 - any value of an event's data
-    return to_json(value).decode().translate(ESCAPES) if value.__class__ is list else str(value)
+def _written(value: Any) -> str:  # noqa: ANN401 - any value of an event's data but text
+    return to_json(value).decode() if value.__class__ is list else str(value)
 
 
 def _flag(event: Event) -> str:
