@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from psycopg import Connection
 from pydantic import SecretStr
+from sqlalchemy import Engine
 
+from backfill import check, runs
 from backfill.alerts.addresses import addresses
 from backfill.alerts.alerting import Alerting
+from backfill.carry_out import carry_out
 from backfill.execute import Request, execute
 from backfill.money import threshold
+from backfill.session import session
 from backfill.watch import once
 from events import kafka
 from events.console import Format
@@ -79,6 +83,28 @@ def test_traffic_on_a_drifted_meter_is_no_news(database: Connection[Any], settin
     )
     assert _check(settings, inbox.address) == 1
     assert len(inbox.messages) == 1
+
+
+def test_amid_a_long_run_new_drift_is_said_at_once_and_its_repair_too(
+    database: Connection[Any], engine: Engine, settings: Settings, inbox: Inbox
+) -> None:
+    """What became more is said when the run ends, for until then nobody knows how much it is."""
+    alerting = Alerting(settings, addresses(settings, [inbox.address]))
+    database.execute("UPDATE customer_balances SET overpayment = overpayment + 0.10 WHERE customer_id IN (1, 5)")
+    with session(engine) as connection:
+        run = runs.begin(connection, "drift-check", {"dry_run": False, "chunk_size": 1})
+        for _ in range(5):
+            run = check.customers(connection, run)
+            alerting.amid(connection, run)
+        assert inbox.titles == ["Drift: customer-sum-off found"]
+        assert "KES 0.10 in all so far, on 0 meters and 1 customers" in inbox.messages[0]["message"]
+        run = carry_out(connection, run, stop=lambda: False, watch=lambda _: None)
+        alerting.after(connection, run)
+        assert inbox.titles[1:] == ["Drift: customer-sum-off changed"]
+        assert "KES 0.20 in all, on 0 meters and 2 customers" in inbox.messages[1]["message"]
+        _repair(settings)
+        alerting.amid(connection, runs.begin(connection, "drift-check", {"dry_run": False, "chunk_size": 1}))
+    assert inbox.titles[2:] == ["Drift: customer-sum-off over"]
 
 
 def test_an_address_that_is_away_is_reported_and_told_later(
