@@ -58,12 +58,10 @@ class StandardOutput:
 class KafkaTopic:
     """One JSON message an alert, its key the cause."""
 
-    key = KAFKA
-
     def __init__(self, settings: Settings) -> None:
         required(settings, "kafka_bootstrap_servers")
         self._settings = settings
-        self.name = f"{KAFKA}{settings.topic_prefix}.{TOPIC}"
+        self.name = self.key = f"{KAFKA}{settings.topic_prefix}.{TOPIC}"
 
     def send(self, document: Mapping[str, Any]) -> None:
         """Produce one message and wait until the broker has it; the topic is created where it is missing."""

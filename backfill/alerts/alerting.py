@@ -10,6 +10,7 @@ An address that took an alert just before the process was killed gets that one a
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
+from time import monotonic
 from typing import Any, Final, NamedTuple
 
 import psycopg
@@ -28,6 +29,7 @@ from events.errors import ProgramError, ServiceUnavailable, StateError
 from events.settings import Settings
 
 RUN_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+AGAIN_SECONDS: Final = 60.0  # between two tries, amid one run, at an address that did not take an alert
 
 _log = structlog.get_logger()
 
@@ -46,6 +48,7 @@ class Alerting:
         self._settings = settings
         self._addresses = addresses
         self._unwritten: _Unwritten | None = None
+        self._again_at = 0.0
 
     def after(self, connection: Connection[Any], run: Run) -> None:
         """Say what is to be said once a run has ended: of drift, and of chunks that could not be compared."""
@@ -53,16 +56,19 @@ class Alerting:
             failed = {CHECKER_FAILED: _failures(run)} if run.tally.failed else {}
             self._settle(connection, failed, {CHECKER_FAILED}, run)
         self._drift(connection, run, whole=run.state == "finished" and not run.tally.failed)
+        self._deliver(connection)
 
     def amid(self, connection: Connection[Any], run: Run) -> None:
         """Say what is new while a run is under way that takes long; what became more is said at its end."""
-        self._drift(connection, run, whole=False)
+        if self._drift(connection, run, whole=False) or monotonic() > self._again_at:
+            self._deliver(connection)
 
     def coverage(self, connection: Connection[Any], run: Run | None, behind: str) -> None:
         """Say that the whole was not compared within the time promised, or is again where `behind` is empty."""
         cause = COVERAGE_BEHIND
         found = {cause: Found(cause=cause, digest="behind", detail=behind)} if behind else {}
-        self._settle(connection, found, {cause}, run)
+        if self._settle(connection, found, {cause}, run):
+            self._deliver(connection)
 
     def failed(self, error: ProgramError) -> None:
         """Say that a check could not be made at all; with the database away, to all addresses and once."""
@@ -73,26 +79,36 @@ class Alerting:
         try:
             with ready(self._settings) as engine, session(engine) as connection:
                 self._settle(connection, {CHECKER_FAILED: found}, {CHECKER_FAILED}, None)
+                self._deliver(connection)
         except (ProgramError, psycopg.Error):
             self._send_unwritten(found)
 
-    def _drift(self, connection: Connection[Any], run: Run, *, whole: bool) -> None:
-        if self._addresses:
-            with _in_one_line(connection):
-                found = ledger.open_drift(connection, run.run_id)
-                all_causes = found.keys() | ledger.said(connection).keys()
-                settled = all_causes - OF_THE_CHECKER if whole else ledger.mended(connection)
-            self._settle(connection, found, settled, run)
+    def _drift(self, connection: Connection[Any], run: Run, *, whole: bool) -> bool:
+        if not self._addresses:
+            return False
+        with _in_one_line(connection):
+            found = ledger.open_drift(connection, run.run_id)
+            all_causes = found.keys() | ledger.said(connection).keys()
+            settled = all_causes - OF_THE_CHECKER if whole else ledger.mended(connection)
+        return self._settle(connection, found, settled, run)
 
     def _settle(
         self, connection: Connection[Any], found: Mapping[str, Found], settled: Set[str], run: Run | None
-    ) -> None:
+    ) -> bool:
+        """Write down what is to be said; return whether there is anything new."""
         if not self._addresses:
-            return
+            return False
         with _in_one_line(connection):
             self._write_what_was_sent(connection)
-            for state, what in decide(found, ledger.said(connection), settled):
+            decided = list(decide(found, ledger.said(connection), settled))
+            for state, what in decided:
                 ledger.keep(connection, self._composed(what, state, run))
+        return bool(decided)
+
+    def _deliver(self, connection: Connection[Any]) -> None:
+        """Send each address what it has not got."""
+        self._again_at = monotonic() + AGAIN_SECONDS
+        with _in_one_line(connection):
             for address in self._addresses:
                 _deliver(connection, address)
 
