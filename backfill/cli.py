@@ -22,7 +22,7 @@ SignificantOption = Annotated[
 
 @app.command("drift-check")
 def drift_check(  # noqa: PLR0913, PLR0917 - one option each
-    chunk_size: ChunkSizeOption = 4000,
+    chunk_size: ChunkSizeOption = 8000,
     resume: ResumeOption = None,
     every: Annotated[
         str | None, typer.Option(metavar="TIME", help="go on for ever, a check every so often, as 5m; SIGTERM ends it")
@@ -64,7 +64,7 @@ def drift_check(  # noqa: PLR0913, PLR0917 - one option each
 @app.command()
 def rebuild(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be repaired; change nothing")] = False,
-    chunk_size: ChunkSizeOption = 4000,
+    chunk_size: ChunkSizeOption = 8000,
     resume: ResumeOption = None,
     significant: SignificantOption = "100",
     form: FormatOption = Format.TABLE,

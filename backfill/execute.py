@@ -26,7 +26,7 @@ EXIT_CLEAN: Final = 0
 EXIT_FOUND: Final = 1  # drift-check: drift; rebuild: something could not be repaired
 EXIT_UNCHECKED: Final = 2  # drift-check: some chunk could not be compared
 EXIT_PAUSED: Final = 3
-CHUNK_SIZE: Final = 4000  # customers: about a tenth of a second; larger chunks were not measurably faster
+CHUNK_SIZE: Final = 8000  # customers in one snapshot of some tenths of a second; a chunk costs a fixed share besides
 
 _log = structlog.get_logger()
 

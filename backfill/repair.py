@@ -35,6 +35,7 @@ from backfill.tally import Tally
 from projector.statements import statements
 
 REPAIR: Final = statements("backfill", "sql/repair.sql")
+ENTITIES_MAX: Final = 1000  # locked at once: consumers of these meters wait while a repair holds them
 REFUSED_VALUES: Final = ("22", "23")  # SQLSTATE classes: some one row's value is at fault, so the others may go in
 
 _log = structlog.get_logger()
@@ -52,7 +53,7 @@ def customers(connection: Connection[Any], run: Run) -> Run:
 
 def drifted(cursor: Cursor[Any], run: Run, entity: str) -> list[int]:
     """Read the next keys of what the run found drifted."""
-    where = {"run_id": run.run_id, "entity": entity, "after": run.cursor, "size": run.chunk_size}
+    where = {"run_id": run.run_id, "entity": entity, "after": run.cursor, "size": min(run.chunk_size, ENTITIES_MAX)}
     return [entity_id for (entity_id,) in cursor.execute(SQL["drifted_entities"], where)]
 
 

@@ -26,6 +26,7 @@ def session(engine: Engine) -> Iterator[Connection[Any]]:
         connection = cast("Connection[Any]", pooled.driver_connection)
         connection.autocommit = True  # so that each transaction block is a transaction, never a savepoint
         connection.prepare_threshold = None  # chunks differ: plan each statement for the values it is given
+        connection.execute("SET work_mem = '32MB'")  # a chunk's joins and sums stay in memory
         connection.execute("SET max_parallel_workers_per_gather = 0")  # a check must not take the consumers' cores
         with connection.transaction():
             connection.execute(CREATE_SCRATCH)
