@@ -25,6 +25,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from events import kafka
+from events.cloudevents import STRUCTURED_HEADERS
 from events.decode import Decoder
 from events.settings import Settings
 from events.types import ENTITIES, Message, topic_of
@@ -231,7 +232,8 @@ def receive(message: KafkaMessage) -> Message:
         headers = cast("list[tuple[str, bytes | None]]", message.headers() or [])
     except UnicodeDecodeError:
         headers = [("undecodable header name", None)]
+    given = tuple(headers)
     return Message(
         str(message.topic()), message.partition() or 0, message.offset() or 0, message.timestamp()[1],
-        message.key(), message.value(), tuple(headers),
+        message.key(), message.value(), STRUCTURED_HEADERS if given == STRUCTURED_HEADERS else given,
     )  # fmt: skip

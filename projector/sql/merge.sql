@@ -34,11 +34,11 @@ WITH merged AS (
     WHERE (excluded.version, excluded.event_id) > (stored.version, stored.event_id)
     RETURNING
         new.version,
-        old.version = new.version AS same_version,
+        CASE WHEN old.version = new.version THEN
         (old.meter_id, old.customer_id, old.amount, old.balance_brought_forward, old.currency, old.invoice_date,
          old.due_date, old.invoice_number, old.lines, old.voided) IS DISTINCT FROM
         (new.meter_id, new.customer_id, new.amount, new.balance_brought_forward, new.currency, new.invoice_date,
-         new.due_date, new.invoice_number, new.lines, new.voided) AS differs,
+         new.due_date, new.invoice_number, new.lines, new.voided) END AS conflicts,
         old.projected_meter_id AS old_meter_id, old.projected_amount AS old_amount, old.invoice_date AS old_date,
         new.projected_meter_id AS new_meter_id, new.projected_amount AS new_amount, new.invoice_date AS new_date
 ),
@@ -48,7 +48,7 @@ lost_and_gained AS (
     UNION ALL
     SELECT new_meter_id, new_amount, 1, new_date, NULL FROM merged WHERE new_meter_id IS NOT NULL
 )
-SELECT count(*) FILTER (WHERE version > 0) AS applied, count(*) FILTER (WHERE same_version AND differs) AS conflicts
+SELECT count(*) FILTER (WHERE version > 0) AS applied, count(*) FILTER (WHERE conflicts) AS conflicts
 FROM merged;
 
 -- name: drop_invoice_locks
@@ -98,11 +98,11 @@ WITH merged AS (
     WHERE (excluded.version, excluded.event_id) > (stored.version, stored.event_id)
     RETURNING
         new.version,
-        old.version = new.version AS same_version,
+        CASE WHEN old.version = new.version THEN
         (old.meter_id, old.customer_id, old.invoice_id, old.amount, old.currency, old.paid_at, old.method,
          old.reference, old.reversed) IS DISTINCT FROM
         (new.meter_id, new.customer_id, new.invoice_id, new.amount, new.currency, new.paid_at, new.method,
-         new.reference, new.reversed) AS differs,
+         new.reference, new.reversed) END AS conflicts,
         old.projected_meter_id AS old_meter_id, old.projected_amount AS old_amount, old.paid_at AS old_paid_at,
         new.projected_meter_id AS new_meter_id, new.projected_amount AS new_amount, new.paid_at AS new_paid_at
 ),
@@ -112,7 +112,7 @@ lost_and_gained AS (
     UNION ALL
     SELECT new_meter_id, new_amount, 1, new_paid_at, NULL FROM merged WHERE new_meter_id IS NOT NULL
 )
-SELECT count(*) FILTER (WHERE version > 0) AS applied, count(*) FILTER (WHERE same_version AND differs) AS conflicts
+SELECT count(*) FILTER (WHERE version > 0) AS applied, count(*) FILTER (WHERE conflicts) AS conflicts
 FROM merged;
 
 -- name: drop_payment_locks
@@ -160,9 +160,9 @@ WITH merged AS (
     WHERE (excluded.version, excluded.event_id) > (stored.version, stored.event_id)
     RETURNING
         new.version,
-        old.version = new.version AS same_version,
+        CASE WHEN old.version = new.version THEN
         (old.meter_id, old.customer_id, old.assigned_at, old.unassigned_at, old.active) IS DISTINCT FROM
-        (new.meter_id, new.customer_id, new.assigned_at, new.unassigned_at, new.active) AS differs,
+        (new.meter_id, new.customer_id, new.assigned_at, new.unassigned_at, new.active) END AS conflicts,
         old.meter_id AS old_meter_id, new.meter_id AS new_meter_id, new.customer_id AS new_customer_id
 ),
 reassigned AS (
@@ -171,7 +171,7 @@ reassigned AS (
     UNION ALL
     SELECT old_meter_id, NULL, true FROM merged WHERE old_meter_id <> new_meter_id
 )
-SELECT count(*) AS applied, count(*) FILTER (WHERE same_version AND differs) AS conflicts
+SELECT count(*) AS applied, count(*) FILTER (WHERE conflicts) AS conflicts
 FROM merged;
 
 -- name: merge_customers
@@ -185,9 +185,9 @@ WITH merged AS (
         version = excluded.version, event_id = excluded.event_id, name = excluded.name,
         source_partition = excluded.source_partition, source_offset = excluded.source_offset
     WHERE (excluded.version, excluded.event_id) > (stored.version, stored.event_id)
-    RETURNING old.version = new.version AS same_version, old.name IS DISTINCT FROM new.name AS differs
+    RETURNING CASE WHEN old.version = new.version THEN old.name IS DISTINCT FROM new.name END AS conflicts
 )
-SELECT count(*) AS applied, count(*) FILTER (WHERE same_version AND differs) AS conflicts
+SELECT count(*) AS applied, count(*) FILTER (WHERE conflicts) AS conflicts
 FROM merged;
 
 -- name: merge_meters
