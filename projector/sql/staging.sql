@@ -1,8 +1,9 @@
 -- name: size_session
 -- Sorting and joining a batch of the largest size stays in memory, said before the first temporary table; and a batch
--- looks rows up by key, in pages that are mostly cached, so a lookup must not be priced like a disk's seek.
+-- looks rows up by key, in pages that are mostly cached, so a lookup must not be priced like a disk's seek. Sums are
+-- taken in the order of the keys, which is the order of the locks: hashing them first, then sorting, takes longer.
 SELECT set_config('work_mem', '32MB', false), set_config('temp_buffers', '32MB', false),
-       set_config('random_page_cost', '1.1', false);
+       set_config('random_page_cost', '1.1', false), set_config('enable_hashagg', 'off', false);
 
 -- name: create_staging
 -- Once a connection: where a batch is copied to, and the notes that its statements leave each other. Emptied by every
