@@ -114,8 +114,8 @@ class Consumer:
     def consume(self, stop: Stop, ends: Mapping[Place, int] | None) -> None:
         """Turn until asked to stop, or until our group has applied these ends on every partition."""
         while not stop.wanted and not (ends and self._caught_up(ends)):
-            self._settle()
             self._read()
+            self._settle()
             self._submit()
         self._budget = Deadline.after(self._settings.shutdown_seconds)
         self._drain(self._budget)
