@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from backfill.options import ResumeOption, SignificantOption
 from backfill.steps import cli as steps
 from events import console
 from events.console import Format, FormatOption
@@ -14,10 +15,6 @@ if TYPE_CHECKING:
 app = console.app("Compare balances with history, name what differs and why, and repair it beside live consumers.")
 
 ChunkSizeOption = Annotated[int, typer.Option(min=1, max=100_000, help="customers in one chunk, one transaction")]
-ResumeOption = Annotated[str | None, typer.Option(metavar="RUN", help="go on with a run that did not finish")]
-SignificantOption = Annotated[
-    str, typer.Option(metavar="AMOUNT", help="list customers whose balance or overpayment is off by more than this")
-]
 
 
 @app.command("drift-check")

@@ -117,15 +117,18 @@ class Consumer:
             self._read()
             self._settle()
             self._submit()
-        self._budget = Deadline.after(self._settings.shutdown_seconds)
+        self._budget = self._deadline()
         self._drain(self._budget)
 
     def close(self) -> None:
         """Leave the group and disconnect, within what is left of the budget."""
-        deadline = self._budget or Deadline.after(self._settings.shutdown_seconds)
-        self._budget = deadline
+        self._budget = self._deadline()
         self._membership.close()
-        self._writer.close(deadline)
+        self._writer.close(self._budget)
+
+    def _deadline(self) -> Deadline:
+        """Return the budget that is being spent, or a new one for a revoke in the middle of work."""
+        return self._budget or Deadline.after(self._settings.shutdown_seconds)
 
     def _read(self) -> None:
         """Take steps 1 and 2."""
@@ -190,8 +193,7 @@ class Consumer:
     def _leave(self, taken: set[Place]) -> Mapping[Place, int]:
         """Let the batch in flight end, and forget what was read of partitions that are taken from us."""
         if self._flight is not None:
-            deadline = self._budget or Deadline.after(self._settings.shutdown_seconds)
-            wait_for([self._flight.future], deadline.remaining_seconds)
+            wait_for([self._flight.future], self._deadline().remaining_seconds)
         self._intake.revoke(taken)
         return {place: self._applied.pop(place) for place in taken if place in self._applied}
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from backfill.options import ResumeOption, SignificantOption
 from events.console import Format, FormatOption
 from events.errors import InputError
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="say what would be changed; change nothing")]
 ChunkSizeOption = Annotated[int, typer.Option(min=1, max=100_000, help="rows in one chunk, one transaction")]
-ResumeOption = Annotated[str | None, typer.Option(metavar="RUN", help="go on with a run that did not finish")]
 YesOption = Annotated[bool, typer.Option("--yes", help="do not ask for confirmation")]
 CHUNK_SIZE = 1000
 BIGINT_MAX = 2**63 - 1  # as `events.types` has it, which takes long to import
@@ -52,7 +52,7 @@ def meter_balances(
     dry_run: DryRunOption = False,
     chunk_size: ChunkSizeOption = CHUNK_SIZE,
     resume: ResumeOption = None,
-    significant: Annotated[str, typer.Option(metavar="AMOUNT", help="list changes of more than this")] = "100",
+    significant: SignificantOption = "100",
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Recompute every meter from history, with or without a customer, and the sums it is part of.
@@ -66,7 +66,7 @@ def customer_balances(
     dry_run: DryRunOption = False,
     chunk_size: ChunkSizeOption = CHUNK_SIZE,
     resume: ResumeOption = None,
-    significant: Annotated[str, typer.Option(metavar="AMOUNT", help="list changes of more than this")] = "100",
+    significant: SignificantOption = "100",
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Recompute every customer who has or had a meter: each active meter from history, then their sum.
