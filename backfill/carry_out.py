@@ -1,34 +1,82 @@
-"""A run, phase by phase and chunk by chunk, until it is done or asked to stop."""
+"""A run, from when it has begun to its end: by one worker or several, until it is done or asked to stop.
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from time import monotonic
-from typing import Any, Final
+Several workers of one process are threads, each with a connection of its own: they wait for PostgreSQL, which does the
+work. Workers of other processes, on this machine or another, take part by `--resume`; all are equal, and whoever finds
+nothing left ends the run.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from threading import Event
+from typing import Any
 
 from psycopg import Connection
 
-from backfill import check, repair, runs, verify
-from backfill.runs import Phase, Run
-from backfill.tally import Tally
+from backfill import ledger, runs
+from backfill.pace import Pace
+from backfill.runs import Run
+from backfill.work import work
+from events.errors import StateError
 
-STEPS: Final[Mapping[Phase, Callable[[Connection[Any], Run], Run]]] = {
-    "customers": check.customers,
-    "meters": check.meters,
-    "repair-meters": repair.meters,
-    "repair-customers": repair.customers,
-    "verify-meters": verify.meters,
-    "verify-customers": verify.customers,
-}
-"""What does the next chunk of each phase: it returns the run as it stands in the database afterwards."""
+Session = Callable[[], AbstractContextManager[Connection[Any]]]
+"""Opens a connection for one more worker."""
 
 
-def carry_out(connection: Connection[Any], run: Run, *, stop: Callable[[], bool], watch: Callable[[Run], None]) -> Run:
-    """Do chunk after chunk; end the run as finished, or as paused once `stop` says so."""
-    while run.phase != "done" and not stop():
-        began = monotonic()
-        run = STEPS[run.phase](connection, run)
-        run = replace(run, tally=run.tally + Tally(seconds=monotonic() - began))
-        watch(run)
-    with connection.transaction(), connection.cursor() as cursor:
-        runs.advance(cursor, run)
+def carry_out(  # noqa: PLR0913 - each with a default that does nothing
+    connection: Connection[Any],
+    run: Run,
+    *,
+    stop: Callable[[], bool],
+    watch: Callable[[Run], None] = lambda _: None,
+    pace: Callable[[], Pace] = Pace,
+    others: Sequence[Session] = (),
+) -> Run:
+    """Do chunk after chunk, with as many further workers as there are sessions for; return how the run stands then."""
+    with _helped(run, others, stop, pace) as halted:
+        run = work(connection, run, stop=halted, pace=pace(), watch=watch)
+    return _ended(connection, run)
+
+
+@contextmanager
+def _helped(
+    run: Run, others: Sequence[Session], stop: Callable[[], bool], pace: Callable[[], Pace]
+) -> Iterator[Callable[[], bool]]:
+    """Let others work at the run meanwhile; if one of us fails, all stop after the chunk at hand."""
+    failed = Event()
+
+    def halted() -> bool:
+        return failed.is_set() or stop()
+
+    def help_out(session: Session) -> None:
+        with _announced(failed), session() as connection:
+            work(connection, run, stop=halted, pace=pace(), watch=lambda _: None)
+
+    with ThreadPoolExecutor(max(1, len(others)), thread_name_prefix="worker") as threads:
+        helpers = [threads.submit(help_out, session) for session in others]
+        with _announced(failed):
+            yield halted
+        for helper in helpers:
+            helper.result()
+
+
+@contextmanager
+def _announced(failed: Event) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        failed.set()
+        raise
+
+
+def _ended(connection: Connection[Any], run: Run) -> Run:
+    """End a run that is done; pause one that is not, unless others go on with it."""
+    if run.state != "running":
+        return run
+    if run.phase != "done" and not runs.leave(connection, run):
+        return runs.find(connection, str(run.run_id))
+    run = ledger.fold(connection, run)
+    try:
         return runs.change_state(connection, run, "finished" if run.phase == "done" else "paused")
+    except StateError:  # another process was faster
+        return runs.find(connection, str(run.run_id))

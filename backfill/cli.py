@@ -1,26 +1,25 @@
 """The `backfill` command."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from backfill.options import ResumeOption, SignificantOption
+from backfill.options import OutputOption, ReportFormat, ReportOption, RunOptions, SignificantOption, takes_run_options
 from backfill.steps import cli as steps
 from events import console
 from events.console import Format, FormatOption
 
-if TYPE_CHECKING:
-    from backfill.runs import Command
-
 app = console.app("Compare balances with history, name what differs and why, and repair it beside live consumers.")
+runs_app = console.app("List past runs, latest first; show or cancel one.", is_command=True)
+app.add_typer(runs_app, name="runs")
 
-ChunkSizeOption = Annotated[int, typer.Option(min=1, max=100_000, help="customers in one chunk, one transaction")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="say what would be repaired; change nothing")]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="a run's id, as `backfill runs` lists it")]
 
 
 @app.command("drift-check")
-def drift_check(  # noqa: PLR0913, PLR0917 - one option each
-    chunk_size: ChunkSizeOption = 8000,
-    resume: ResumeOption = None,
+@takes_run_options
+def drift_check(
     every: Annotated[
         str | None, typer.Option(metavar="TIME", help="go on for ever, a check every so often, as 5m; SIGTERM ends it")
     ] = None,
@@ -35,78 +34,71 @@ def drift_check(  # noqa: PLR0913, PLR0917 - one option each
             "report; may be repeated",
         ),
     ] = None,
-    significant: SignificantOption = "100",
-    form: FormatOption = Format.TABLE,
+    *,
+    options: RunOptions,
 ) -> None:
     """Compare every meter and customer with history; change nothing.
 
     Exit code 0: no drift. 1: drift. 2: could not check, or not all, or another check is at work. 3: paused by SIGTERM
-    or SIGINT. With --every or --cover-within those end it with 0.
+    or SIGINT, or cancelled. With --every or --cover-within those signals end it with 0.
     """
+    from backfill.asked import request
     from backfill.watching import drift_check as check
 
-    raise typer.Exit(
-        check(
-            chunk_size=chunk_size,
-            resume=resume,
-            every=every,
-            cover_within=cover_within,
-            alert=alert or [],
-            significant=significant,
-            form=form,
-        )
-    )
+    raise typer.Exit(check(request("drift-check", options), every=every, cover_within=cover_within, alert=alert or []))
 
 
 @app.command()
-def rebuild(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be repaired; change nothing")] = False,
-    chunk_size: ChunkSizeOption = 8000,
-    resume: ResumeOption = None,
-    significant: SignificantOption = "100",
-    form: FormatOption = Format.TABLE,
-) -> None:
+@takes_run_options
+def rebuild(dry_run: DryRunOption = False, *, options: RunOptions) -> None:
     """Compare every meter and customer with history, and repair what differs without stopping a consumer.
 
-    Exit code 0: all is well now. 1: some chunk failed or still differs. 2: could not start. 3: paused by a signal.
+    Exit code 0: all is well now. 1: some chunk failed or still differs. 2: could not start. 3: paused by a signal, or
+    cancelled.
     """
-    _execute("rebuild", chunk_size, resume, significant, form, dry_run=dry_run)
+    steps.carry_out("rebuild", options, dry_run=dry_run)
 
 
-@app.command()
+@runs_app.callback(invoke_without_command=True)
 def runs(
+    context: typer.Context,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="how many to show")] = 20,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """List past runs, latest first."""
-    from backfill.listing import print_runs
+    """List past runs, latest first; show or cancel one."""
+    if context.invoked_subcommand is None:
+        from backfill.listing import print_runs
+        from events.settings import load
+
+        print_runs(load(), limit, form)
+
+
+@runs_app.command()
+def show(
+    run: RunArgument,
+    significant: SignificantOption = "100",
+    form: ReportOption = ReportFormat.TABLE,
+    output: OutputOption = None,
+) -> None:
+    """Show a run's report again, or as far as it has come."""
+    from backfill.listing import show_run
+    from backfill.money import threshold
+    from backfill.telling import Telling
     from events.settings import load
 
-    print_runs(load(), limit, form)
+    show_run(load(), run, Telling(format=form, output=output, significant=threshold(significant)))
+
+
+@runs_app.command()
+def cancel(run: RunArgument) -> None:
+    """End a run for good: whoever is at it stops after the chunk at hand; what is repaired stays repaired."""
+    from backfill.listing import cancel_run
+    from events.settings import load
+
+    typer.echo(cancel_run(load(), run))
 
 
 steps.register(app)
-
-
-def _execute(  # noqa: PLR0913 - the options of two commands
-    command: "Command", chunk_size: int, resume: str | None, significant: str, form: Format, *, dry_run: bool = False
-) -> None:
-    from backfill.execute import Request, execute
-    from backfill.money import threshold
-    from events import logs
-    from events.settings import load
-
-    settings = load()
-    logs.configure(settings)
-    request = Request(
-        command=command,
-        dry_run=dry_run,
-        chunk_size=chunk_size,
-        resume=resume,
-        significant=threshold(significant),
-        format=form,
-    )
-    raise typer.Exit(execute(settings, request))
 
 
 def main() -> None:

@@ -56,6 +56,11 @@ class Scope:
         """Put the recomputation before a statement."""
         return "\n".join((RECOMPUTE["scope"], RECOMPUTE["recomputed"], COMPARE[statement]))
 
+    @classmethod
+    def tallied(cls, statement: str) -> str:
+        """Put the recomputation and the count of differing meters before a statement."""
+        return "\n".join((cls.recomputed("tallied_meters"), COMPARE[statement]))
+
 
 def array(keys: Iterable[int | None]) -> str:
     """Write PostgreSQL's literal of a bigint array: a quarter of what the driver takes to write a list of thousands."""
@@ -82,18 +87,16 @@ def scope_of_meters(cursor: Cursor[Any], ids: Sequence[int]) -> Scope:
     return Scope.of(cursor.execute(RECOMPUTE["scope_of_meters"], {"ids": ids}).fetchone())
 
 
-def tally_meters(cursor: Cursor[Any], scope: Scope) -> int:
-    """Count the meters that differ."""
-    (drifted,) = cursor.execute(scope.recomputed("tally_meters"), scope.parameters).fetchone() or (0,)
-    return int(drifted)
+def tally_meters(cursor: Cursor[Any], scope: Scope) -> Tally:
+    """Tally the meters of the scope that differ."""
+    return _tallied(cursor.execute(scope.tallied("tally_meters"), scope.parameters))
 
 
 def tally_customers(cursor: Cursor[Any], scope: Scope, ids: Sequence[int]) -> Tally:
     """Tally these customers and their meters."""
     chunk = {"ids": array(ids), "first": ids[0], "last": ids[-1]}
-    cursor.execute(scope.recomputed("tally_customers"), {**scope.parameters, **chunk})
-    names = [column.name for column in cursor.description or ()]
-    return Tally(meters=len(scope.meters), **dict(zip(names, cursor.fetchone() or (), strict=True)))
+    share = _tallied(cursor.execute(scope.tallied("tally_customers"), {**scope.parameters, **chunk}))
+    return share + Tally(meters=len(scope.meters))
 
 
 def keep_expected(cursor: Cursor[Any], scope: Scope) -> None:
@@ -186,3 +189,9 @@ def _assignment_evidence(cursor: Cursor[Any], drifts: Sequence[MeterDrift]) -> d
     }
     rows = cursor.execute(EVIDENCE["assignment_evidence"], parameters)
     return {meter_id: AssignmentEvidence(*facts) for meter_id, *facts in rows}
+
+
+def _tallied(cursor: Cursor[Any]) -> Tally:
+    """Read the one row of a statement whose columns are a tally's."""
+    names = [column.name for column in cursor.description or ()]
+    return Tally(**dict(zip(names, cursor.fetchone() or (), strict=True)))

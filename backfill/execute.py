@@ -1,9 +1,8 @@
 """One command from its settings to its exit code."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from decimal import Decimal
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import psycopg
@@ -11,13 +10,17 @@ import structlog
 from psycopg import Connection
 from sqlalchemy import Engine
 
-from backfill import checking, progress, report, report_json, runs
+from backfill import checking, ledger, progress, runs, telling
 from backfill.carry_out import carry_out
+from backfill.governor import governing
+from backfill.pace import Brake, Pace, RowRate
 from backfill.runs import Command, Run
+from backfill.selection import Selection, with_owners
 from backfill.session import reason, session
 from backfill.stopping import asked_to_stop
-from events.console import Format
-from events.errors import ServiceUnavailable, StateError
+from backfill.telling import Telling
+from backfill.work import Manner
+from events.errors import ServiceUnavailable, StateError, WorkFailed
 from events.settings import Settings
 from projector.database import address, make_engine, reachable
 from projector.schema import require_current
@@ -25,8 +28,7 @@ from projector.schema import require_current
 EXIT_CLEAN: Final = 0
 EXIT_FOUND: Final = 1  # drift-check: drift; rebuild: something could not be repaired
 EXIT_UNCHECKED: Final = 2  # drift-check: some chunk could not be compared
-EXIT_PAUSED: Final = 3
-CHUNK_SIZE: Final = 8000  # customers in one snapshot of some tenths of a second; a chunk costs a fixed share besides
+EXIT_PAUSED: Final = 3  # by a signal, or cancelled
 
 _log = structlog.get_logger()
 
@@ -37,29 +39,31 @@ class Request:
 
     command: Command
     dry_run: bool = False
-    chunk_size: int = CHUNK_SIZE
+    chunk_size: int | None = None
     resume: str | None = None
-    significant: Decimal
-    format: Format
+    selection: Selection = field(default_factory=Selection)
+    manner: Manner = field(default_factory=Manner)
+    telling: Telling
     silent: bool = False  # standard output is somebody else's
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What a run's row keeps of it."""
+        size = {} if self.chunk_size is None else {"chunk_size": self.chunk_size}
+        return {"dry_run": self.dry_run, **size, **self.selection.options}
 
 
 def execute(
     settings: Settings, request: Request, *, after: Callable[[Connection[Any], Run], None] = lambda *_: None
 ) -> int:
     """Carry a run out, print its report, and do what comes after it; return the exit code."""
-    with ready(settings) as engine, session(engine) as connection:
+    with ready(settings) as engine, session(engine) as connection, telling.opened(request.telling) as file:
         run = _begun(connection, request)
-        people = request.format is Format.TABLE and not request.silent
-        if people:
-            report.banner(run)
-        run = carried_out(settings, connection, run)
-        outcome = report.read(connection, run, settings.currency, request.significant)
-        if people:
-            report.print_report(outcome)
-            report.banner(run)
-        elif not request.silent:
-            report_json.print_document(connection, outcome)
+        if not request.silent:
+            telling.begin(run, request.telling)
+        run = carried_out(settings, connection, run, engine=engine, manner=request.manner)
+        if not request.silent:
+            telling.tell(settings, connection, run, request.telling, file)
         after(connection, run)
     record(run)
     return exit_code(run)
@@ -86,7 +90,7 @@ def ready(settings: Settings) -> Iterator[Engine]:
 def exit_code(run: Run) -> int:
     """Say by number how a run ended."""
     tally = run.tally
-    if run.state == "paused":
+    if run.state != "finished":
         return EXIT_PAUSED
     if run.command != "drift-check":
         return EXIT_FOUND if tally.failed or tally.unrepaired else EXIT_CLEAN
@@ -97,20 +101,41 @@ def exit_code(run: Run) -> int:
 
 def _begun(connection: Connection[Any], request: Request) -> Run:
     if request.command == "drift-check":
-        checking.claim(connection)
+        checking.claim(connection, request.resume)
     if request.resume:
         return runs.resume(connection, request.command, request.resume, dry=request.dry_run)
-    return runs.begin(connection, request.command, {"dry_run": request.dry_run, "chunk_size": request.chunk_size})
+    selection = with_owners(connection, request.selection)
+    return runs.begin(connection, request.command, {**request.options, **selection.options})
 
 
-def carried_out(settings: Settings, connection: Connection[Any], run: Run) -> Run:
-    """Carry a run out until it is done or paused."""
+def carried_out(
+    settings: Settings,
+    connection: Connection[Any],
+    run: Run,
+    *,
+    engine: Engine | None = None,
+    manner: Manner = Manner(governed=False),  # noqa: B008 - frozen
+) -> Run:
+    """Carry a run out until it is done or paused; further workers and a governor take an engine."""
     with (
         failure_written_down(settings, connection, run),
         asked_to_stop() as stop,
         progress.shown(connection, run) as watch,
+        brakes(settings, engine, manner) as chosen,
     ):
-        return carry_out(connection, run, stop=stop, watch=watch)
+        others = [lambda: session(engine)] * (manner.workers - 1) if engine else []
+        return carry_out(connection, run, stop=stop, watch=watch, pace=lambda: Pace(chosen, stop), others=others)
+
+
+@contextmanager
+def brakes(settings: Settings, engine: Engine | None, manner: Manner) -> Iterator[list[Brake]]:
+    """Set up what slows a run down: the rows a second that are allowed, and the consumers, for as long as it lasts."""
+    rate = [RowRate(manner.rows_per_second_max)] if manner.rows_per_second_max else []
+    if engine is None or not manner.governed:
+        yield [*rate]
+        return
+    with governing(settings, engine) as governor:
+        yield [*rate, governor]
 
 
 @contextmanager
@@ -120,17 +145,27 @@ def failure_written_down(settings: Settings, connection: Connection[Any], run: R
     Raises:
         ServiceUnavailable: PostgreSQL broke off.
         StateError: it refused something.
+        WorkFailed: a repair does not hold.
 
     """
     try:
         yield
+    except WorkFailed as error:
+        _fail(connection, run, str(error))
+        raise WorkFailed(f"run {run.run_id} stopped: {error}; `backfill runs show {run.run_id}` tells which") from None
     except psycopg.Error as error:
         how = f"go on with `{run.resume_command}`"
         if connection.closed:
             line = f"PostgreSQL at {address(settings)} broke off: {reason(error)}; {how}"
             raise ServiceUnavailable(line) from None
-        runs.change_state(connection, run, "failed", reason(error))
+        _fail(connection, run, reason(error))
         raise StateError(f"run {run.run_id} failed: {reason(error)}; {how}") from None
+
+
+def _fail(connection: Connection[Any], run: Run, why: str) -> None:
+    """End a run as failed, unless another process that shares it has already ended it."""
+    with suppress(StateError):
+        runs.change_state(connection, ledger.fold(connection, run), "failed", why)
 
 
 def record(run: Run) -> None:

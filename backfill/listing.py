@@ -1,46 +1,66 @@
 """`backfill runs`: what was run, how it ended and what it found."""
 
+from backfill import runs, telling
+from backfill.execute import ready
+from backfill.ledger import fold
+from backfill.report_json import head
+from backfill.runs import Run
+from backfill.session import plain
+from backfill.telling import Telling
 from events.console import Format, print_json, print_table
 from events.settings import Settings
+
+COLUMNS = (
+    "Run", "Command", "State", "Started", "Customers>", "Meters>", "Drifted>", "Repaired>", "Failed>", "Remark",
+)  # fmt: skip
 
 
 def print_runs(settings: Settings, limit: int, form: Format) -> None:
     """Print the latest runs, latest first."""
-    from backfill import runs  # noqa: PLC0415 - keeps `--help` fast
-    from backfill.execute import ready  # noqa: PLC0415 - as above
-    from backfill.report_json import head  # noqa: PLC0415 - as above
-    from backfill.session import session  # noqa: PLC0415 - as above
-
-    with ready(settings) as engine, session(engine) as connection:
-        found = runs.recent(connection, limit)
+    with ready(settings) as engine, plain(engine) as connection:
+        found = [(run, runs.workers(connection, run)) for run in runs.recent(connection, limit)]
     if form is Format.JSON:
-        print_json([head(run) for run in found])
+        print_json([{**head(run), "workers": workers} for run, workers in found])
         return
-    columns = [
-        "Run",
-        "Command",
-        "State",
-        "Started",
-        "Customers>",
-        "Meters>",
-        "Drifted>",
-        "Repaired>",
-        "Failed>",
-        "Error",
-    ]
-    rows = [
-        (
-            run.run_id,
-            run.title,
-            run.state,
-            f"{run.started_at:%Y-%m-%d %H:%M:%S}",
-            f"{run.tally.customers:,}",
-            f"{run.tally.meters:,}",
-            f"{run.tally.drifted:,}",
-            f"{run.tally.repaired:,}",
-            f"{run.tally.failed:,}",
-            run.error,
-        )
-        for run in found
-    ]
-    print_table("Runs (times in UTC)", columns, rows)
+    print_table("Runs (times in UTC)", COLUMNS, [_row(run, workers) for run, workers in found])
+
+
+def show_run(settings: Settings, run_id: str, how: Telling) -> None:
+    """Print a run's report."""
+    telling.require_possible(how)
+    with ready(settings) as engine, plain(engine) as connection, telling.opened(how) as file:
+        run = runs.find(connection, run_id)
+        if runs.workers(connection, run):
+            run = fold(connection, run)
+        telling.tell(settings, connection, run, how, file)
+
+
+def cancel_run(settings: Settings, run_id: str) -> str:
+    """Cancel a run; return what there is to say.
+
+    Raises:
+        StateError: it has ended already.
+
+    """
+    with ready(settings) as engine, plain(engine) as connection:
+        run = runs.change_state(connection, runs.find(connection, run_id), "cancelled")
+        workers = runs.workers(connection, run)
+    at_it = f"; {workers} processes at it stop after their chunks" if workers else ""
+    return f"{run.title} {run.run_id} is cancelled{at_it}"
+
+
+def _row(run: Run, workers: int) -> tuple[object, ...]:
+    tally = run.tally
+    abandoned = f"nobody is at it; {run.resume_command}" if run.state == "running" and not workers else None
+    return (
+        run.run_id,
+        run.title,
+        run.state,
+        f"{run.started_at:%Y-%m-%d %H:%M:%S}",
+        f"{tally.customers:,}",
+        f"{tally.meters:,}",
+        f"{tally.drifted:,}",
+        f"{tally.repaired:,}",
+        f"{tally.failed:,}",
+        "; ".join(filter(None, [run.error, abandoned, str(run.selection)])),
+    )

@@ -8,17 +8,14 @@ from psycopg import Connection
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from backfill import pace
 from backfill.runs import Phase, Run
-from projector.statements import statements
 
-COUNT: Final = statements("backfill", "sql/chunks.sql")["count_customers"]
 TITLES: Final[dict[Phase, str]] = {
     "customers": "customers",
     "meters": "meters without customer",
     "repair-meters": "repairing meters",
     "repair-customers": "repairing customers",
-    "verify-meters": "verifying meters",
-    "verify-customers": "verifying customers",
     "done": "done",
 }
 
@@ -30,7 +27,7 @@ def shown(connection: Connection[Any], run: Run) -> Iterator[Callable[[Run], Non
     if not console.is_terminal:
         yield lambda _: None
         return
-    (total,) = connection.execute(COUNT).fetchone() or (0,)
+    total = pace.customers(connection, run.selection)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
         task = bar.add_task(TITLES[run.phase], total=total, completed=run.tally.customers, rate="")

@@ -23,81 +23,49 @@ repair, whichever chunk they belong to.
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-import psycopg
-import structlog
-from psycopg import Connection, Cursor
+from psycopg import Cursor
 
-from backfill import comparison, runs, tally
+from backfill import comparison
+from backfill.check import CHUNKS
 from backfill.comparison import EVIDENCE
+from backfill.ledger import Chunk
 from backfill.runs import SQL, Run
-from backfill.session import RETRIED, reason, retried
 from backfill.tally import Tally
+from events.types import BIGINT_MAX
 from projector.statements import statements
 
 REPAIR: Final = statements("backfill", "sql/repair.sql")
 ENTITIES_MAX: Final = 1000  # locked at once: consumers of these meters wait while a repair holds them
-REFUSED_VALUES: Final = ("22", "23")  # SQLSTATE classes: some one row's value is at fault, so the others may go in
 
-_log = structlog.get_logger()
-
-
-def meters(connection: Connection[Any], run: Run) -> Run:
-    """Repair the next drifted meters in key order, with the customers whose sums they are part of."""
-    return _next(connection, run, "meter", _repair_meters)
+Entity = str
+"""What a finding is about, as the table `drift` has it: meter or customer."""
 
 
-def customers(connection: Connection[Any], run: Run) -> Run:
-    """Repair the next drifted customers in key order."""
-    return _next(connection, run, "customer", _repair_customers)
+def cut(entity: Entity) -> Callable[[Cursor[Any], Run, int], int | None]:
+    """Find where the next chunk of drifted meters or customers ends."""
+    return lambda cursor, run, size: max(
+        _drifted(cursor, run, entity, run.cursor, BIGINT_MAX, min(size, ENTITIES_MAX)), default=None
+    )
 
 
-def drifted(cursor: Cursor[Any], run: Run, entity: str) -> list[int]:
-    """Read the next keys of what the run found drifted."""
-    where = {"run_id": run.run_id, "entity": entity, "after": run.cursor, "size": min(run.chunk_size, ENTITIES_MAX)}
-    return [entity_id for (entity_id,) in cursor.execute(SQL["drifted_entities"], where)]
+def drifted(entity: Entity) -> Callable[[Cursor[Any], Run, Chunk], Sequence[int]]:
+    """Read what the run found drifted in a chunk, in key order."""
+    return lambda cursor, run, chunk: _drifted(cursor, run, entity, chunk.after, chunk.last, None)
 
 
-Repair = Callable[[Cursor[Any], Sequence[int]], None]
-
-
-def _next(connection: Connection[Any], run: Run, entity: str, repair: Repair) -> Run:
-    with connection.transaction(), connection.cursor() as cursor:
-        ids = drifted(cursor, run, entity)
-        if not ids:
-            return runs.advance(cursor, run.next_phase())
-    return _narrowed(connection, run, entity, ids, repair)
-
-
-def _narrowed(connection: Connection[Any], run: Run, entity: str, ids: list[int], repair: Repair) -> Run:
-    """Repair these; where PostgreSQL refuses some value, halve them until the one at fault stands alone."""
-    try:
-        return retried(lambda: _transaction(connection, run, entity, ids, repair))
-    except RETRIED:
-        raise
-    except psycopg.Error as error:
-        if connection.closed:
-            raise
-        refused = error
-    if len(ids) > 1 and (refused.sqlstate or "").startswith(REFUSED_VALUES):
-        half = len(ids) // 2
-        run = _narrowed(connection, run, entity, ids[:half], repair)
-        return _narrowed(connection, run, entity, ids[half:], repair)
-    _log.error("repair failed", phase=run.phase, first=ids[0], last=ids[-1], reason=reason(refused))
-    with connection.transaction(), connection.cursor() as cursor:
-        return runs.advance(cursor, run.at(ids[-1], tally.failure(run.phase, ids[0], ids[-1], reason(refused))))
-
-
-def _transaction(connection: Connection[Any], run: Run, entity: str, ids: list[int], repair: Repair) -> Run:
-    with connection.transaction(), connection.cursor() as cursor:
-        repair(cursor, ids)
-        cursor.execute(SQL["mark_repaired"], {"run_id": run.run_id, "entity": entity, "ids": ids})
-        return runs.advance(cursor, run.at(ids[-1], Tally(repaired=len(ids))))
-
-
-def _repair_meters(cursor: Cursor[Any], ids: Sequence[int]) -> None:
+def repair_meters(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally:
+    """Repair these meters, with the customers whose sums they are part of."""
     cursor.execute(EVIDENCE["scope_drifted"], {"ids": list(ids)})
     comparison.find_disagreements(cursor)
     recompute(cursor)
+    return _repaired(cursor, run, "meter", ids)
+
+
+def repair_customers(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally:
+    """Repair these customers."""
+    cursor.execute(REPAIR["touch_customers"], {"ids": list(ids)})
+    _set_customers(cursor)
+    return _repaired(cursor, run, "customer", ids)
 
 
 def recompute(cursor: Cursor[Any], amend: Callable[[], None] | None = None) -> None:
@@ -118,11 +86,19 @@ def recompute(cursor: Cursor[Any], amend: Callable[[], None] | None = None) -> N
     _set_customers(cursor)
 
 
-def _repair_customers(cursor: Cursor[Any], ids: Sequence[int]) -> None:
-    cursor.execute(REPAIR["touch_customers"], {"ids": list(ids)})
-    _set_customers(cursor)
-
-
 def _set_customers(cursor: Cursor[Any]) -> None:
     cursor.execute(REPAIR["lock_customers"])
     cursor.execute(REPAIR["set_customers"])
+
+
+def _drifted(  # noqa: PLR0913, PLR0917 - a range of one kind of findings
+    cursor: Cursor[Any], run: Run, entity: Entity, after: int, last: int, size: int | None
+) -> list[int]:
+    where = {"run_id": run.run_id, "entity": entity, "after": after, "last": last, "size": size}
+    return [entity_id for (entity_id,) in cursor.execute(CHUNKS["next_drifted"], where)]
+
+
+def _repaired(cursor: Cursor[Any], run: Run, entity: Entity, ids: Sequence[int]) -> Tally:
+    """Say so in the repair's own transaction."""
+    cursor.execute(SQL["mark_repaired"], {"run_id": run.run_id, "entity": entity, "ids": list(ids)})
+    return Tally(repaired=len(ids))

@@ -9,10 +9,16 @@ from typing import Any, Final
 from psycopg import Connection
 
 from backfill.money import money, signed
-from backfill.runs import SQL, Run
+from backfill.runs import SQL, Run, State
 from events.console import print_table, stdout
 
 ROWS_MAX: Final = 20  # of a table on a terminal; the rest is counted
+UNFINISHED: Final[dict[State, str]] = {
+    "running": "Not finished; `{}` shares what is left. Until now:",
+    "paused": "Paused; go on with `{}`. Until now:",
+    "failed": "Failed; once the cause is gone, go on with `{}`. Until now:",
+    "cancelled": "Cancelled. Until then:",
+}
 NO_CUSTOMERS: Final = "No customers with meter assignments found."
 
 
@@ -45,7 +51,13 @@ def read(connection: Connection[Any], run: Run, currency: str, threshold: Decima
 def banner(run: Run) -> None:
     """Say, before and after a dry run, that it changes nothing."""
     if run.dry:
-        stdout().print(f"DRY RUN: nothing is changed. To apply: backfill {run.command}", markup=False)
+        stdout().print(f"DRY RUN: nothing is changed. To apply: {apply_command(run)}", markup=False, soft_wrap=True)
+
+
+def apply_command(run: Run) -> str:
+    """Say what to type to have done what a check or a dry run found, within the same bounds."""
+    command = "rebuild" if run.command == "drift-check" else run.command
+    return " ".join(("backfill", command, *run.selection.arguments))
 
 
 def print_report(report: Report) -> None:
@@ -70,21 +82,22 @@ def sentence(run: Run) -> str:
     tally = run.tally
     rate = tally.customers / max(tally.seconds, 1e-9)
     seen = f"{tally.customers:,} customers and {tally.meters:,} meters compared with history"
+    if not run.selection.whole:
+        seen += f", limited to {run.selection}"
     pace = f"{tally.seconds:,.1f} s, {rate:,.0f} customers/s"
     return f"{_outcome(run)} {seen} ({pace})."
 
 
 def _outcome(run: Run) -> str:
     tally = run.tally
-    if run.state == "paused":
-        return f"Paused; go on with `{run.resume_command}`. Until now:"
+    if run.state != "finished":
+        return UNFINISHED[run.state].format(run.resume_command)
     failed = f" {tally.failed:,} chunks failed." if tally.failed else ""
     if not tally.drifted:
         return f"No drift.{failed}" if not failed else f"No drift in what could be compared.{failed}"
     found = f"{tally.drifted_meters:,} meters and {tally.drifted_customers:,} customers drifted"
     if run.command == "drift-check" or run.dry:
-        repairs = "rebuild" if run.command == "drift-check" else run.command
-        return f"Drift: {found}; `backfill {repairs}` repairs them.{failed}"
+        return f"Drift: {found}; `{apply_command(run)}` repairs them.{failed}"
     if tally.unrepaired:
         return f"{found}; {tally.unrepaired:,} of them still differ after the repair.{failed}"
     return f"{found}; all repaired and compared again.{failed}"

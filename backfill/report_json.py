@@ -2,16 +2,19 @@
 
 import json
 import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from psycopg import Connection
 
 from backfill.report import Report
 from backfill.runs import SQL, Run
 
-FINDINGS = ("entity", "entity_id", "column", "recorded", "expected", "difference", "cause", "evidence",
-            "found_at", "repaired_at")  # fmt: skip
+FINDINGS: Final = ("entity", "entity_id", "column", "recorded", "expected", "difference", "cause", "evidence",
+                   "found_at", "repaired_at", "positions", "name")  # fmt: skip
+"""The members of a finding; `name` is a customer's, `positions` those of the consumers at which it holds."""
+SIGNIFICANT: Final = ("customer_id", "name", "type", "before", "after", "difference")
 
 
 def head(run: Run) -> dict[str, Any]:
@@ -33,19 +36,33 @@ def head(run: Run) -> dict[str, Any]:
 
 def print_document(connection: Connection[Any], report: Report) -> None:
     """Write everything: the tally, the significant changes, and every finding."""
-    names = ("customer_id", "name", "type", "before", "after", "difference")
     document = {
         **head(report.run),
         "currency": report.currency,
         "significant_threshold": report.threshold,
         "significant_count": report.significant_count,
-        "significant_changes": [dict(zip(names, row, strict=True)) for row in report.significant],
     }
+    sys.stdout.write(json.dumps(document, default=str, ensure_ascii=False)[:-1])
+    where = {"run_id": report.run.run_id, "threshold": report.threshold, "limit": None}
+    _print_list("significant_changes", SIGNIFICANT, _streamed(connection, "significant_changes", where))
+    _print_list("findings", FINDINGS, each_finding(connection, report.run))
+    sys.stdout.write("}\n")
+
+
+def each_finding(connection: Connection[Any], run: Run) -> Iterator[tuple[Any, ...]]:
+    """Read a run's findings as `FINDINGS` names them, whatever moved most money first; none are held."""
+    return _streamed(connection, "findings", {"run_id": run.run_id, "limit": None})
+
+
+def _streamed(connection: Connection[Any], name: str, where: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
+    with connection.transaction(), connection.cursor(name=name) as cursor:
+        yield from cursor.execute(SQL[name], where)
+
+
+def _print_list(name: str, members: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     write = sys.stdout.write
-    write(json.dumps(document, default=str, ensure_ascii=False)[:-1] + ', "findings": [')
-    with connection.transaction(), connection.cursor(name="findings") as cursor:
-        cursor.execute(SQL["findings"], {"run_id": report.run.run_id, "limit": None})
-        for number, row in enumerate(cursor):
-            finding = dict(zip(FINDINGS, row, strict=True))
-            write((", " if number else "") + json.dumps(finding, default=str, ensure_ascii=False))
-    write("]}\n")
+    write(f', "{name}": [')
+    for number, row in enumerate(rows):
+        each = dict(zip(members, row, strict=True))
+        write((", " if number else "") + json.dumps(each, default=str, ensure_ascii=False))
+    write("]")

@@ -1,4 +1,4 @@
-"""Runs: one row of `backfill_runs` each, whose cursor moves in the transaction of the chunk it stands behind."""
+"""Runs: one row of `backfill_runs` each. How far its chunks are is the business of `backfill.ledger`."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -7,10 +7,10 @@ from typing import Any, Final, Literal
 from uuid import UUID
 
 from psycopg import Connection, Cursor
-from psycopg.errors import LockNotAvailable
 from psycopg.types.json import Jsonb
 
 from backfill.findings import Finding
+from backfill.selection import Selection
 from backfill.tally import JSON, Tally
 from events.errors import InputError, StateError
 from events.types import BIGINT_MAX
@@ -30,53 +30,49 @@ Command = Literal[
     "migrate",
     "restore",
 ]  # fmt: skip
-State = Literal["running", "paused", "failed", "finished"]
+State = Literal["running", "paused", "failed", "cancelled", "finished"]
 Phase = Literal[
     "customers",         # compare customers, and the meters that history assigns to them
     "meters",            # compare the meters that history assigns to nobody
-    "repair-meters",     # repair the meters that were found drifted
-    "repair-customers",  # repair the customers that were found drifted
-    "verify-meters",     # compare the repaired meters once more
-    "verify-customers",  # compare the repaired customers once more
+    "repair-meters",     # repair the meters that were found drifted, and compare them once more
+    "repair-customers",  # repair the customers that were found drifted, and compare them once more
     "done",
 ]  # fmt: skip
 
 TRANSITIONS: Final[Mapping[State, Mapping[State, str]]] = {
     "running": {
         "finished": "every chunk was done; those that failed are listed in the tally",
-        "paused": "SIGTERM or SIGINT came; the chunk at hand was finished",
-        "failed": "an error outside any chunk ended it",
-        "running": "--resume, after the process was killed or lost its connection",
+        "paused": "SIGTERM or SIGINT came to the last process at it; the chunks at hand were finished",
+        "failed": "an error outside any chunk ended it, or a repair that did not hold",
+        "cancelled": "`backfill runs cancel`; the chunks at hand were finished",
+        "running": "--resume, to share it, or after its process was killed or lost its connection",
     },
-    "paused": {"running": "--resume"},
-    "failed": {"running": "--resume, once the cause is gone"},
+    "paused": {"running": "--resume", "cancelled": "`backfill runs cancel`"},
+    "failed": {"running": "--resume, once the cause is gone", "cancelled": "`backfill runs cancel`"},
+    "cancelled": {},
     "finished": {},
 }
 """Each state, the states that may follow it, and what makes them."""
 
-REBUILD: Final[tuple[Phase, ...]] = (
-    "customers", "meters", "repair-meters", "repair-customers", "verify-meters", "verify-customers", "done",
-)  # fmt: skip
+REBUILD: Final[tuple[Phase, ...]] = ("customers", "meters", "repair-meters", "repair-customers", "done")
 PHASES: Final[Mapping[Command, tuple[Phase, ...]]] = {
     "drift-check": ("customers", "meters", "done"),
     "rebuild": REBUILD,
     "meter-balances": REBUILD,
-    "customer-balances": (
-        "customers", "repair-meters", "repair-customers", "verify-meters", "verify-customers", "done",
-    ),
+    "customer-balances": ("customers", "repair-meters", "repair-customers", "done"),
     "payment-meter-ids": ("done",),
     "invoice-amounts": ("done",),
     "migrate": ("done",),
     "restore": ("done",),
-}  # fmt: skip
-"""The phases of each command; a dry run leaves out those that repair and verify. A migration step that has none pages
-through history by itself and is simply run again: what it did it does not find any more."""
+}
+"""The phases of each command; a dry run leaves out those that repair. A migration step that has none pages through
+history by itself and is simply run again: what it did it does not find any more."""
 COMPARING: Final[frozenset[Phase]] = frozenset({"customers", "meters", "done"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One execution of a command, up to and including `cursor` of its phase."""
+    """One execution of a command; the keys of its phase up to and including `cursor` are cut into chunks."""
 
     run_id: UUID
     command: Command
@@ -96,9 +92,15 @@ class Run:
         return bool(self.options.get("dry_run"))
 
     @property
-    def chunk_size(self) -> int:
-        """Keys in one chunk."""
-        return int(self.options["chunk_size"])
+    def chunk_size(self) -> int | None:
+        """Keys in one chunk, where somebody chose that."""
+        size = self.options.get("chunk_size")
+        return None if size is None else int(size)
+
+    @property
+    def selection(self) -> Selection:
+        """What it is limited to."""
+        return Selection.of(self.options)
 
     @property
     def title(self) -> str:
@@ -112,10 +114,6 @@ class Run:
             return f"backfill {self.title}"
         return f"backfill {self.title} --resume {self.run_id}"
 
-    def at(self, cursor: int, share: Tally) -> "Run":
-        """Stand behind one more chunk."""
-        return replace(self, cursor=cursor, tally=self.tally + share)
-
     def next_phase(self) -> "Run":
         """Stand before the first key of the phase that follows."""
         phases = [phase for phase in PHASES[self.command] if phase in COMPARING or not self.dry]
@@ -123,19 +121,19 @@ class Run:
 
 
 def begin(connection: Connection[Any], command: Command, options: Mapping[str, Any]) -> Run:
-    """Create a run and claim it."""
+    """Create a run and take part in it."""
     start = {"phase": PHASES[command][0], "cursor": BEFORE_ALL_KEYS, "tally": _json(Tally())}
     run = _run(connection.execute(SQL["create_run"], {"command": command, "options": Jsonb(dict(options)), **start}))
-    _claim(connection, run)
+    _take_part(connection, run)
     return run
 
 
 def resume(connection: Connection[Any], command: Command, run_id: str, *, dry: bool) -> Run:
-    """Go on with a run that did not finish.
+    """Go on with a run that did not finish, beside those who are at it already, if any.
 
     Raises:
         InputError: there is no such run, or it is one of another command.
-        StateError: it is finished, or another process carries it out.
+        StateError: it is finished or cancelled.
 
     """
     run = find(connection, run_id)
@@ -143,8 +141,9 @@ def resume(connection: Connection[Any], command: Command, run_id: str, *, dry: b
         raise InputError(f"--resume {run_id}: that run is a {run.title}; go on with `{run.resume_command}`")
     if "running" not in TRANSITIONS[run.state]:
         raise StateError(f"--resume {run_id}: that run is {run.state}; start a new one with `backfill {run.title}`")
-    _claim(connection, run)
-    return change_state(connection, run, "running")
+    shared = run.state == "running" and workers(connection, run) > 0
+    _take_part(connection, run)
+    return run if shared else change_state(connection, run, "running")
 
 
 def find(connection: Connection[Any], run_id: str) -> Run:
@@ -170,8 +169,13 @@ def recent(connection: Connection[Any], limit: int) -> list[Run]:
     return [_of_row(cursor, row) for row in cursor]
 
 
+def hold(cursor: Cursor[Any], run: Run) -> Run:
+    """Hold a run's row to the end of the transaction, and read it; time since it was last held counts as its own."""
+    return _run(cursor.execute(SQL["hold_run"], {"run_id": run.run_id}))
+
+
 def advance(cursor: Cursor[Any], run: Run) -> Run:
-    """Store where the run stands, in the transaction of the chunk that brought it there.
+    """Store where a run stands.
 
     Raises:
         StateError: the run is no longer running.
@@ -192,27 +196,40 @@ def change_state(connection: Connection[Any], run: Run, state: State, error: str
     """
     if state not in TRANSITIONS[run.state]:
         raise StateError(f"run {run.run_id} is {run.state} and cannot become {state}")
-    ended = state in {"finished", "failed"}
+    ended = state in {"finished", "failed", "cancelled"}
     values = {"run_id": run.run_id, "known": run.state, "state": state, "error": error, "ended": ended}
     if not connection.execute(SQL["change_state"], values).rowcount:
         raise StateError(f"run {run.run_id} is no longer {run.state}: another process changed it")
     return replace(run, state=state, error=error)
 
 
+def workers(connection: Connection[Any], run: Run) -> int:
+    """Count the processes that take part in a run."""
+    (count,) = connection.execute(SQL["count_workers"], {"run_id": str(run.run_id)}).fetchone() or (0,)
+    return int(count)
+
+
+def leave(connection: Connection[Any], run: Run) -> bool:
+    """Take part no longer; return whether nobody is left.
+
+    Of two that leave at once the one that asks last finds nobody, because each lets go before it asks.
+    """
+    mine = {"run_id": str(run.run_id)}
+    connection.execute(SQL["leave_run"], mine)
+    (alone,) = connection.execute(SQL["nobody_left"], mine).fetchone() or (False,)
+    return bool(alone)
+
+
 def keep(cursor: Cursor[Any], run: Run, findings: Iterable[Finding]) -> None:
-    """Store a chunk's findings."""
-    rows = ((run.run_id, *finding[:-1], Jsonb(finding.evidence)) for finding in findings)
+    """Store a chunk's findings, with the positions at which they hold."""
+    (positions,) = cursor.execute(SQL["positions"]).fetchone() or (None,)
+    rows = ((run.run_id, *finding[:-1], Jsonb(finding.evidence), Jsonb(positions)) for finding in findings)
     cursor.executemany(SQL["keep_finding"], rows)
 
 
-def _claim(connection: Connection[Any], run: Run) -> None:
-    """Hold the run for this session; the backend of a process that was just killed lets go within moments."""
-    try:
-        with connection.transaction():
-            connection.execute(f"SET LOCAL lock_timeout = {CLAIM_MS}")
-            connection.execute(SQL["claim_run"], {"run_id": str(run.run_id)})
-    except LockNotAvailable:
-        raise StateError(f"run {run.run_id} is being carried out by another process") from None
+def _take_part(connection: Connection[Any], run: Run) -> None:
+    """Be counted among those who are at a run, for as long as the session lasts."""
+    connection.execute(SQL["take_part"], {"run_id": str(run.run_id)})
 
 
 def _json(tally: Tally) -> str:

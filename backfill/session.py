@@ -21,15 +21,22 @@ Result = TypeVar("Result")
 @contextmanager
 def session(engine: Engine) -> Iterator[Connection[Any]]:
     """Take a connection for the auditor alone and close it afterwards, with its locks and scratch tables."""
+    with plain(engine) as connection:
+        connection.execute("SET work_mem = '32MB'")  # a chunk's joins and sums stay in memory
+        connection.execute("SET max_parallel_workers_per_gather = 0")  # a check must not take the consumers' cores
+        with connection.transaction():
+            connection.execute(CREATE_SCRATCH)
+        yield connection
+
+
+@contextmanager
+def plain(engine: Engine) -> Iterator[Connection[Any]]:
+    """Take a connection alone, without scratch tables, and close it afterwards."""
     pooled = engine.raw_connection()
     try:
         connection = cast("Connection[Any]", pooled.driver_connection)
         connection.autocommit = True  # so that each transaction block is a transaction, never a savepoint
         connection.prepare_threshold = None  # chunks differ: plan each statement for the values it is given
-        connection.execute("SET work_mem = '32MB'")  # a chunk's joins and sums stay in memory
-        connection.execute("SET max_parallel_workers_per_gather = 0")  # a check must not take the consumers' cores
-        with connection.transaction():
-            connection.execute(CREATE_SCRATCH)
         yield connection
     finally:
         pooled.invalidate()

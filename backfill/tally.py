@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, fields
 from decimal import Decimal
-from typing import Final
+from typing import Annotated, Final
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
+Money = Annotated[Decimal, Field(allow_inf_nan=True)]
+"""A sum of amounts; PostgreSQL can store NaN, and so must we be able to tell it."""
 FAILURES_MAX: Final = 50  # kept in the run's row; the log has them all
 
 
@@ -23,7 +25,7 @@ class Failure:
 class Tally:
     """Sums over chunks. Before is what the projection recorded, after what history expects.
 
-    `seconds` is the time spent on chunks, so that a resumed run's rate leaves out its pause.
+    `seconds` is the time in which somebody was at the run, so that a resumed run's rate leaves out its pause.
     """
 
     customers: int = 0
@@ -32,10 +34,11 @@ class Tally:
     clear: int = 0
     balances_changed: int = 0
     overpayments_changed: int = 0
-    balance_before: Decimal = Decimal(0)
-    balance_after: Decimal = Decimal(0)
-    overpayment_before: Decimal = Decimal(0)
-    overpayment_after: Decimal = Decimal(0)
+    balance_before: Money = Decimal(0)
+    balance_after: Money = Decimal(0)
+    overpayment_before: Money = Decimal(0)
+    overpayment_after: Money = Decimal(0)
+    history_rows: int = 0
     meters: int = 0
     meters_without_customer: int = 0
     drifted_meters: int = 0

@@ -16,14 +16,16 @@ from typing import Any, Final
 import structlog
 from psycopg import Connection
 
-from backfill import checking, pace, report, report_json, runs
+from backfill import checking, pace, report, runs, telling
 from backfill.alerts.alerting import Alerting, told_of_failure
 from backfill.carry_out import carry_out
-from backfill.execute import EXIT_CLEAN, Request, execute, failure_written_down, ready, record
+from backfill.execute import EXIT_CLEAN, Request, brakes, execute, failure_written_down, ready, record
+from backfill.options import ReportFormat
+from backfill.pace import Pace, Spread
 from backfill.runs import SQL, Run
 from backfill.session import session
 from backfill.stopping import asked_to_stop
-from events.console import Format, stdout
+from events.console import stdout
 from events.errors import ServiceUnavailable, StateError
 from events.settings import Settings
 
@@ -52,11 +54,10 @@ class Plan:
         """From the beginning of one round to that of the next."""
         return self.seconds * pace.SHARE if self.rolling else self.seconds
 
-    def options(self, chunk_size: int) -> dict[str, Any]:
+    @property
+    def options(self) -> dict[str, Any]:
         """Say what a round's row keeps: `projector status` reads it, and a restart finds its round by it."""
-        kind = "cover_within" if self.rolling else "every"
-        own = {kind: self.seconds, "promised_seconds": self.promised_seconds}
-        return {"dry_run": False, "chunk_size": chunk_size, **own}
+        return {"cover_within" if self.rolling else "every": self.seconds, "promised_seconds": self.promised_seconds}
 
 
 def once(settings: Settings, request: Request, alerting: Alerting) -> int:
@@ -113,45 +114,60 @@ class _Service:
             run = self._begun(connection)
             ends_at = run.started_at + timedelta(seconds=self._plan.round_seconds)
             self.due = monotonic() + (ends_at - datetime.now(UTC)).total_seconds()
-            with failure_written_down(self._settings, connection, run):
-                run = carry_out(connection, run, stop=self._stop, watch=self._between(connection, run, ends_at))
+            with (
+                failure_written_down(self._settings, connection, run),
+                brakes(self._settings, engine, self._request.manner) as chosen,
+            ):
+                spread = [Spread(connection, run, size, ends_at)] if (size := self._size(run)) else []
+                run = carry_out(
+                    connection,
+                    run,
+                    stop=self._stop,
+                    watch=self._between(connection, run),
+                    pace=lambda: Pace([*chosen, *spread], self._stop),
+                    others=[lambda: session(engine)] * (0 if spread else self._request.manner.workers - 1),
+                )
             self._show(connection, run)
             self._alerting.coverage(connection, run, self._behind(connection))
             self._alerting.after(connection, run)
         record(run)
 
     def _begun(self, connection: Connection[Any]) -> Run:
+        asked = {**self._request.options, **self._plan.options}
         if not self._plan.rolling:
-            return runs.begin(connection, "drift-check", self._plan.options(self._request.chunk_size))
+            return runs.begin(connection, "drift-check", asked)
         age_max = {"age_max": self._plan.seconds * STALE_PERIODS}
         unfinished = connection.execute(SQL["unfinished_cycle"], age_max).fetchone()
         if unfinished:
             return runs.resume(connection, "drift-check", str(unfinished[0]), dry=False)
-        size = pace.chunk_size(pace.customers(connection), self._plan.round_seconds, self._request.chunk_size)
-        return runs.begin(connection, "drift-check", self._plan.options(size))
+        most = self._request.chunk_size or pace.SIZE_MAX
+        everybody = pace.customers(connection, self._request.selection)
+        size = pace.chunk_size(everybody, self._plan.round_seconds, most)
+        return runs.begin(connection, "drift-check", {**asked, "chunk_size": size})
 
-    def _between(self, connection: Connection[Any], run: Run, ends_at: datetime) -> Callable[[Run], None]:
-        """Return what is done between chunks: alert on what cannot wait for the end, and rest."""
-        pacer = pace.Pacer(connection, run, ends_at, self._stop) if self._plan.rolling else None
+    def _size(self, run: Run) -> int | None:
+        """Tell how many keys the chunks of a rolling check have, which are spread over its time."""
+        return run.chunk_size if self._plan.rolling else None
+
+    def _between(self, connection: Connection[Any], run: Run) -> Callable[[Run], None]:
+        """Return what is done between chunks: alert on what cannot wait for the end."""
         judged, findings = monotonic(), run.tally.findings
 
         def between(run: Run) -> None:
             nonlocal judged, findings
-            if run.phase == "done":
-                return
             found_more = self._plan.rolling and run.tally.findings > findings
             if found_more or monotonic() - judged > JUDGE_SECONDS:
                 self._alerting.coverage(connection, run, self._behind(connection))
                 if self._plan.rolling:
                     self._alerting.amid(connection, run)
                 judged, findings = monotonic(), run.tally.findings
-            if pacer:
-                pacer.rest(run)
 
         return between
 
     def _behind(self, connection: Connection[Any]) -> str:
         """Say how long ago everything was last compared, where that is longer than promised."""
+        if not self._request.selection.whole:
+            return ""
         row = connection.execute(SQL["last_compared"]).fetchone()
         compared_at = row[0] if row else self._since
         late = datetime.now(UTC) - compared_at
@@ -164,11 +180,9 @@ class _Service:
     def _show(self, connection: Connection[Any], run: Run) -> None:
         if self._request.silent:
             return
-        outcome = report.read(connection, run, self._settings.currency, self._request.significant)
-        if self._request.format is Format.JSON:
-            report_json.print_document(connection, outcome)
-        elif run.tally.drifted:
-            report.print_report(outcome)
+        how = self._request.telling
+        if how.format is not ReportFormat.TABLE or run.tally.drifted:
+            telling.tell(self._settings, connection, run, how, None)
         else:
             line = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC {report.sentence(run)}"
             stdout().print(line, markup=False, soft_wrap=True)

@@ -31,9 +31,11 @@ class Format(StrEnum):
 FormatOption = Annotated[Format, typer.Option("--format", help="table for people, json for programs")]
 
 
-def app(help_text: str) -> typer.Typer:
-    """Make a command group that prints plain tracebacks only for defects."""
-    return typer.Typer(help=help_text, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+def app(help_text: str, *, is_command: bool = False) -> typer.Typer:
+    """Make a command group, which may be a command itself, that prints plain tracebacks only for defects."""
+    return typer.Typer(
+        help=help_text, no_args_is_help=not is_command, add_completion=False, pretty_exceptions_enable=False
+    )
 
 
 def run(program: str, command: Callable[[], Any]) -> None:

@@ -148,6 +148,10 @@ class Mode(StrEnum):
     BINARY = "binary"
 
 
+Place = tuple[str, int]
+"""A topic and a partition."""
+
+
 class Message(NamedTuple):
     """One Kafka message as it was read: its place, and bytes that nobody has looked into yet."""
 

@@ -8,11 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from events.types import ENTITIES, KEY_OF, Entity, Event, Message, Refusal
+from events.types import ENTITIES, KEY_OF, Entity, Event, Message, Place, Refusal
 from projector.rows import content_of, line
 
-Place = tuple[str, int]
-"""A topic and a partition."""
 Positions = Mapping[Place, int]
 """The next offset to apply, by place."""
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from projector.batch import Place
+from events.types import Place
 from projector.errors import TooManyRefused
 from projector.statements import statements
 

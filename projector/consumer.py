@@ -28,9 +28,9 @@ from events import kafka
 from events.cloudevents import STRUCTURED_HEADERS
 from events.decode import Decoder
 from events.settings import Settings
-from events.types import ENTITIES, Message, topic_of
+from events.types import ENTITIES, Message, Place, topic_of
 from projector import positions
-from projector.batch import Batch, Place
+from projector.batch import Batch
 from projector.breaker import Breaker, standing
 from projector.deadline import Deadline
 from projector.errors import PositionMoved

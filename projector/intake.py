@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from events.types import Event, Message, Refusal
-from projector.batch import Batch, Item, Place, item
+from events.types import Event, Message, Place, Refusal
+from projector.batch import Batch, Item, item
 
 OVERHEAD_BYTES: Final = 800  # what an event weighs in memory beside its raw bytes: its row, and a dozen small objects
 

@@ -15,7 +15,7 @@ from confluent_kafka import Message as KafkaMessage
 from events import kafka
 from events.errors import ProgramError, SettingError
 from events.settings import Settings
-from projector.batch import Place
+from events.types import Place
 from projector.errors import PositionImpossible
 
 OWN_PROPERTIES: Final[dict[str, Any]] = {

@@ -81,8 +81,8 @@ def prepare(connection: Connection[Any]) -> None:
         cursor.execute(STAGING["create_staging"])
 
 
-def apply(connection: Connection[Any], batch: Batch, group_id: str) -> Applied:
-    """Apply a batch in one transaction on a prepared connection.
+def apply(connection: Connection[Any], batch: Batch, group_id: str, *, transaction_ms: float | None = None) -> Applied:
+    """Apply a batch in one transaction on a prepared connection; `transaction_ms` tells how long the last one took.
 
     Raises:
         PositionMoved: another consumer moved one of the positions; nothing was changed.
@@ -91,7 +91,7 @@ def apply(connection: Connection[Any], batch: Batch, group_id: str) -> Applied:
     """
     staged = stage(batch.items)
     with connection.transaction(), connection.cursor() as cursor:
-        _move_positions(cursor, batch, group_id)
+        _move_positions(cursor, batch, group_id, transaction_ms)
         _keep_dead_letters(cursor, staged.refused)
         applied, conflicts = fold(cursor, staged)
         if conflicts:
@@ -112,7 +112,7 @@ def fold(cursor: Cursor[Any], staged: Staged) -> tuple[int, int]:
     return _merge(cursor, staged)
 
 
-def _move_positions(cursor: Cursor[Any], batch: Batch, group_id: str) -> None:
+def _move_positions(cursor: Cursor[Any], batch: Batch, group_id: str, transaction_ms: float | None) -> None:
     places = sorted(batch.ends)
     cursor.execute(
         POSITIONS["move_positions"],
@@ -122,6 +122,7 @@ def _move_positions(cursor: Cursor[Any], batch: Batch, group_id: str) -> None:
             "partitions": [partition for _, partition in places],
             "known": [batch.known[place] for place in places],
             "next": [batch.ends[place] for place in places],
+            "transaction_ms": transaction_ms,
         },
     )
     moved = set(cursor.fetchall())

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from events.errors import StateError
 from events.kafka import PROBE_SECONDS
-from projector.batch import Place
+from events.types import Place
 from projector.errors import PositionImpossible
 from projector.statements import statements
 

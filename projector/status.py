@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from events.console import print_table, stdout
-from projector.batch import Place
+from events.types import Place
 from projector.positions import Log
 from projector.statements import statements
 

@@ -1,6 +1,7 @@
 """The side of a consumer that talks to PostgreSQL: retries a batch whole, and narrows down one that is refused."""
 
 import threading
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from typing import Any, Final
@@ -36,6 +37,7 @@ class Writer:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
         self._current: Future[Applied] | None = None
         self._connection: Any = None
+        self._transaction_ms: float | None = None
         self._stopping = threading.Event()
 
     def submit(self, batch: Batch) -> Future[Applied]:
@@ -84,14 +86,21 @@ class Writer:
     def _narrow(self, connection: Connection[Any], batch: Batch) -> Applied:
         """Apply a batch; where PostgreSQL refuses its content, halve it until the event at fault stands alone."""
         try:
-            return merge.apply(connection, batch, self._group_id)
+            return self._apply(connection, batch)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             refusal = Refusal("refused-by-database", sentence(error))
         if len(batch.items) <= 1:
             _log.warning("event refused by PostgreSQL", detail=refusal.detail, place=batch.ends)
-            return merge.apply(connection, batch.refused(refusal), self._group_id)
+            return self._apply(connection, batch.refused(refusal))
         first, second = batch.halves()
         return self._narrow(connection, first) + self._narrow(connection, second)
+
+    def _apply(self, connection: Connection[Any], batch: Batch) -> Applied:
+        """Apply a batch, and leave word of how long the one before took: an auditor gives way when that grows."""
+        began = time.monotonic()
+        applied = merge.apply(connection, batch, self._group_id, transaction_ms=self._transaction_ms)
+        self._transaction_ms = round((time.monotonic() - began) * 1000, 1)
+        return applied
 
     def _connected(self) -> Connection[Any]:
         if self._connection is None:

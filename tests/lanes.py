@@ -9,9 +9,9 @@ from sqlalchemy import Engine, text
 
 from events.decode import Decoder
 from events.settings import Settings
-from events.types import ENTITIES, TYPES, Message, topic_of
+from events.types import ENTITIES, TYPES, Message, Place, topic_of
 from projector import merge
-from projector.batch import Batch, Item, Place, ends_of, item
+from projector.batch import Batch, Item, ends_of, item
 from tests.examples import CloudEvent, line
 from tests.oracle import differences, expected, read_projection
 

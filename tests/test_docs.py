@@ -134,6 +134,9 @@ def _unknown(program: str, words: list[str]) -> str:
         if word == "--help":
             return ""
         if word not in command.commands:
+            if command.invoke_without_command and word.startswith("--"):
+                words = [word, *words]
+                break
             return word
         command = command.commands[word]
     options = {option for parameter in command.params for option in parameter.opts} | {"--help"}
@@ -159,11 +162,13 @@ def _commands() -> Iterator[tuple[tuple[str, ...], Any]]:
 
 
 def _below(path: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...], Any]]:  # noqa: ANN401 - click's, which typer brings along
-    if hasattr(command, "commands"):
-        for name, child in command.commands.items():
-            yield from _below((*path, name), child)
-    else:
+    if not hasattr(command, "commands"):
         yield path, command
+        return
+    if command.invoke_without_command:
+        yield path, command
+    for name, child in command.commands.items():
+        yield from _below((*path, name), child)
 
 
 def _one_liner(command: Any) -> str:  # noqa: ANN401 - as above

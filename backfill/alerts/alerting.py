@@ -55,7 +55,8 @@ class Alerting:
         if run.state == "finished":
             failed = {CHECKER_FAILED: _failures(run)} if run.tally.failed else {}
             self._settle(connection, failed, {CHECKER_FAILED}, run)
-        self._drift(connection, run, whole=run.state == "finished" and not run.tally.failed)
+        complete = run.state == "finished" and not run.tally.failed and run.selection.whole
+        self._drift(connection, run, whole=complete)
         self._deliver(connection)
 
     def amid(self, connection: Connection[Any], run: Run) -> None:

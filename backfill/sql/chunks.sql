@@ -1,32 +1,38 @@
--- Which keys a chunk covers. Both phases page on immutable keys, each beginning after the last key of the one before.
+-- Which keys a chunk covers. Every phase pages on immutable keys, each chunk beginning after the last key of the one
+-- before, so that the ranges of a phase cover every key once, whatever is added meanwhile.
 
 -- name: next_customers
--- The next customers in key order: whoever has or had a meter, and whoever the projection shows.
+-- Customers in key order: whoever has or had a meter, and whoever the projection shows. The ids of a range, or where
+-- the next one of a given size ends.
 SELECT customer_id
 FROM (
-    (SELECT DISTINCT customer_id FROM meter_assignments
-     WHERE customer_id > %(after)s ORDER BY customer_id LIMIT %(size)s)
+    (SELECT DISTINCT k.customer_id FROM meter_assignments k
+     WHERE k.customer_id > %(after)s AND k.customer_id <= %(last)s AND {selected_customers}
+     ORDER BY k.customer_id LIMIT %(size)s)
     UNION
-    (SELECT customer_id FROM customer_balances WHERE customer_id > %(after)s ORDER BY customer_id LIMIT %(size)s)
+    (SELECT k.customer_id FROM customer_balances k
+     WHERE k.customer_id > %(after)s AND k.customer_id <= %(last)s AND {selected_customers}
+     ORDER BY k.customer_id LIMIT %(size)s)
 ) known
 ORDER BY customer_id
 LIMIT %(size)s;
 
 -- name: count_customers
--- How many there are, for a progress bar.
+-- How many there are behind a key, for a progress bar and a pace.
 SELECT count(*)
-FROM (SELECT customer_id FROM meter_assignments UNION SELECT customer_id FROM customer_balances) known;
+FROM (SELECT k.customer_id FROM meter_assignments k WHERE k.customer_id > %(after)s AND {selected_customers}
+      UNION
+      SELECT k.customer_id FROM customer_balances k WHERE k.customer_id > %(after)s AND {selected_customers}) known;
 
--- name: count_left
--- How many customers and meters a check has still before it, for its pace.
-SELECT CASE WHEN %(phase)s = 'customers' THEN (
-           SELECT count(*)
-           FROM (SELECT customer_id FROM meter_assignments WHERE customer_id > %(after)s
-                 UNION SELECT customer_id FROM customer_balances WHERE customer_id > %(after)s) known)
-       ELSE 0 END AS customers,
-       CASE %(phase)s WHEN 'customers' THEN (SELECT count(*) FROM meter_balances)
-                      WHEN 'meters' THEN (SELECT count(*) FROM meter_balances WHERE meter_id > %(after)s)
-       ELSE 0 END AS meters;
+-- name: count_meters
+-- How many meters the projection shows behind a key, for a pace.
+SELECT count(*) FROM meter_balances WHERE meter_id > %(after)s;
+
+-- name: next_drifted
+-- The meters or customers of a range that this run found drifted, in key order; or where the next range ends.
+SELECT DISTINCT entity_id FROM drift
+WHERE run_id = %(run_id)s AND entity = %(entity)s AND entity_id > %(after)s AND entity_id <= %(last)s
+ORDER BY entity_id LIMIT %(size)s;
 
 -- name: next_meter
 -- Where a window of meter keys ends: so many keys further in the projection or, once that has no more, so many rows
@@ -38,9 +44,9 @@ SELECT coalesce(
     (SELECT meter_id FROM payments WHERE meter_id > %(after)s AND NOT reversed
      ORDER BY meter_id OFFSET %(rows)s LIMIT 1));
 
--- name: scope_unassigned
+-- name: unassigned_meters
 -- The meters of a window that history gives no active customer: they are compared on their own.
-SELECT array_agg(meter_id), array_agg(NULL::bigint)
+SELECT array_agg(k.meter_id ORDER BY k.meter_id)
 FROM (
     SELECT meter_id FROM meter_balances WHERE meter_id > %(after)s AND meter_id <= %(last)s
     UNION
@@ -52,5 +58,6 @@ FROM (
     UNION
     SELECT allocated_meter_id FROM payments
     WHERE allocated_meter_id > %(after)s AND allocated_meter_id <= %(last)s AND meter_id IS NULL
-) known
-WHERE NOT EXISTS (SELECT FROM meter_assignments a WHERE a.meter_id = known.meter_id AND a.active);
+) k
+WHERE {selected_meters}
+  AND NOT EXISTS (SELECT FROM meter_assignments a WHERE a.meter_id = k.meter_id AND a.active);

@@ -3,33 +3,29 @@
 -- in scratch tables, to be told one by one.
 -- Dates travel as text: PostgreSQL knows some that Python does not, and they must be told like any other.
 
--- name: tally_meters
--- After `recomputed`: how many of its meters differ from their rows.
-SELECT count(*)
-FROM recomputed e
-LEFT JOIN recorded_meters r USING (meter_id)
-WHERE (r.customer_id, coalesce(r.total_billed, 0), coalesce(r.total_paid, 0), coalesce(r.balance, 0),
-       coalesce(r.overpayment, 0), coalesce(r.invoice_count, 0), coalesce(r.payment_count, 0),
-       r.last_invoice_date, r.last_payment_at)
-      IS DISTINCT FROM
-      (e.customer_id, e.total_billed, e.total_paid, e.balance, e.overpayment, e.invoice_count, e.payment_count,
-       e.last_invoice_date, e.last_payment_at);
-
--- name: tally_customers
--- After `recomputed`: the chunk's share of the report. How many customers, in which condition, the totals before
--- and after, and how many of the meters and customers differ from their rows.
-, drifted_meters AS (
-    SELECT count(*) AS meters
+-- name: tallied_meters
+-- After `recomputed`: how many of its meters differ from their rows, and how many history rows were added up.
+, tallied_meters AS (
+    SELECT count(*) FILTER (
+               WHERE (r.customer_id, coalesce(r.total_billed, 0), coalesce(r.total_paid, 0), coalesce(r.balance, 0),
+                      coalesce(r.overpayment, 0), coalesce(r.invoice_count, 0), coalesce(r.payment_count, 0),
+                      r.last_invoice_date, r.last_payment_at)
+                     IS DISTINCT FROM
+                     (e.customer_id, e.total_billed, e.total_paid, e.balance, e.overpayment, e.invoice_count,
+                      e.payment_count, e.last_invoice_date, e.last_payment_at)) AS drifted_meters,
+           coalesce(sum(e.invoice_count + e.payment_count), 0)::bigint AS history_rows
     FROM recomputed e
     LEFT JOIN recorded_meters r USING (meter_id)
-    WHERE (r.customer_id, coalesce(r.total_billed, 0), coalesce(r.total_paid, 0), coalesce(r.balance, 0),
-           coalesce(r.overpayment, 0), coalesce(r.invoice_count, 0), coalesce(r.payment_count, 0),
-           r.last_invoice_date, r.last_payment_at)
-          IS DISTINCT FROM
-          (e.customer_id, e.total_billed, e.total_paid, e.balance, e.overpayment, e.invoice_count, e.payment_count,
-           e.last_invoice_date, e.last_payment_at)
-),
-expected AS (
+)
+
+-- name: tally_meters
+-- After `tallied_meters`: the share of a chunk of meters.
+SELECT drifted_meters, history_rows FROM tallied_meters;
+
+-- name: tally_customers
+-- After `tallied_meters`: a chunk's share of the report. How many customers, in which condition, the totals before
+-- and after, and how many of the meters and customers differ from their rows.
+, expected AS (
     SELECT customer_id, sum(balance) AS balance, sum(overpayment) AS overpayment, sum(total_billed) AS total_billed,
            sum(total_paid) AS total_paid, count(*) AS active_meters
     FROM recomputed
@@ -57,7 +53,8 @@ SELECT count(*) AS customers,
        coalesce(sum(overpayment), 0) AS overpayment_before,
        coalesce(sum(expected_overpayment), 0) AS overpayment_after,
        count(*) FILTER (WHERE drifted) AS drifted_customers,
-       (SELECT meters FROM drifted_meters) AS drifted_meters
+       (SELECT drifted_meters FROM tallied_meters) AS drifted_meters,
+       (SELECT history_rows FROM tallied_meters) AS history_rows
 FROM compared;
 
 -- name: keep_expected

@@ -16,12 +16,39 @@ FROM backfill_runs WHERE run_id = %(run_id)s;
 SELECT run_id, command, state, options, phase, cursor, tally, error, started_at, updated_at, finished_at
 FROM backfill_runs ORDER BY started_at DESC LIMIT %(limit)s;
 
--- name: claim_run
--- Keep everyone else from carrying out this run for as long as the session lasts.
-SELECT pg_advisory_lock(hashtextextended(%(run_id)s::text, 0));
+-- name: take_part
+-- Be counted among those who carry a run out, for as long as the session lasts.
+SELECT pg_advisory_lock_shared(hashtextextended(%(run_id)s::text, 0));
+
+-- name: count_workers
+-- How many processes carry a run out.
+SELECT count(*)
+FROM pg_locks
+WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND hashtextextended(%(run_id)s::text, 0) = (classid::bigint << 32) | objid::bigint;
+
+-- name: leave_run
+-- Be counted no longer.
+SELECT pg_advisory_unlock_shared(hashtextextended(%(run_id)s::text, 0));
+
+-- name: nobody_left
+-- Whether nobody carries the run out any more.
+SELECT pg_try_advisory_lock(hashtextextended(%(run_id)s::text, 0))
+       AND pg_advisory_unlock(hashtextextended(%(run_id)s::text, 0));
+
+-- name: hold_run
+-- Read a run and hold its row. What has passed since it was last held was spent on its chunks: time in which nobody
+-- was at it is left out, for --resume begins anew.
+SELECT run_id, command, state, options, phase, cursor,
+       jsonb_set(tally, '{seconds}', to_jsonb(
+           (tally ->> 'seconds')::float8
+           + CASE WHEN state = 'running' THEN extract(epoch FROM clock_timestamp() - updated_at) ELSE 0 END)) AS tally,
+       error, started_at, updated_at, finished_at
+FROM backfill_runs WHERE run_id = %(run_id)s
+FOR NO KEY UPDATE;
 
 -- name: advance_run
--- Move the cursor in the chunk's own transaction; no row means that the run is no longer ours.
+-- Store where a run stands; no row means that it is no longer running.
 UPDATE backfill_runs SET phase = %(phase)s, cursor = %(cursor)s, tally = %(tally)s, updated_at = clock_timestamp()
 WHERE run_id = %(run_id)s AND state = 'running';
 
@@ -33,17 +60,20 @@ WHERE run_id = %(run_id)s AND state = %(known)s;
 
 -- name: keep_finding
 -- Keep a finding. A meter that changes hands during a run may be met again in a later chunk: the later look counts.
-INSERT INTO drift (run_id, entity, entity_id, column_name, recorded, expected, difference, cause, evidence)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+INSERT INTO drift (run_id, entity, entity_id, column_name, recorded, expected, difference, cause, evidence, positions)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT ON CONSTRAINT drift_once_a_run DO UPDATE SET
     recorded = excluded.recorded, expected = excluded.expected, difference = excluded.difference,
-    cause = excluded.cause, evidence = excluded.evidence, found_at = now(), repaired_at = NULL;
+    cause = excluded.cause, evidence = excluded.evidence, positions = excluded.positions, found_at = now(),
+    repaired_at = NULL;
 
--- name: drifted_entities
--- The next meters or customers that this run found drifted, in key order.
-SELECT DISTINCT entity_id FROM drift
-WHERE run_id = %(run_id)s AND entity = %(entity)s AND entity_id > %(after)s
-ORDER BY entity_id LIMIT %(size)s;
+-- name: positions
+-- Up to where the stream is applied in this snapshot: the next offset by group, topic and partition.
+SELECT jsonb_object_agg(group_id, topics)
+FROM (SELECT group_id, jsonb_object_agg(topic, offsets) AS topics
+      FROM (SELECT group_id, topic, jsonb_object_agg(partition, next_offset) AS offsets
+            FROM positions GROUP BY group_id, topic) partitions
+      GROUP BY group_id) groups;
 
 -- name: mark_repaired
 -- Say so in the repair's own transaction.
@@ -58,8 +88,9 @@ WHERE run_id = %(run_id)s AND entity = %(entity)s AND entity_id = ANY(%(ids)s::b
 -- name: findings
 -- A run's findings, whatever moved most money first.
 SELECT d.entity, d.entity_id, d.column_name, d.recorded, d.expected, d.difference, d.cause, d.evidence,
-       d.found_at, d.repaired_at
+       d.found_at, d.repaired_at, d.positions, c.name
 FROM drift d
+LEFT JOIN customers c ON d.entity = 'customer' AND c.customer_id = d.entity_id
 WHERE d.run_id = %(run_id)s
 ORDER BY abs(d.difference) DESC NULLS LAST, d.entity DESC, d.entity_id, d.column_name
 LIMIT %(limit)s;
@@ -81,18 +112,31 @@ WHERE run_id = %(run_id)s AND entity = 'customer' AND column_name IN ('balance',
   AND abs(difference) > %(threshold)s;
 
 -- name: claim_checking
--- Keep every other drift check from this schema's balances for as long as the session lasts.
+-- Wait until nobody checks this schema's balances, and keep everyone else from beginning to.
 SELECT pg_advisory_lock(hashtextextended('drift-check ' || current_schema(), 0));
 
+-- name: open_checking
+-- Let others share the check that begins, and none begin another, for as long as one of these sessions lasts.
+SELECT pg_advisory_lock_shared(hashtextextended('drift-check ' || current_schema(), 0)),
+       pg_advisory_unlock(hashtextextended('drift-check ' || current_schema(), 0));
+
+-- name: share_checking
+-- Share the check that is under way.
+SELECT pg_advisory_lock_shared(hashtextextended('drift-check ' || current_schema(), 0));
+
+-- name: leave_checking
+-- Share it no longer.
+SELECT pg_advisory_unlock_shared(hashtextextended('drift-check ' || current_schema(), 0));
+
 -- name: who_checks
--- The run of the session that holds that lock: it holds the run's own lock, too.
-SELECT r.run_id, r.started_at
+-- The runs of the other sessions that hold that lock: each holds its run's own lock, too.
+SELECT DISTINCT r.run_id, r.started_at
 FROM pg_locks checking
 JOIN pg_locks claimed ON claimed.pid = checking.pid AND claimed.locktype = 'advisory' AND claimed.granted
     AND claimed.database = checking.database
 JOIN backfill_runs r ON r.state = 'running' AND r.command = 'drift-check'
     AND hashtextextended(r.run_id::text, 0) = (claimed.classid::bigint << 32) | claimed.objid::bigint
-WHERE checking.locktype = 'advisory' AND checking.granted
+WHERE checking.locktype = 'advisory' AND checking.granted AND checking.pid <> pg_backend_pid()
   AND checking.database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND hashtextextended('drift-check ' || current_schema(), 0)
       = (checking.classid::bigint << 32) | checking.objid::bigint;
@@ -110,5 +154,6 @@ WHERE state IN ('running', 'paused', 'failed')
 SELECT finished_at
 FROM backfill_runs
 WHERE command IN ('drift-check', 'rebuild') AND state = 'finished' AND (tally ->> 'failed')::bigint = 0
+  AND NOT options ? 'selection'
 ORDER BY started_at DESC
 LIMIT 1;

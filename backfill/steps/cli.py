@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backfill.options import ResumeOption, SignificantOption
+from backfill.options import RunOptions, takes_run_options
 from events.console import Format, FormatOption
 from events.errors import InputError
 
 if TYPE_CHECKING:
     from datetime import date
 
-    from backfill.steps.balances import Balances
+    from backfill.runs import Command
     from backfill.steps.step import Step
 
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="say what would be changed; change nothing")]
@@ -48,32 +48,24 @@ def invoice_amounts(
     _amend(invoice_amounts.STEP, dry_run, chunk_size, form)
 
 
-def meter_balances(
-    dry_run: DryRunOption = False,
-    chunk_size: ChunkSizeOption = CHUNK_SIZE,
-    resume: ResumeOption = None,
-    significant: SignificantOption = "100",
-    form: FormatOption = Format.TABLE,
-) -> None:
+@takes_run_options
+def meter_balances(dry_run: DryRunOption = False, *, options: RunOptions) -> None:
     """Recompute every meter from history, with or without a customer, and the sums it is part of.
 
-    Exit code 0: all is well now. 1: some chunk failed or still differs. 2: could not start. 3: paused by a signal.
+    Exit code 0: all is well now. 1: some chunk failed or still differs. 2: could not start. 3: paused by a signal, or
+    cancelled.
     """
-    _recalculate("meter-balances", (dry_run, chunk_size, resume), significant, form)
+    carry_out("meter-balances", options, dry_run=dry_run)
 
 
-def customer_balances(
-    dry_run: DryRunOption = False,
-    chunk_size: ChunkSizeOption = CHUNK_SIZE,
-    resume: ResumeOption = None,
-    significant: SignificantOption = "100",
-    form: FormatOption = Format.TABLE,
-) -> None:
+@takes_run_options
+def customer_balances(dry_run: DryRunOption = False, *, options: RunOptions) -> None:
     """Recompute every customer who has or had a meter: each active meter from history, then their sum.
 
-    Exit code 0: all is well now. 1: some chunk failed or still differs. 2: could not start. 3: paused by a signal.
+    Exit code 0: all is well now. 1: some chunk failed or still differs. 2: could not start. 3: paused by a signal, or
+    cancelled.
     """
-    _recalculate("customer-balances", (dry_run, chunk_size, resume), significant, form)
+    carry_out("customer-balances", options, dry_run=dry_run)
 
 
 def validate(
@@ -112,14 +104,14 @@ def migrate(
     """
     from backfill.steps.connected import confirm, connected
     from backfill.steps.migrate import Migration
-    from backfill.steps.migrate import migrate as carry_out
+    from backfill.steps.migrate import migrate as carry_out_all
     from backfill.steps.step import Options
 
     with connected() as (settings, connection):
         if not (dry_run or yes):
             confirm("Amend payments and invoices, then recompute all balances?", "migrate", form)
         options = Options(dry_run, chunk_size)
-        exit_code = carry_out(
+        exit_code = carry_out_all(
             Migration(
                 settings=settings, connection=connection, options=options, skip_validation=skip_validation, form=form
             )
@@ -187,24 +179,16 @@ def _amend(step: "Step", dry_run: bool, chunk_size: int, form: Format) -> None:
     raise typer.Exit(exit_code(performed.run))
 
 
-def _recalculate(command: "Balances", how: tuple[bool, int, str | None], significant: str, form: Format) -> None:
-    from backfill.execute import Request, execute
-    from backfill.money import threshold
+def carry_out(command: "Command", options: RunOptions, *, dry_run: bool) -> None:
+    """Compare and repair as asked."""
+    from backfill.asked import request
+    from backfill.execute import execute
     from events import logs
     from events.settings import load
 
     settings = load()
     logs.configure(settings)
-    dry_run, chunk_size, resume = how
-    request = Request(
-        command=command,
-        dry_run=dry_run,
-        chunk_size=chunk_size,
-        resume=resume,
-        significant=threshold(significant),
-        format=form,
-    )
-    raise typer.Exit(execute(settings, request))
+    raise typer.Exit(execute(settings, request(command, options, dry_run=dry_run)))
 
 
 def _day(option: str, text: str | None) -> "date | None":

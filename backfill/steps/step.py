@@ -21,6 +21,7 @@ from backfill import comparison, repair
 from backfill.runs import BEFORE_ALL_KEYS, Command
 from backfill.session import RETRIED, reason, retried
 from backfill.tally import Failure
+from backfill.work import REFUSED_VALUES
 
 CHUNK_SIZE: Final = 1000  # rows: a transaction that amends all of them lasts well under a second
 
@@ -112,7 +113,7 @@ def _narrowed(connection: Connection[Any], step: Step, ids: list[int], *, dry: b
     else:
         yield share
         return
-    if len(ids) > 1 and (refused.sqlstate or "").startswith(repair.REFUSED_VALUES):
+    if len(ids) > 1 and (refused.sqlstate or "").startswith(REFUSED_VALUES):
         half = len(ids) // 2
         yield from _narrowed(connection, step, ids[:half], dry=dry)
         yield from _narrowed(connection, step, ids[half:], dry=dry)

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from psycopg import Connection
 
 from backfill import runs
-from backfill.execute import CHUNK_SIZE, EXIT_CLEAN, EXIT_FOUND, EXIT_PAUSED, carried_out, record
+from backfill.execute import EXIT_CLEAN, EXIT_FOUND, EXIT_PAUSED, carried_out, record
 from backfill.runs import Run
 from backfill.steps.checks import CHECKS, METERS, NAMES, SQL, TOTALS, Check, Checked, totals_off
 from backfill.steps.show import say
@@ -118,7 +118,7 @@ def document(validation: Validation) -> dict[str, Any]:
 
 
 def _drift_check(settings: Settings, connection: Connection[Any]) -> Run:
-    run = runs.begin(connection, "drift-check", {"dry_run": False, "chunk_size": CHUNK_SIZE})
+    run = runs.begin(connection, "drift-check", {"dry_run": False})
     run = carried_out(settings, connection, run)
     record(run)
     return run

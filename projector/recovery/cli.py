@@ -9,7 +9,7 @@ import typer
 from events import console
 from events.console import Format, FormatOption
 from events.errors import InputError
-from events.types import BIGINT_MAX
+from events.types import BIGINT_MAX, Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from events.settings import Settings
-    from projector.batch import Place
     from projector.positions import Log
     from projector.recovery.move import Move, Target
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from events.errors import InputError, StateError
 from events.kafka import PROBE_SECONDS
-from projector.batch import Place
+from events.types import Place
 from projector.positions import POSITIONS, Log, Position
 from projector.recovery.view import start_of
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from events.types import Place
 from projector import positions
-from projector.batch import Place
 from projector.errors import PositionImpossible
 from projector.positions import Log, Position
 

@@ -15,7 +15,8 @@ WHERE group_id = %(group_id)s;
 
 -- name: move_positions
 -- The compare-and-set that makes a batch count once: locks in key order, moves only from the value this consumer
--- last knew, and returns a row for each position that was moved.
+-- last knew, and returns a row for each position that was moved. With it goes how long the consumer's transaction
+-- before took, from its first statement to its commit.
 WITH wanted AS (
     SELECT *
     FROM unnest(%(topics)s::text[], %(partitions)s::integer[], %(known)s::bigint[], %(next)s::bigint[])
@@ -30,7 +31,8 @@ held AS (
     FOR NO KEY UPDATE OF p
 )
 UPDATE positions p
-SET next_offset = w.next_offset, updated_at = now()
+SET next_offset = w.next_offset, updated_at = now(),
+    transaction_ms = coalesce(%(transaction_ms)s::float8, p.transaction_ms)
 FROM held h JOIN wanted w USING (topic, partition)
 WHERE p.group_id = %(group_id)s AND p.topic = h.topic AND p.partition = h.partition
 RETURNING p.topic, p.partition;

@@ -22,6 +22,7 @@ LEFT JOIN (SELECT (options ->> 'promised_seconds')::float8 AS seconds FROM backf
            WHERE command = 'drift-check' AND options ? 'promised_seconds'
            ORDER BY started_at DESC LIMIT 1) promised ON true
 WHERE r.command IN ('drift-check', 'rebuild') AND r.state = 'finished' AND (r.tally ->> 'failed')::bigint = 0
+  AND NOT r.options ? 'selection'
 ORDER BY r.started_at DESC
 LIMIT 1;
 
@@ -31,6 +32,6 @@ SELECT r.run_id, r.command, r.state, r.started_at, r.finished_at, (r.tally ->> '
        (SELECT count(*) FROM drift d WHERE d.run_id = r.run_id) AS findings,
        (SELECT count(*) FROM drift d WHERE d.run_id = r.run_id AND d.repaired_at IS NOT NULL) AS repaired
 FROM backfill_runs r
-WHERE r.command IN ('drift-check', 'rebuild')
+WHERE r.command IN ('drift-check', 'rebuild') AND NOT r.options ? 'selection'
 ORDER BY r.started_at DESC
 LIMIT 1;

@@ -78,7 +78,7 @@ def audit(engine: Engine) -> Audit:
 
 
 def _found(row: tuple[Any, ...]) -> Found:
-    entity, entity_id, column, recorded, expected, difference, cause, evidence, _, repaired_at = row
+    entity, entity_id, column, recorded, expected, difference, cause, evidence, _, repaired_at, *_ = row
     return Found(
         entity=entity,
         entity_id=entity_id,

@@ -6,8 +6,7 @@ from confluent_kafka import Message as KafkaMessage
 
 from events import kafka
 from events.settings import Settings
-from events.types import ENTITIES, Refusal, topic_of
-from projector.batch import Place
+from events.types import ENTITIES, Place, Refusal, topic_of
 from projector.consumer import receive
 from projector.intake import Intake
 from projector.membership import Membership

@@ -8,16 +8,16 @@ from psycopg import Connection
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
-from backfill import check, runs
+from backfill import ledger, runs
 from backfill.alerts.addresses import addresses
 from backfill.alerts.alerting import Alerting
 from backfill.carry_out import carry_out
 from backfill.execute import Request, execute
-from backfill.money import threshold
 from backfill.session import session
+from backfill.telling import Telling
 from backfill.watch import once
+from backfill.work import CUTS, turn
 from events import kafka
-from events.console import Format
 from events.errors import ServiceUnavailable
 from events.settings import Settings
 from tests.conftest import RunCommand
@@ -37,12 +37,12 @@ def _check(settings: Settings, *to: str) -> int:
 
 
 def _repair(settings: Settings) -> None:
-    request = Request(command="rebuild", significant=threshold("100"), format=Format.JSON, silent=True)
+    request = Request(command="rebuild", telling=Telling(), silent=True)
     assert execute(settings, request) == 0
 
 
 def _request() -> Request:
-    return Request(command="drift-check", significant=threshold("100"), format=Format.JSON, silent=True)
+    return Request(command="drift-check", telling=Telling(), silent=True)
 
 
 def test_one_alert_a_cause_then_silence_then_one_when_it_is_over(
@@ -94,7 +94,8 @@ def test_amid_a_long_run_new_drift_is_said_at_once_and_its_repair_too(
     with session(engine) as connection:
         run = runs.begin(connection, "drift-check", {"dry_run": False, "chunk_size": 1})
         for _ in range(5):
-            run = check.customers(connection, run)
+            run = ledger.prepare(connection, run, size=1, cuts=CUTS)
+            turn(connection, run)
             alerting.amid(connection, run)
         assert inbox.titles == ["Drift: customer-sum-off found"]
         assert "KES 0.10 in all so far, on 0 meters and 1 customers" in inbox.messages[0]["message"]

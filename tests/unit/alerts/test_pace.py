@@ -4,7 +4,7 @@ import pytest
 
 from backfill import pace
 from backfill.pace import Left
-from backfill.watching import seconds
+from backfill.reading import seconds
 from events.errors import InputError
 
 

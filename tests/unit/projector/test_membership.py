@@ -7,7 +7,7 @@ from confluent_kafka import KafkaException
 
 from events.errors import SettingError
 from events.settings import Settings
-from projector.batch import Place
+from events.types import Place
 from projector.consumer import require_described
 from projector.membership import Membership
 from projector.positions import Log

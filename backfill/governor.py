@@ -1,0 +1,141 @@
+"""The consumers come first: a run gives way when their lag or their transactions' time grows, and says why.
+
+Every second a thread of its own looks at what the consumers leave in `positions`: how far each partition is applied,
+and how long their last transaction took. Where Kafka is known it also asks for the ends, and so for the lag. What the
+transactions took before the run began is what they need when left alone.
+
+The run's part of the time is halved at each look that finds the consumers pressed, down to a tenth, and grows by a
+quarter at each that doesn't. A run that works for a second and has a part of one half rests for another second.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+import structlog
+from confluent_kafka import KafkaException
+from psycopg import Connection
+from sqlalchemy import Engine
+
+from backfill.runs import Run
+from backfill.session import plain
+from backfill.tally import Tally
+from events import kafka
+from events.errors import ProgramError
+from events.settings import Settings
+from events.types import ENTITIES, Place, topic_of
+from projector import positions
+from projector.statements import statements
+
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient
+
+SQL: Final = statements("backfill", "sql/governor.sql")
+LOOK_SECONDS: Final = 1.0
+RECENT_SECONDS: Final = 10.0  # a consumer that has applied nothing for so long needs nothing
+PART_MIN: Final = 0.1  # of the time, so that a run ends whatever the load
+SLOWER: Final = 0.5
+FASTER: Final = 1.25
+GROWTH_MAX: Final = 1.5  # of a transaction's time beyond which the consumers are pressed
+TRANSACTION_MS_MIN: Final = 20.0  # what a small transaction may take before its growth says anything
+LAG_MIN: Final = 5_000  # messages; less is on its way in any busy second
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What the consumers need: their transactions' time, None where none is at work, and lag, None if not known."""
+
+    transaction_ms: float | None
+    lag: int | None
+
+
+def pressed(now: Look, alone: Look) -> str:
+    """Say why the consumers are pressed; nothing where they are not."""
+    if now.lag is not None and now.lag > LAG_MIN and now.lag > (alone.lag or 0) / 2:
+        return f"consumers are {now.lag:,} messages behind"
+    usual = max(alone.transaction_ms or 0.0, TRANSACTION_MS_MIN)
+    if now.transaction_ms is not None and now.transaction_ms > usual * GROWTH_MAX:
+        return f"consumers' transactions take {now.transaction_ms:,.0f} ms, {usual:,.0f} ms when left alone"
+    return ""
+
+
+def next_part(part: float, why: str) -> float:
+    """Choose the run's part of the time that follows."""
+    return max(PART_MIN, part * SLOWER) if why else min(1.0, part * FASTER)
+
+
+class Governor:
+    """A brake that all workers of a process share."""
+
+    def __init__(self, alone: Look) -> None:
+        self._alone = alone
+        self.part = 1.0
+
+    def __call__(self, _run: Run, _share: Tally, took: float) -> float:
+        """Rest so long that work is no more than its part of the time."""
+        return took * (1 / self.part - 1)
+
+    def judge(self, now: Look) -> None:
+        """Learn how the consumers are, and say so where that changes a run's pace."""
+        why = pressed(now, self._alone)
+        before, self.part = self.part, next_part(self.part, why)
+        if self.part < before:
+            _log.info("giving way", because=why, part=f"{self.part:.0%}")
+        elif before < self.part == 1.0:
+            _log.info("giving way no longer", part=f"{self.part:.0%}")
+
+
+@contextmanager
+def governing(settings: Settings, engine: Engine) -> Iterator[Governor]:
+    """Watch the consumers for as long as the block lasts."""
+    with plain(engine) as connection:
+        observer = _Observer(settings, connection)
+        governor = Governor(observer.look())
+        ended = Event()
+        thread = Thread(target=_watch, args=(observer, governor, ended), name="governor", daemon=True)
+        thread.start()
+        try:
+            yield governor
+        finally:
+            ended.set()
+            thread.join()
+
+
+def _watch(observer: "_Observer", governor: Governor, ended: Event) -> None:
+    while not ended.wait(LOOK_SECONDS):
+        try:
+            governor.judge(observer.look())
+        except psycopg.Error:  # the run's own connection will tell
+            return
+
+
+class _Observer:
+    def __init__(self, settings: Settings, connection: Connection[Any]) -> None:
+        self._settings = settings
+        self._connection = connection
+        self._admin: AdminClient | None = kafka.admin(settings) if settings.kafka_bootstrap_servers else None
+
+    def look(self) -> Look:
+        """Ask PostgreSQL, and Kafka for as long as that answers."""
+        recent = {"recent_seconds": RECENT_SECONDS}
+        (took,) = self._connection.execute(SQL["transaction_ms"], recent).fetchone() or (None,)
+        return Look(transaction_ms=took, lag=self._lag())
+
+    def _lag(self) -> int | None:
+        if self._admin is None:
+            return None
+        topics = [topic_of(entity, self._settings.topic_prefix) for entity in ENTITIES]
+        try:
+            logs = positions.describe(self._admin, topics)
+        except (ProgramError, KafkaException) as error:
+            _log.warning("lag unknown, only the consumers' transactions are watched", reason=str(error))
+            self._admin = None
+            return None
+        stored = self._connection.execute(SQL["positions"], {"group_id": self._settings.group_id})
+        applied: dict[Place, int] = {(topic, partition): offset for topic, partition, offset in stored}
+        return sum(max(0, log.high - applied.get(place, log.low)) for place, log in logs.items())

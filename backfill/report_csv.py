@@ -1,0 +1,42 @@
+"""A run's findings as CSV (RFC 4180), a row each, streamed.
+
+Text that a spreadsheet would take for a formula is given an apostrophe in front (OWASP, "CSV Injection"); numbers are
+left as they are, whatever their sign.
+"""
+
+import csv
+import json
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
+
+from psycopg import Connection
+
+from backfill.report_json import FINDINGS, each_finding
+from backfill.runs import Run
+
+NUMBER: Final = re.compile(r"[-+]?[0-9][0-9.]*")
+FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
+
+
+def print_rows(connection: Connection[Any], run: Run) -> None:
+    """Write a heading, then every finding."""
+    writer = csv.writer(sys.stdout, lineterminator="\r\n")
+    writer.writerow(("run_id", *FINDINGS))
+    for row in each_finding(connection, run):
+        writer.writerow(line(run, row))
+
+
+def line(run: Run, row: Sequence[Any]) -> list[str]:
+    """Put one finding into a line's cells."""
+    return [str(run.run_id), *map(_cell, row)]
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, dict | list):
+        return json.dumps(value, default=str, ensure_ascii=False)
+    text = str(value)
+    return f"'{text}" if text.startswith(FORMULA_STARTS) and not NUMBER.fullmatch(text) else text

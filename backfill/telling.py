@@ -1,0 +1,106 @@
+"""Where a run's report goes, and in which form."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from decimal import Decimal
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO, Any
+
+from psycopg import Connection
+
+from backfill import report, report_csv, report_json
+from backfill.options import ReportFormat
+from backfill.runs import Run
+from events.console import stdout
+from events.errors import InputError, SettingError
+from events.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Telling:
+    """How a run is to be reported: in a form, into a file or to standard output; what is a significant change."""
+
+    format: ReportFormat = ReportFormat.TABLE
+    output: Path | None = None
+    significant: Decimal = Decimal(100)
+
+    @property
+    def to_people(self) -> bool:
+        """Whether somebody reads along."""
+        return self.format is ReportFormat.TABLE and self.output is None
+
+
+def require_possible(telling: Telling) -> None:
+    """Refuse, before anything is begun, a form that cannot be written.
+
+    Raises:
+        InputError: Parquet has no file to go to.
+        SettingError: what writes Parquet is not installed.
+
+    """
+    if telling.format is not ReportFormat.PARQUET:
+        return
+    if telling.output is None:
+        raise InputError("--format parquet is not text: give --output FILE")
+    if find_spec("pyarrow") is None:
+        raise SettingError("--format parquet needs an extra: pip install 'meter-balance-projector[parquet]'")
+
+
+@contextmanager
+def opened(telling: Telling) -> Iterator[IO[str] | None]:
+    """Open the file that a report goes to, under another name until it is whole.
+
+    Raises:
+        InputError: it cannot be written.
+
+    """
+    if telling.output is None:
+        yield None
+        return
+    draft = telling.output.with_name(f".{telling.output.name}.{os.getpid()}")
+    try:
+        file = draft.open("x", encoding="utf-8", newline="")
+    except OSError as error:
+        raise InputError(f"--output {telling.output}: {error.strerror}") from None
+    try:
+        with file:
+            yield file
+        draft.replace(telling.output)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def begin(run: Run, telling: Telling) -> None:
+    """Say what begins, where somebody reads along."""
+    if telling.to_people:
+        report.banner(run)
+
+
+def tell(settings: Settings, connection: Connection[Any], run: Run, telling: Telling, file: IO[str] | None) -> None:
+    """Write a run's report; where that goes into a file, say in a sentence what was found and where it is."""
+    if file is None:
+        _write(settings, connection, run, telling)
+        return
+    if telling.format is ReportFormat.PARQUET:
+        from backfill import report_parquet  # noqa: PLC0415 - an extra
+
+        report_parquet.write(connection, run, Path(file.name))
+    else:
+        with redirect_stdout(file):
+            _write(settings, connection, run, telling)
+    stdout().print(f"{report.sentence(run)} Report: {telling.output}", markup=False, soft_wrap=True)
+
+
+def _write(settings: Settings, connection: Connection[Any], run: Run, telling: Telling) -> None:
+    found = report.read(connection, run, settings.currency, telling.significant)
+    match telling.format:
+        case ReportFormat.JSON:
+            report_json.print_document(connection, found)
+        case ReportFormat.CSV:
+            report_csv.print_rows(connection, run)
+        case _:
+            report.print_report(found)
+            report.banner(run)

@@ -1,0 +1,151 @@
+"""What a worker does: chunk after chunk of a run, until none is left or it is asked to stop.
+
+    1 prepare   in a short transaction, see to it that a chunk is there
+    2 claim     hold it, in the transaction that does it
+    3 do        compare, repair, or compare once more what was repaired
+    4 settle    write down what became of it, and commit
+    5 pace      choose the next chunk's size, and rest where that is wished
+
+Everything that may be killed is killed between two commits, so what it leaves is a chunk that is done, or one that is
+open; see `backfill.ledger`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, Final, NamedTuple
+
+import psycopg
+import structlog
+from psycopg import Connection, Cursor
+
+from backfill import check, ledger, repair, tally, verify
+from backfill.ledger import Chunk, Cut, State
+from backfill.pace import Pace
+from backfill.runs import Phase, Run
+from backfill.session import RETRIED, reason, retried, snapshot
+from backfill.tally import Tally
+from events.errors import WorkFailed
+
+REFUSED_VALUES: Final = ("22", "23")  # SQLSTATE classes: some one row's value is at fault, so the others may go in
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manner:
+    """How a run is carried out in this process; nothing of it changes what is found."""
+
+    workers: int = 1
+    rows_per_second_max: float | None = None
+    governed: bool = True
+
+
+class Pass(NamedTuple):
+    """One transaction over a chunk: which chunks it takes, in which state it leaves them, and what it does."""
+
+    takes: State
+    leaves: State
+    transaction: Callable[[Connection[Any]], AbstractContextManager[Any]]
+    keys: Callable[[Cursor[Any], Run, Chunk], Sequence[int]]
+    do: Callable[[Cursor[Any], Run, Sequence[int]], Tally]
+
+
+class Turn(NamedTuple):
+    """What one transaction over a chunk came to, of so many keys."""
+
+    share: Tally
+    keys: int
+
+
+METERS: Final = repair.drifted("meter")
+CUSTOMERS: Final = repair.drifted("customer")
+PASSES: Final[Mapping[Phase, Sequence[Pass]]] = {
+    "customers": [Pass("open", "done", snapshot, check.customers, check.compare_customers)],
+    "meters": [Pass("open", "done", snapshot, check.unassigned_meters, check.compare_meters)],
+    "repair-meters": [
+        Pass("repaired", "done", snapshot, METERS, verify.verify_meters),
+        Pass("open", "repaired", Connection.transaction, METERS, repair.repair_meters),
+    ],
+    "repair-customers": [
+        Pass("repaired", "done", snapshot, CUSTOMERS, verify.verify_customers),
+        Pass("open", "repaired", Connection.transaction, CUSTOMERS, repair.repair_customers),
+    ],
+}
+"""What is done with a chunk of each phase; what is half done is taken first."""
+CUTS: Final[Mapping[Phase, Cut]] = {
+    "customers": check.cut_customers,
+    "meters": check.cut_meters,
+    "repair-meters": repair.cut("meter"),
+    "repair-customers": repair.cut("customer"),
+}
+
+
+def work(
+    connection: Connection[Any], run: Run, *, stop: Callable[[], bool], pace: Pace, watch: Callable[[Run], None]
+) -> Run:
+    """Do chunk after chunk; return the run as it was last seen.
+
+    Raises:
+        WorkFailed: what was repaired differs as it did before.
+
+    """
+    while not stop():
+        run = ledger.prepare(connection, run, pace.size(run), CUTS)
+        if run.state != "running" or run.phase == "done":
+            break
+        watch(run)
+        began = monotonic()
+        done = turn(connection, run)
+        if done is None:
+            ledger.wait(connection, run)
+        elif _futile(run, done):
+            raise WorkFailed(f"the repair does not hold: all {done.keys} of a chunk still differ; something undoes it")
+        else:
+            pace.after(run, done.share, monotonic() - began)
+    return run
+
+
+def _futile(run: Run, done: Turn) -> bool:
+    """Tell whether a repair left all as it was, which no repair that failed explains: its sums are not right either."""
+    return not run.tally.failed and 0 < done.share.unrepaired >= done.keys
+
+
+def turn(connection: Connection[Any], run: Run) -> Turn | None:
+    """Do one chunk of the run's phase, if one is free."""
+    for each in PASSES[run.phase]:
+        if done := retried(lambda each=each: _transaction(connection, run, each)):  # type: ignore[misc]
+            return done
+    return None
+
+
+def _transaction(connection: Connection[Any], run: Run, each: Pass) -> Turn | None:
+    with each.transaction(connection), connection.cursor() as cursor:
+        chunk = ledger.claim(cursor, run, each.takes)
+        if chunk is None:
+            return None
+        keys = each.keys(cursor, run, chunk)
+        try:
+            with connection.transaction():
+                share = each.do(cursor, run, keys)
+        except RETRIED:
+            raise
+        except psycopg.Error as error:
+            if connection.closed:
+                raise
+            return _refused(cursor, run, chunk, keys, error)
+        ledger.settle(cursor, run, chunk, each.leaves, share)
+        return Turn(share, len(keys))
+
+
+def _refused(cursor: Cursor[Any], run: Run, chunk: Chunk, keys: Sequence[int], error: psycopg.Error) -> Turn:
+    """Halve a chunk of which PostgreSQL refuses some value, until the key at fault stands alone; tell that one."""
+    if chunk.state == "open" and len(keys) > 1 and (error.sqlstate or "").startswith(REFUSED_VALUES):
+        ledger.split(cursor, run, chunk, keys[len(keys) // 2 - 1])
+        return Turn(Tally(), 0)
+    first, last = (keys[0], keys[-1]) if keys else (chunk.after, chunk.last)
+    _log.error("chunk failed", phase=run.phase, first=first, last=last, reason=reason(error))
+    share = tally.failure(run.phase, first, last, reason(error))
+    ledger.settle(cursor, run, chunk, "done", share)
+    return Turn(share, len(keys))
