@@ -198,9 +198,10 @@ def change_state(connection: Connection[Any], run: Run, state: State, error: str
         raise StateError(f"run {run.run_id} is {run.state} and cannot become {state}")
     ended = state in {"finished", "failed", "cancelled"}
     values = {"run_id": run.run_id, "known": run.state, "state": state, "error": error, "ended": ended}
-    if not connection.execute(SQL["change_state"], values).rowcount:
+    changed = connection.execute(SQL["change_state"], values)
+    if not changed.rowcount:
         raise StateError(f"run {run.run_id} is no longer {run.state}: another process changed it")
-    return replace(run, state=state, error=error)
+    return _run(changed)
 
 
 def workers(connection: Connection[Any], run: Run) -> int:

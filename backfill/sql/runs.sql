@@ -56,7 +56,8 @@ WHERE run_id = %(run_id)s AND state = 'running';
 -- Move a run along an edge of `backfill.runs.TRANSITIONS`.
 UPDATE backfill_runs SET state = %(state)s, error = %(error)s, updated_at = clock_timestamp(),
     finished_at = CASE WHEN %(ended)s THEN clock_timestamp() END
-WHERE run_id = %(run_id)s AND state = %(known)s;
+WHERE run_id = %(run_id)s AND state = %(known)s
+RETURNING run_id, command, state, options, phase, cursor, tally, error, started_at, updated_at, finished_at;
 
 -- name: keep_finding
 -- Keep a finding. A meter that changes hands during a run may be met again in a later chunk: the later look counts.
