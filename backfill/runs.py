@@ -224,8 +224,10 @@ def leave(connection: Connection[Any], run: Run) -> bool:
 def keep(cursor: Cursor[Any], run: Run, findings: Iterable[Finding]) -> None:
     """Store a chunk's findings, with the positions at which they hold."""
     (positions,) = cursor.execute(SQL["positions"]).fetchone() or (None,)
-    rows = ((run.run_id, *finding[:-1], Jsonb(finding.evidence), Jsonb(positions)) for finding in findings)
-    cursor.executemany(SQL["keep_finding"], rows)
+    with cursor.copy("COPY found FROM STDIN") as copy:
+        for finding in findings:
+            copy.write_row((*finding[:-1], Jsonb(finding.evidence)))
+    cursor.execute(SQL["keep_findings"], {"run_id": run.run_id, "positions": Jsonb(positions)})
 
 
 def _take_part(connection: Connection[Any], run: Run) -> None:

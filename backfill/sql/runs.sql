@@ -59,10 +59,12 @@ UPDATE backfill_runs SET state = %(state)s, error = %(error)s, updated_at = cloc
 WHERE run_id = %(run_id)s AND state = %(known)s
 RETURNING run_id, command, state, options, phase, cursor, tally, error, started_at, updated_at, finished_at;
 
--- name: keep_finding
--- Keep a finding. A meter that changes hands during a run may be met again in a later chunk: the later look counts.
+-- name: keep_findings
+-- Keep a chunk's findings. A meter that changes hands during a run may be met again in a later chunk: the later look
+-- counts.
 INSERT INTO drift (run_id, entity, entity_id, column_name, recorded, expected, difference, cause, evidence, positions)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+SELECT %(run_id)s, entity, entity_id, column_name, recorded, expected, difference, cause, evidence, %(positions)s
+FROM found
 ON CONFLICT ON CONSTRAINT drift_once_a_run DO UPDATE SET
     recorded = excluded.recorded, expected = excluded.expected, difference = excluded.difference,
     cause = excluded.cause, evidence = excluded.evidence, positions = excluded.positions, found_at = now(),

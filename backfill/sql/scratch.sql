@@ -1,7 +1,8 @@
 -- Temporary tables of one session, emptied by every commit.
 
 -- name: create_scratch
--- The meters in question; what meters are expected to show; customers beside that; what evidence and repair rest on.
+-- The meters in question; what meters are expected to show; customers beside that; what evidence and repair rest on;
+-- and what was found.
 CREATE TEMP TABLE IF NOT EXISTS scope (
     meter_id            bigint NOT NULL
 ) ON COMMIT DELETE ROWS;
@@ -50,4 +51,14 @@ CREATE TEMP TABLE IF NOT EXISTS marked (
 ) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE IF NOT EXISTS touched_customers (
     customer_id             bigint NOT NULL
+) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE IF NOT EXISTS found (
+    entity                  text NOT NULL,
+    entity_id               bigint NOT NULL,
+    column_name             text NOT NULL,
+    recorded                text,
+    expected                text,
+    difference              numeric,
+    cause                   text NOT NULL,
+    evidence                jsonb NOT NULL
 ) ON COMMIT DELETE ROWS;

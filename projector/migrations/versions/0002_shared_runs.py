@@ -23,6 +23,7 @@ CREATE TABLE backfill_chunks (
 
 FINDINGS = """
 ALTER TABLE drift ADD COLUMN positions jsonb;
+ALTER TABLE drift SET (fillfactor = 60);
 """
 
 CONSUMERS = """
