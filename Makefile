@@ -4,6 +4,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Tests mostly wait for processes: twice the cores of a small machine; each worker has a PostgreSQL of its own.
+WORKERS ?= 4
 COMPILE := $(BIN)/uv pip compile --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-emit-index-url --no-annotate --quiet
 
@@ -18,10 +20,10 @@ demo: $(READY) ## the whole story on a sandbox of its own, in under a minute
 	@$(BIN)/projector demo
 
 test: $(READY) ## every test, on a real PostgreSQL and Kafka
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 test-unit: $(READY) ## the tests that need no service
-	@$(BIN)/python -m pytest tests/unit
+	@$(BIN)/python -m pytest -n auto --dist worksteal tests/unit
 
 lint: $(READY) ## style and format, nothing changed
 	@$(BIN)/ruff check .

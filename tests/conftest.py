@@ -1,4 +1,4 @@
-"""Fixtures on real services: one PostgreSQL and one Kafka a session, a database and topics a test.
+"""Fixtures on real services: one PostgreSQL a process, one Kafka a session, a database and topics a test.
 
     database_url       a clone of the migrated template, dropped afterwards
     settings           that database, a consumer group and topic names of this test's own; no Kafka is started
@@ -28,18 +28,17 @@ from sqlalchemy import Engine, make_url
 
 from events import kafka
 from events import settings as settings_module
-from events.settings import PREFIX, Settings
+from events.settings import Settings
 from events.types import ENTITIES, topic_of
 from projector import schema
 from projector.database import make_engine
 from projector.sandbox import processes
 from tests.services import Services
 
+pytest_plugins: Final = ("tests.workers",)
+
 PARTITIONS: Final = 3  # enough for two consumers to share unevenly
 COMMAND_SECONDS: Final = 120.0
-
-GIVEN: Final = {name: os.environ.pop(name) for name in sorted(os.environ) if name.startswith(PREFIX)}
-"""The shell's own settings point the resolver at services, and reach no test."""
 
 
 def pytest_runtest_setup() -> None:
@@ -54,13 +53,6 @@ def _no_env_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     os.chdir(tmp_path_factory.mktemp("cwd"))
     yield
     os.chdir(before)
-
-
-@pytest.fixture(scope="session")
-def services() -> Iterator[Services]:
-    found = Services(GIVEN)
-    yield found
-    found.close()
 
 
 @pytest.fixture(scope="session")

@@ -3,19 +3,26 @@
 Given by `PROJECTOR_DATABASE_URL` and `PROJECTOR_KAFKA_BOOTSTRAP_SERVERS`; else containers, if Docker's daemon answers;
 else the sandbox's own servers. What cannot be had is an error, never a skip. The container path runs only where a
 daemon answers: on a machine without one it is not exercised by these tests.
+
+Under pytest-xdist the workers share one native broker, whose start is dear and whose topics and groups no two tests
+share; each has a PostgreSQL of its own, because roles and settings are a whole server's.
 """
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import cached_property
+from pathlib import Path
 from typing import Final
 
 import psycopg
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from projector.sandbox.folder import locked
 from projector.sandbox.kafka import SETTINGS as BROKER_SETTINGS
+from projector.sandbox.kafka import Kafka
 from projector.sandbox.local import Sandbox, throwaway
 from projector.sandbox.ports import HOST, free_port
 from projector.sandbox.processes import wait_until
@@ -28,10 +35,17 @@ PING: Final = "from testcontainers.core.docker_client import DockerClient; Docke
 
 
 class Services:
-    """Both services, each started when it is first asked for and ended with the session."""
+    """Both services, each started when it is first asked for and ended with the session.
 
-    def __init__(self, given: dict[str, str]) -> None:
-        self._given = given
+    Args:
+        given: the variables that name services to use instead.
+        shared: the folder of a sandbox whose broker others start and use too, and somebody else ends; None for one's
+            own.
+
+    """
+
+    def __init__(self, given: Mapping[str, str], shared: Path | None = None) -> None:
+        self._given, self._shared = given, shared
         self._open = ExitStack()
 
     @cached_property
@@ -51,8 +65,7 @@ class Services:
             return servers
         if self._docker_answers:
             return self._kafka_container()
-        self._sandbox.kafka.start()
-        return self._sandbox.kafka.bootstrap_servers
+        return self._native_broker().bootstrap_servers
 
     def close(self) -> None:
         """End what was started here."""
@@ -61,6 +74,12 @@ class Services:
     @cached_property
     def _sandbox(self) -> Sandbox:
         return self._open.enter_context(throwaway(started=False))
+
+    def _native_broker(self) -> Kafka:
+        sandbox = self._sandbox if self._shared is None else Sandbox(self._shared)
+        with locked(sandbox.folder):
+            sandbox.kafka.start()
+        return sandbox.kafka
 
     @cached_property
     def _docker_answers(self) -> bool:

@@ -4,6 +4,7 @@ The storage is formatted in a folder beside the real one and renamed, so a half-
 got the name.
 """
 
+import json
 import logging
 import secrets
 import shutil
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import psutil
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from events.errors import ServiceUnavailable
@@ -110,7 +111,7 @@ class Kafka:
         return processes.find(lambda line: line[-2:] == ["kafka.Kafka", str(self._properties)])
 
     def start(self) -> None:
-        """Start the broker unless it runs; return when it answers.
+        """Start the broker unless it runs; return when it takes messages.
 
         Raises:
             ServiceUnavailable: with the last line of its log.
@@ -127,6 +128,7 @@ class Kafka:
             self.log.unlink(missing_ok=True)
             processes.launch([*java, "kafka.Kafka", str(self._properties)], log=self.log)
         self._await_answer()
+        self._await_producer_ids()
 
     def stop(self) -> None:
         """Stop the broker."""
@@ -172,6 +174,21 @@ class Kafka:
         client = AdminClient({"bootstrap.servers": self.bootstrap_servers, **backoff}, logger=_silent)
         if not processes.wait_until(lambda: self._answers(client), seconds=START_SECONDS):
             raise ServiceUnavailable(f"Kafka in {self.home} does not answer; see {self.log}")
+
+    def _await_producer_ids(self) -> None:
+        """Wait until a producer is given its id: a new broker refuses the first ones, and clients log each refusal."""
+        states: list[str] = []
+        client = Producer(
+            {
+                "bootstrap.servers": self.bootstrap_servers,
+                "enable.idempotence": True,
+                "statistics.interval.ms": 20,
+                "stats_cb": lambda figures: states.append(json.loads(figures)["eos"]["idemp_state"]),
+            },
+            logger=_silent,
+        )
+        if not processes.wait_until(lambda: client.poll(0) >= 0 and "Assigned" in states, seconds=START_SECONDS):
+            raise ServiceUnavailable(f"Kafka in {self.home} takes no messages; see {self.log}")
 
     def _answers(self, client: AdminClient) -> bool:
         try:
