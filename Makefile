@@ -11,7 +11,7 @@ COMPILE := $(BIN)/uv pip compile --universal --generate-hashes --python-version 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-unit lint types imports format bench sandbox lock clean
+.PHONY: help demo test test-unit fuzz lint types imports format bench sandbox lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,10 @@ test: $(READY) ## every test, on a real PostgreSQL and Kafka
 
 test-unit: $(READY) ## the tests that need no service
 	@$(BIN)/python -m pytest -n auto --dist worksteal tests/unit
+
+fuzz: $(READY) ## two million hostile messages, through the decoder and through SQL
+	@HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -n 2 tests/property/test_any_messages.py \
+		tests/unit/events/test_decode_anything.py::test_whatever_an_evil_producer_writes_is_answered
 
 lint: $(READY) ## style and format, nothing changed
 	@$(BIN)/ruff check .

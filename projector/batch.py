@@ -2,6 +2,7 @@
 
 Within a batch each entity is first reduced to its winner, the greatest (version, event id): PostgreSQL sees every key
 once. Event ids are compared as text here and as bytes there, which is one order, since UTF-8 keeps code point order.
+Two events of one version and id, which no sound producer sends, are settled by their place: the sooner one stays.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,8 +22,8 @@ class Item(NamedTuple):
     message: Message
     entity: Entity
     key: int
-    rank: tuple[int, str]
-    """Version and event id: the greater one is the entity's state."""
+    rank: tuple[int, str, int, int]
+    """Version, event id, then partition and offset turned round: the greatest is the entity's state."""
     row: str
     refusal: Refusal | None
 
@@ -30,9 +31,10 @@ class Item(NamedTuple):
 def item(message: Message, outcome: Event | Refusal) -> Item:
     """Turn an event into its row already here, while the writer is busy with the batch before."""
     if isinstance(outcome, Refusal):
-        return Item(message, ENTITIES[0], 0, (0, ""), "", outcome)
+        return Item(message, ENTITIES[0], 0, (0, "", 0, 0), "", outcome)
     entity, data = outcome.entity, outcome.data
-    return Item(message, entity, data[KEY_OF[entity]], (data["version"], outcome.id), line(outcome, message), None)
+    rank = (data["version"], outcome.id, -message.partition, -message.offset)
+    return Item(message, entity, data[KEY_OF[entity]], rank, line(outcome, message), None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,8 +2,9 @@
 
 Invariants, each kept by every transaction of this module:
 
-- A history row holds the greatest (version, event id) seen of its entity, and in `projected_amount` and
-  `projected_meter_id` what the projection counts for it. Counted nowhere means a null meter and an amount of zero.
+- A history row holds the greatest (version, event id) seen of its entity, of equal ones the one that stands sooner in
+  its topic; and in `projected_amount` and `projected_meter_id` what the projection counts for it. Counted nowhere means
+  a null meter and an amount of zero.
 - A meter's totals and counts are the sums over the rows that carry its id in `projected_meter_id`.
 - A customer's figures are the sums over the meter rows that carry its `customer_id`.
 - A position stands behind exactly the messages whose effects are stored.

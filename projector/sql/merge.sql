@@ -11,7 +11,8 @@ WHERE p.meter_id IS NULL
   AND NOT EXISTS (SELECT FROM staged_invoices i WHERE i.invoice_id = p.invoice_id);
 
 -- name: merge_invoices
--- Replace each invoice by a greater (version, event id) only; note what its meter lost and gained by that.
+-- Replace each invoice by a greater (version, event id) only, or an equal one by what stands sooner in the topic, so that
+-- the order of arrival decides nothing; note what its meter lost and gained by that.
 WITH merged AS (
     INSERT INTO invoices AS stored (
         invoice_id, version, event_id, meter_id, customer_id, amount, balance_brought_forward, currency,
@@ -31,7 +32,8 @@ WITH merged AS (
         invoice_number = excluded.invoice_number, lines = excluded.lines, voided = excluded.voided,
         source_partition = excluded.source_partition, source_offset = excluded.source_offset,
         projected_amount = excluded.projected_amount, projected_meter_id = excluded.projected_meter_id
-    WHERE (excluded.version, excluded.event_id) > (stored.version, stored.event_id)
+    WHERE (excluded.version, excluded.event_id, stored.source_partition, stored.source_offset)
+        > (stored.version, stored.event_id, excluded.source_partition, excluded.source_offset)
     RETURNING
         new.version,
         CASE WHEN old.version = new.version THEN
@@ -95,7 +97,8 @@ WITH merged AS (
         projected_amount = CASE
             WHEN excluded.reversed OR coalesce(excluded.projected_meter_id, stored.allocated_meter_id) IS NULL THEN 0
             ELSE excluded.amount END
-    WHERE (excluded.version, excluded.event_id) > (stored.version, stored.event_id)
+    WHERE (excluded.version, excluded.event_id, stored.source_partition, stored.source_offset)
+        > (stored.version, stored.event_id, excluded.source_partition, excluded.source_offset)
     RETURNING
         new.version,
         CASE WHEN old.version = new.version THEN
@@ -157,7 +160,8 @@ WITH merged AS (
         meter_id = excluded.meter_id, customer_id = excluded.customer_id,
         assigned_at = excluded.assigned_at, unassigned_at = excluded.unassigned_at, active = excluded.active,
         source_partition = excluded.source_partition, source_offset = excluded.source_offset
-    WHERE (excluded.version, excluded.event_id) > (stored.version, stored.event_id)
+    WHERE (excluded.version, excluded.event_id, stored.source_partition, stored.source_offset)
+        > (stored.version, stored.event_id, excluded.source_partition, excluded.source_offset)
     RETURNING
         new.version,
         CASE WHEN old.version = new.version THEN
@@ -184,7 +188,8 @@ WITH merged AS (
     ON CONFLICT (customer_id) DO UPDATE SET
         version = excluded.version, event_id = excluded.event_id, name = excluded.name,
         source_partition = excluded.source_partition, source_offset = excluded.source_offset
-    WHERE (excluded.version, excluded.event_id) > (stored.version, stored.event_id)
+    WHERE (excluded.version, excluded.event_id, stored.source_partition, stored.source_offset)
+        > (stored.version, stored.event_id, excluded.source_partition, excluded.source_offset)
     RETURNING CASE WHEN old.version = new.version THEN old.name IS DISTINCT FROM new.name END AS conflicts
 )
 SELECT count(*) AS applied, count(*) FILTER (WHERE conflicts) AS conflicts

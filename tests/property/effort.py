@@ -1,4 +1,4 @@
-"""How hard the property tests try: HYPOTHESIS_PROFILE=long multiplies every number of examples."""
+"""How hard the property tests try: HYPOTHESIS_PROFILE=long multiplies every number of examples, by 25 or as told."""
 
 import os
 from typing import Final
@@ -14,10 +14,10 @@ patient: Final = pytest.mark.timeout(0 if LONG else SHRINKING_SECONDS)
 """The mark of every property test: the suite's usual timeout would hide the failing example."""
 
 
-def effort(examples: int) -> settings:
+def effort(examples: int, factor: int = FACTOR) -> settings:
     """Ask for so many examples; one takes as long as PostgreSQL takes, and a failure prints how to reproduce it."""
     return settings(
-        max_examples=examples * (FACTOR if LONG else 1),
+        max_examples=examples * (factor if LONG else 1),
         deadline=None,
         derandomize=False,
         print_blob=True,

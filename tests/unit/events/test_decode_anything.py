@@ -12,6 +12,8 @@ from events.decode import Decoder
 from events.simulate import simulate
 from events.simulate.options import Options
 from events.types import ENTITIES, Event, Message, Refusal, topic_of
+from tests import hostile
+from tests.property.effort import effort, patient
 from tests.unit.events.json_schema import conforms
 
 DECODE = Decoder(currency="KES", topic_prefix="billing")
@@ -60,6 +62,15 @@ def test_any_damage_to_a_sound_event_is_answered(
     end = data.draw(st.integers(start, min(len(line), start + 20)))
     damaged = line[:start] + data.draw(st.binary(max_size=8)) + line[end:]
     answer(Message(topic, 0, 0, 0, None, damaged, given_headers))
+
+
+@patient
+@effort(200, factor=50)
+@given(st.lists(st.integers(0, 2**32 - 1), min_size=100, max_size=100))
+def test_whatever_an_evil_producer_writes_is_answered(seeds: list[int]) -> None:
+    """Twenty thousand messages each time; a million with HYPOTHESIS_PROFILE=long."""
+    for seed in seeds:
+        answer(hostile.message(seed, topic_prefix="billing"))
 
 
 @st.composite

@@ -39,6 +39,16 @@ def test_of_equal_versions_the_greater_id_wins_and_other_content_is_a_conflict()
         assert staged.conflicts == 1
 
 
+def test_of_equal_versions_and_ids_what_stands_sooner_wins() -> None:
+    sooner, later = items_of(invoice(1, 7, "1.00"), invoice(1, 7, "2.00"))
+    elsewhere = later._replace(message=later.message._replace(partition=1, offset=0))
+    elsewhere = item(elsewhere.message, DECODE(elsewhere.message))
+    for order in permutations([sooner, later, elsewhere]):
+        staged = stage(order)
+        assert staged.rows["invoices"] == [sooner.row]
+        assert staged.conflicts > 0
+
+
 def test_the_same_event_twice_is_no_conflict() -> None:
     assert stage(items_of(*[payment(1, "5.00", meter_id=7)] * 3)).conflicts == 0
 
