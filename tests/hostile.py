@@ -37,12 +37,12 @@ INSTANTS: Final = (
     "294276-12-31T23:59:59Z", "4713-01-01T00:00:00Z BC", "infinity", "2026-01-01T00:00:00", "2026-12-31T23:59:60Z",
     "2026-01-01T24:00:00Z", "2026-01-01T00:00:00+99:99", "2026-01-01T00:00:00.123456789Z", "2026-01-01 00:00Z", 0, None,
 )  # fmt: skip
-TEXTS: Final = (
+TEXTS: Final[Sequence[Any]] = (
     "", "\x00", "a\x00b", "\ud800", "\udfff\ud800", "x" * 1000, "x" * 1001, "\\N", "\\.", "\t\n\r\\", "\u202e",
     "\ufffe", "\U0010ffff", "=1+1", "'; DROP TABLE invoices; --", "\x1b[2J", 5, [], {}, None,
 )  # fmt: skip
 CURRENCIES: Final = ("USD", "kes", "KE", "KESS", "KEŞ", "", 404, None)
-LINES: Final = (
+LINES: Final[Sequence[Any]] = (
     [], [{"type": "BALANCE", "amount": "1.00"}], [{"type": "\x00", "amount": "1.00"}], [{"type": "W"}], [None], {},
     "[]", [{"type": "W", "amount": 1.5}], [{"type": "\\N\t", "amount": "-0.10", "more": [1e300]}] * 3,
 )  # fmt: skip
@@ -85,7 +85,8 @@ def message(seed: int, *, topic_prefix: str, partition: int = 0, offset: int = 0
     rnd = Random(seed)
     event = _event(rnd) if seed else invoice(1, 1, "1.00")
     topic = topic_of(TYPES[event["type"]], topic_prefix)
-    key, headers, value = None, STRUCTURED_HEADERS, _json(event)
+    key, value = None, _json(event)
+    headers: Headers = STRUCTURED_HEADERS
     if seed and rnd.random() > SOUND:
         for _ in range(rnd.choice((1, 1, 1, 2, 3))):
             value = rnd.choice(SPOILING)(rnd, value)
