@@ -10,7 +10,7 @@ import typer
 from events import console
 from events.console import Format, FormatOption
 from events.errors import InputError
-from tests.bench import auditing, copying, latency, machine, one_by_one, report, streaming
+from tests.bench import auditing, beside, copying, latency, machine, one_by_one, report, scale, streaming
 from tests.bench.figures import Figure, with_ratios
 from tests.bench.plan import Measurement, Plan, chosen
 from tests.bench.workload import Workload, prepared, say
@@ -30,7 +30,9 @@ def bench(  # noqa: PLR0913, PLR0917 - one parameter an option
     meters: Annotated[int, typer.Option(min=1)] = 200_000,
     sample: Annotated[int, typer.Option(min=1, help="events applied in a transaction each")] = 3_000,
     rate: Annotated[int, typer.Option(min=1, help="events a second while latency is measured")] = 2_000,
-    seconds: Annotated[int, typer.Option(min=1, help="how long latency is measured")] = 20,
+    busy_rate: Annotated[int, typer.Option(min=1, help="events a second while a drift check runs beside")] = 5_000,
+    seconds: Annotated[int, typer.Option(min=1, help="how long each of these lasts")] = 20,
+    scale: Annotated[int, typer.Option(min=10, help="customers with twenty history rows each")] = 1_000_000,
     only: OnlyOption = None,
     output: OutputOption = None,
     form: FormatOption = Format.TABLE,
@@ -45,7 +47,9 @@ def bench(  # noqa: PLR0913, PLR0917 - one parameter an option
         meters=meters,
         sample=min(sample, events),
         rate=rate,
+        busy_rate=busy_rate,
         seconds=seconds,
+        scale=scale,
         only=chosen(only or ()),
     )
     with prepared(plan) as workload:
@@ -75,10 +79,14 @@ def _measured(workload: Workload) -> Iterator[Figure]:
         yield from streaming.project_duplicates(workload)
     if Measurement.LATENCY in only:
         yield from latency.measure(workload)
+    if Measurement.BESIDE in only:
+        yield from beside.measure(workload)
     if Measurement.ONE_BY_ONE in only:
         yield from one_by_one.consume(workload)
     if Measurement.PROJECTOR in only:
         auditing.recompute(workload)
+    if Measurement.SCALE in only:
+        yield from scale.measure(workload)
 
 
 def _write(output: Path, document: dict[str, Any]) -> None:

@@ -58,6 +58,24 @@ RATIOS: Final = (
         of="drift-check.rows_per_second",
         to="plain.rows_per_second",
     ),
+    Ratio(
+        key="beside.p99_growth",
+        what="p99 with a check / without",
+        of="beside.p99",
+        to="beside.alone_p99",
+    ),
+    Ratio(
+        key="beside.rate_kept",
+        what="applied with a check / without",
+        of="beside.events_per_second",
+        to="beside.alone_events_per_second",
+    ),
+    Ratio(
+        key="scale.memory_growth",
+        what="peak memory / that of a tenth",
+        of="scale.peak_memory",
+        to="scale.tenth_peak_memory",
+    ),
 )
 
 MARKS: Final[dict[str, Mark]] = {
@@ -67,6 +85,9 @@ MARKS: Final[dict[str, Mark]] = {
     "drift-check.to_plain": Mark(limit=0.5, at_least=True),
     "drift-check.peak_memory": Mark(limit=200, at_least=False),
     "latency.p99": Mark(limit=100, at_least=False),
+    "beside.p99_growth": Mark(limit=2, at_least=False),
+    "beside.rate_kept": Mark(limit=0.9, at_least=True),
+    "scale.memory_growth": Mark(limit=1.2, at_least=False),
 }
 """The first marks, by figure."""
 

@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 from math import ceil
 from typing import Final, NamedTuple
 
@@ -26,7 +27,7 @@ from events.errors import WorkFailed
 from events.types import KEY_OF, Event, topic_of
 from projector.sandbox.processes import wait_until
 from tests.bench.figures import Figure
-from tests.bench.plan import WARM_UP_SECONDS
+from tests.bench.plan import WARM_UP_SECONDS, Steady
 from tests.bench.programs import command, records
 from tests.bench.workload import Workload, say
 
@@ -62,24 +63,43 @@ class Seen(NamedTuple):
     at: float
 
 
+class Streamed(NamedTuple):
+    """A steady stream that was applied: each event's time in ms, ascending, and how many a second came and went."""
+
+    waits: Sequence[float]
+    sent_per_second: float
+    applied_per_second: float
+
+
 def measure(workload: Workload) -> list[Figure]:
-    """Send the tail of the events at the plan's rate beside a running projector."""
-    outgoing = list(_outgoing(workload))
-    plan = workload.plan
-    with _projecting(workload), _bystander(workload) as seen:
-        say(f"sending {plan.rate:,} events a second for {plan.seconds} s, after {WARM_UP_SECONDS} s that do not count")
-        sent, per_second = _send(workload, outgoing)
+    """Send the plan's rate of events beside a running projector."""
+    with projecting(workload):
+        streamed = stream(workload, workload.plan.steady)
+    return [
+        Figure(
+            key="latency.p50", what="produce to visible balance, median", value=rank(streamed.waits, 0.5), unit="ms"
+        ),
+        Figure(key="latency.p99", what="of 99 in 100", value=rank(streamed.waits, 0.99), unit="ms"),
+        Figure(key="latency.max", what="the longest", value=streamed.waits[-1], unit="ms"),
+        Figure(key="latency.events_per_second", what="sent meanwhile", value=streamed.sent_per_second, unit="events/s"),
+    ]
+
+
+def stream(workload: Workload, steady: Steady) -> Streamed:
+    """Send one part of the tail at its rate, and wait until a running projector has applied it."""
+    outgoing = list(_outgoing(workload, steady))
+    with _bystander(workload) as seen:
+        lasts = f"{steady.seconds} s, after {WARM_UP_SECONDS} s that do not count"
+        say(f"sending {steady.rate:,} events a second for {lasts}")
+        sent, per_second = _send(workload, outgoing, steady.rate)
         ends = {place: max(one.offset for one in sent if one.place == place) for place in {one.place for one in sent}}
         if not wait_until(lambda: _reached(seen, ends), seconds=CATCH_UP_SECONDS):
             raise WorkFailed(f"after {CATCH_UP_SECONDS} s the projector has still not caught up")
-    counted = sorted(sent, key=lambda one: one.at)[plan.rate * WARM_UP_SECONDS :]
-    waits = sorted(1000 * wait for wait in waits_of(counted, seen))
-    return [
-        Figure(key="latency.p50", what="produce to visible balance, median", value=rank(waits, 0.5), unit="ms"),
-        Figure(key="latency.p99", what="of 99 in 100", value=rank(waits, 0.99), unit="ms"),
-        Figure(key="latency.max", what="the longest", value=waits[-1], unit="ms"),
-        Figure(key="latency.events_per_second", what="sent meanwhile", value=per_second, unit="events/s"),
-    ]
+    counted = sorted(sent, key=lambda one: one.at)[steady.rate * WARM_UP_SECONDS :]
+    waits = list(waits_of(counted, seen))
+    until = counted[-1].at
+    in_time = sum(one.at + wait <= until for one, wait in zip(counted, waits, strict=True))
+    return Streamed(sorted(1000 * wait for wait in waits), per_second, in_time / (until - counted[0].at))
 
 
 def waits_of(sent: Sequence[Sent], seen: Mapping[Place, Sequence[Seen]]) -> Iterator[float]:
@@ -95,11 +115,11 @@ def rank(ascending: Sequence[float], share: float) -> float:
     return ascending[max(0, ceil(share * len(ascending)) - 1)]
 
 
-def _outgoing(workload: Workload) -> Iterator[Outgoing]:
+def _outgoing(workload: Workload, steady: Steady) -> Iterator[Outgoing]:
     settings = workload.settings
     decoder = Decoder(settings.currency, settings.topic_prefix)
     with workload.tail.open("rb") as lines:
-        for line in lines:
+        for line in islice(lines, steady.first, steady.first + steady.events):
             event = decoder.structured(line)
             if not isinstance(event, Event):
                 raise WorkFailed(f"a simulated event is refused: {event.detail}")
@@ -108,7 +128,7 @@ def _outgoing(workload: Workload) -> Iterator[Outgoing]:
 
 
 @contextmanager
-def _projecting(workload: Workload) -> Iterator[None]:
+def projecting(workload: Workload) -> Iterator[None]:
     """Run a projector that has joined; end it as an operator would."""
     log = workload.folder / "latency.log"
     with log.open("wb") as file:
@@ -154,7 +174,7 @@ def _bystander(workload: Workload) -> Iterator[Mapping[Place, list[Seen]]]:
         thread.join()
 
 
-def _send(workload: Workload, outgoing: Sequence[Outgoing]) -> tuple[list[Sent], float]:
+def _send(workload: Workload, outgoing: Sequence[Outgoing], rate: int) -> tuple[list[Sent], float]:
     """Send at a steady rate; return what was delivered, and the rate that was kept."""
     sent: list[Sent] = []
     failed: list[str] = []
@@ -170,7 +190,7 @@ def _send(workload: Workload, outgoing: Sequence[Outgoing]) -> tuple[list[Sent],
     begun = time.perf_counter()
     handed = 0
     while handed < len(outgoing):
-        due = min(len(outgoing), int((time.perf_counter() - begun) * workload.plan.rate) + 1)
+        due = min(len(outgoing), int((time.perf_counter() - begun) * rate) + 1)
         for one in outgoing[handed:due]:
             report = partial(delivered, time.perf_counter())
             producer.produce(one.topic, one.value, one.key, on_delivery=report, headers=list(STRUCTURED_HEADERS))

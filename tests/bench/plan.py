@@ -18,11 +18,27 @@ class Measurement(StrEnum):
     PLAIN = "plain"
     DUPLICATES = "duplicates"
     LATENCY = "latency"
+    BESIDE = "beside"
     ONE_BY_ONE = "one-by-one"
+    SCALE = "scale"
 
 
-NEEDS_PROJECTION: Final = frozenset(Measurement) - {Measurement.ONE_BY_ONE}
+NEEDS_PROJECTION: Final = frozenset(Measurement) - {Measurement.ONE_BY_ONE, Measurement.SCALE}
 """These work on what the projector has made of the events."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steady:
+    """A part of the tail: events from `first` on, so many a second, for so long and a warm-up."""
+
+    first: int
+    rate: int
+    seconds: int
+
+    @property
+    def events(self) -> int:
+        """How many that are."""
+        return self.rate * (self.seconds + WARM_UP_SECONDS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +50,26 @@ class Plan:
     meters: int
     sample: int  # events that are applied one by one
     rate: int  # events a second while latency is measured
+    busy_rate: int  # events a second while a drift check runs beside
     seconds: int  # for so long
+    scale: int  # customers of a history twenty times as large, which is loaded by SQL
     only: frozenset[Measurement]
 
     @property
+    def steady(self) -> Steady:
+        """The stream whose latency is measured."""
+        return Steady(first=0, rate=self.rate, seconds=self.seconds)
+
+    @property
+    def busy(self) -> tuple[Steady, Steady]:
+        """The streams without and with a drift check beside."""
+        alone = Steady(first=self.steady.events, rate=self.busy_rate, seconds=self.seconds)
+        return alone, Steady(first=alone.first + alone.events, rate=self.busy_rate, seconds=self.seconds)
+
+    @property
     def tail(self) -> int:
-        """Events that are kept back for the steady stream."""
-        return self.rate * (self.seconds + WARM_UP_SECONDS)
+        """Events that are kept back for the steady streams."""
+        return self.steady.events + sum(steady.events for steady in self.busy)
 
 
 def chosen(only: Iterable[Measurement]) -> frozenset[Measurement]:

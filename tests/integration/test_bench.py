@@ -14,7 +14,7 @@ from tests.bench.plan import Measurement, chosen
 ROOT = Path(__file__).parents[2]
 SMALL = (
     *("--events", "600", "--customers", "50", "--meters", "100", "--sample", "50"),
-    *("--rate", "100", "--seconds", "1"),
+    *("--rate", "100", "--busy-rate", "100", "--seconds", "1", "--scale", "100"),
 )
 
 

@@ -1,0 +1,64 @@
+"""What a drift check that never ends costs a live projector: the same steady stream, without it and with it.
+
+The check is the program as it is installed, its governor on, begun again each time it ends.
+"""
+
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from events.errors import WorkFailed
+from tests.bench.figures import Figure
+from tests.bench.latency import projecting, rank, stream
+from tests.bench.programs import command, records
+from tests.bench.workload import Workload, say
+
+STOP_SECONDS: Final = 60
+
+
+def measure(workload: Workload) -> list[Figure]:
+    """Send the plan's busy rate twice beside a running projector, the second time with the check."""
+    without, with_check = workload.plan.busy
+    with projecting(workload):
+        alone = stream(workload, without)
+        with _checking(workload):
+            beside = stream(workload, with_check)
+    checks = records(workload.folder / "beside.log", "drift-check finished")
+    say(f"{len(checks)} checks were finished meanwhile")
+    return [
+        Figure(key="beside.alone_p99", what="p99 without a check", value=rank(alone.waits, 0.99), unit="ms"),
+        Figure(key="beside.p99", what="p99 with a check beside", value=rank(beside.waits, 0.99), unit="ms"),
+        Figure(
+            key="beside.alone_events_per_second",
+            what="applied without a check",
+            value=alone.applied_per_second,
+            unit="events/s",
+        ),
+        Figure(
+            key="beside.events_per_second",
+            what="applied with a check beside",
+            value=beside.applied_per_second,
+            unit="events/s",
+        ),
+    ]
+
+
+@contextmanager
+def _checking(workload: Workload) -> Iterator[None]:
+    """Check again and again, as a service does, until the block ends."""
+    with (workload.folder / "beside.log").open("wb") as log:
+        process = subprocess.Popen(
+            command("backfill", "drift-check", "--every", "1s"), env=workload.environment, cwd=workload.folder,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
+        )  # fmt: skip
+        try:
+            threading.Event().wait(1)  # its start is no part of what is measured
+            yield
+            process.terminate()
+            if process.wait(STOP_SECONDS):
+                raise WorkFailed(f"the drift check ended with {process.returncode}")
+        finally:
+            process.kill()
+            process.wait()
