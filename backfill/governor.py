@@ -5,14 +5,15 @@ and how long their last transaction took. Where Kafka is known it also asks for 
 transactions took before the run began is what they need when left alone.
 
 The run's part of the time is halved at each look that finds the consumers pressed, down to a tenth, and grows by a
-quarter at each that doesn't. A run that works for a second and has a part of one half rests for another second.
+quarter at each that doesn't. A run that works for a second and has a part of one half rests for another second. What
+the transactions take after a while at a tenth is not the run's doing: that is then what they need when left alone.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import psycopg
 import structlog
@@ -30,9 +31,6 @@ from events.types import ENTITIES, Place, topic_of
 from projector import positions
 from projector.statements import statements
 
-if TYPE_CHECKING:
-    from confluent_kafka.admin import AdminClient
-
 SQL: Final = statements("backfill", "sql/governor.sql")
 LOOK_SECONDS: Final = 1.0
 RECENT_SECONDS: Final = 10.0  # a consumer that has applied nothing for so long needs nothing
@@ -41,6 +39,7 @@ SLOWER: Final = 0.5
 FASTER: Final = 1.25
 GROWTH_MAX: Final = 1.5  # of a transaction's time beyond which the consumers are pressed
 TRANSACTION_MS_MIN: Final = 20.0  # what a small transaction may take before its growth says anything
+LEARN_LOOKS: Final = 10  # at the smallest part, until what is seen counts as usual
 LAG_MIN: Final = 5_000  # messages; less is on its way in any busy second
 
 _log = structlog.get_logger()
@@ -56,7 +55,7 @@ class Look:
 
 def pressed(now: Look, alone: Look) -> str:
     """Say why the consumers are pressed; nothing where they are not."""
-    if now.lag is not None and now.lag > LAG_MIN and now.lag > (alone.lag or 0) / 2:
+    if now.lag is not None and now.lag > LAG_MIN:
         return f"consumers are {now.lag:,} messages behind"
     usual = max(alone.transaction_ms or 0.0, TRANSACTION_MS_MIN)
     if now.transaction_ms is not None and now.transaction_ms > usual * GROWTH_MAX:
@@ -73,8 +72,9 @@ class Governor:
     """A brake that all workers of a process share."""
 
     def __init__(self, alone: Look) -> None:
-        self._alone = alone
+        self.alone = alone
         self.part = 1.0
+        self._looks_at_least = 0
 
     def __call__(self, _run: Run, _share: Tally, took: float) -> float:
         """Rest so long that work is no more than its part of the time."""
@@ -82,8 +82,11 @@ class Governor:
 
     def judge(self, now: Look) -> None:
         """Learn how the consumers are, and say so where that changes a run's pace."""
-        why = pressed(now, self._alone)
+        why = pressed(now, self.alone)
         before, self.part = self.part, next_part(self.part, why)
+        self._looks_at_least = self._looks_at_least + 1 if self.part == before == PART_MIN else 0
+        if self._looks_at_least >= LEARN_LOOKS:
+            self.alone = replace(self.alone, transaction_ms=now.transaction_ms)
         if self.part < before:
             _log.info("giving way", because=why, part=f"{self.part:.0%}")
         elif before < self.part == 1.0:
@@ -92,50 +95,43 @@ class Governor:
 
 @contextmanager
 def governing(settings: Settings, engine: Engine) -> Iterator[Governor]:
-    """Watch the consumers for as long as the block lasts."""
+    """Watch the consumers from a thread for as long as the block lasts."""
+    ended = Event()
     with plain(engine) as connection:
-        observer = _Observer(settings, connection)
-        governor = Governor(observer.look())
-        ended = Event()
-        thread = Thread(target=_watch, args=(observer, governor, ended), name="governor", daemon=True)
+        governor = Governor(Look(transaction_ms=transaction_ms(connection), lag=None))
+        thread = Thread(target=_watch, args=(settings, connection, governor, ended), name="governor", daemon=True)
         thread.start()
         try:
             yield governor
         finally:
             ended.set()
-            thread.join()
+            thread.join(LOOK_SECONDS)  # no longer: it may wait for a broker that does not answer
 
 
-def _watch(observer: "_Observer", governor: Governor, ended: Event) -> None:
-    while not ended.wait(LOOK_SECONDS):
-        try:
-            governor.judge(observer.look())
-        except psycopg.Error:  # the run's own connection will tell
-            return
+def _watch(settings: Settings, connection: Connection[Any], governor: Governor, ended: Event) -> None:
+    with suppress(psycopg.Error):  # the run's own connection will tell
+        lag = known_lag(settings, connection)
+        while not ended.wait(LOOK_SECONDS):
+            governor.judge(Look(transaction_ms=transaction_ms(connection), lag=next(lag, None)))
 
 
-class _Observer:
-    def __init__(self, settings: Settings, connection: Connection[Any]) -> None:
-        self._settings = settings
-        self._connection = connection
-        self._admin: AdminClient | None = kafka.admin(settings) if settings.kafka_bootstrap_servers else None
+def transaction_ms(connection: Connection[Any]) -> float | None:
+    """Tell how long the transactions of the consumers at work take."""
+    row = connection.execute(SQL["transaction_ms"], {"recent_seconds": RECENT_SECONDS}).fetchone()
+    return row[0] if row else None
 
-    def look(self) -> Look:
-        """Ask PostgreSQL, and Kafka for as long as that answers."""
-        recent = {"recent_seconds": RECENT_SECONDS}
-        (took,) = self._connection.execute(SQL["transaction_ms"], recent).fetchone() or (None,)
-        return Look(transaction_ms=took, lag=self._lag())
 
-    def _lag(self) -> int | None:
-        if self._admin is None:
-            return None
-        topics = [topic_of(entity, self._settings.topic_prefix) for entity in ENTITIES]
-        try:
-            logs = positions.describe(self._admin, topics)
-        except (ProgramError, KafkaException) as error:
-            _log.warning("lag unknown, only the consumers' transactions are watched", reason=str(error))
-            self._admin = None
-            return None
-        stored = self._connection.execute(SQL["positions"], {"group_id": self._settings.group_id})
-        applied: dict[Place, int] = {(topic, partition): offset for topic, partition, offset in stored}
-        return sum(max(0, log.high - applied.get(place, log.low)) for place, log in logs.items())
+def known_lag(settings: Settings, connection: Connection[Any]) -> Iterator[int]:
+    """Tell the lag time and again: what Kafka has and PostgreSQL has not; end where Kafka is not there to be asked."""
+    if not settings.kafka_bootstrap_servers:
+        return
+    topics = [topic_of(entity, settings.topic_prefix) for entity in ENTITIES]
+    try:
+        admin = kafka.admin(settings)
+        while True:
+            logs = positions.describe(admin, topics)
+            stored = connection.execute(SQL["positions"], {"group_id": settings.group_id})
+            applied: dict[Place, int] = {(topic, partition): offset for topic, partition, offset in stored}
+            yield sum(max(0, log.high - applied.get(place, log.low)) for place, log in logs.items())
+    except (ProgramError, KafkaException) as error:
+        _log.warning("lag unknown, only the consumers' transactions are watched", reason=str(error))

@@ -1,0 +1,104 @@
+"""Chunks find their size, rows their rate, and the consumers come first."""
+
+from time import monotonic
+from typing import Final
+
+import pytest
+
+from backfill.governor import LAG_MIN, LEARN_LOOKS, PART_MIN, TRANSACTION_MS_MIN, Governor, Look, next_part, pressed
+from backfill.pace import SIZE_FIRST, SIZE_MAX, SIZE_MIN, TARGET_SECONDS, Pace, RowRate, adapted
+from backfill.tally import Tally
+from tests.unit.backfill.examples import run
+
+CALM: Final = Look(transaction_ms=40.0, lag=100)
+
+
+@pytest.mark.parametrize("microseconds_a_key", [10, 100, 1000])
+def test_a_chunk_comes_to_take_the_time_wanted(microseconds_a_key: int) -> None:
+    size = SIZE_FIRST
+    for _ in range(12):
+        size = adapted(size, size * microseconds_a_key / 1e6)
+    wanted = TARGET_SECONDS / (microseconds_a_key / 1e6)
+    assert size == pytest.approx(min(SIZE_MAX, wanted), rel=0.05)
+
+
+def test_one_slow_chunk_does_not_upset_the_size_nor_can_any_make_it_too_small_or_too_large() -> None:
+    assert adapted(4000, 100.0) == 2000
+    assert adapted(SIZE_MIN, 100.0) == SIZE_MIN
+    assert adapted(SIZE_MAX, 0.0) == SIZE_MAX
+
+
+def test_a_size_that_somebody_chose_stays() -> None:
+    pace = Pace()
+    pace.after(run(chunk_size=7), Tally(), 0.001)
+    assert pace.size(run(chunk_size=7)) == 7
+    assert pace.size(run()) == 2 * SIZE_FIRST
+
+
+def test_the_longest_rest_counts_and_a_signal_ends_it() -> None:
+    asked: list[float] = []
+
+    def brake(seconds: float) -> float:
+        asked.append(seconds)
+        return seconds
+
+    pace = Pace([lambda *_: brake(0.0), lambda *_: brake(60.0)], stop=lambda: len(asked) == 2)
+    began = monotonic()
+    pace.after(run(), Tally(), 0.1)
+    assert monotonic() - began < 5
+
+
+def test_rows_are_held_to_their_rate_whoever_reads_them() -> None:
+    rate = RowRate(1000)
+    rests = [rate(run(), Tally(history_rows=500), 0.0) for _ in range(4)]
+    assert rests == pytest.approx([0.5, 1.0, 1.5, 2.0], abs=0.1)
+    assert RowRate(1000)(run(), Tally(history_rows=500), 2.0) == 0.0, "what took longer than allowed owes nothing"
+
+
+def test_consumers_are_pressed_where_transactions_or_lag_have_grown() -> None:
+    assert not pressed(CALM, CALM)
+    assert not pressed(Look(transaction_ms=None, lag=None), CALM)
+    assert "transactions take 100 ms, 40 ms when left alone" in pressed(Look(transaction_ms=100.0, lag=0), CALM)
+    assert "90,000 messages behind" in pressed(Look(transaction_ms=40.0, lag=90_000), CALM)
+
+
+def test_what_is_small_anyhow_presses_nobody() -> None:
+    idle = Look(transaction_ms=1.0, lag=0)
+    assert not pressed(Look(transaction_ms=TRANSACTION_MS_MIN, lag=LAG_MIN), idle)
+
+
+def test_a_part_shrinks_at_once_to_no_less_than_a_tenth_and_grows_back() -> None:
+    parts = [1.0]
+    for _ in range(5):
+        parts.append(next_part(parts[-1], "pressed"))
+    assert parts[:3] == [1.0, 0.5, 0.25]
+    assert parts[-1] == PART_MIN
+    for _ in range(11):
+        parts.append(next_part(parts[-1], ""))
+    assert parts[-1] == 1.0
+
+
+def test_work_is_no_more_than_its_part_and_why_is_said_when_that_changes(capsys: pytest.CaptureFixture[str]) -> None:
+    governor = Governor(CALM)
+    assert governor(run(), Tally(), 0.2) == 0.0
+    slow = Look(transaction_ms=500.0, lag=0)
+    for _ in range(2):
+        governor.judge(slow)
+    assert governor(run(), Tally(), 0.2) == pytest.approx(0.6)
+    for _ in range(12):
+        governor.judge(CALM)
+    assert governor(run(), Tally(), 0.2) == 0.0
+    said = capsys.readouterr()
+    lines = [line for line in (said.out + said.err).splitlines() if "giving way" in line]
+    assert len(lines) == 3
+    assert "transactions take 500 ms" in lines[0]
+    assert "no longer" in lines[-1]
+
+
+def test_what_transactions_take_beside_a_run_at_its_least_becomes_usual() -> None:
+    governor = Governor(CALM)
+    for _ in range(4 + LEARN_LOOKS):
+        governor.judge(Look(transaction_ms=500.0, lag=0))
+    assert governor.alone.transaction_ms == 500.0
+    governor.judge(Look(transaction_ms=520.0, lag=0))
+    assert governor.part > PART_MIN
