@@ -39,7 +39,7 @@ class Settings(BaseSettings):
     kafka_bootstrap_servers: str = Field("", description="Kafka brokers, as host:port[,host:port]")
     group_id: str = Field("projector", min_length=1, description="consumer group, and the owner of the positions")
     schema_name: str = Field(
-        "billing", alias="PROJECTOR_SCHEMA", pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="PostgreSQL schema"
+        "billing", alias="PROJECTOR_SCHEMA", pattern=r"^[a-z_][a-z0-9_]{0,52}$", description="PostgreSQL schema"
     )
     currency: str = Field("KES", pattern=r"^[A-Z]{3}$", description="ISO 4217 code; events in another are refused")
     timezone: Annotated[str, AfterValidator(_known_zone)] = Field("Africa/Nairobi", description="the business day's")

@@ -28,23 +28,33 @@ def main() -> None:
 
 
 @app.command()
-def init(output: FormatOption = Format.TABLE) -> None:
-    """Create or upgrade the schema, and the topics where missing."""
+def init(
+    roles: Annotated[
+        bool, typer.Option("--roles", help="create the roles SCHEMA_projector, SCHEMA_backfill and SCHEMA_reader too")
+    ] = False,
+    output: FormatOption = Format.TABLE,
+) -> None:
+    """Create or upgrade the schema, and the topics where missing.
+
+    Roles that were created before get their rights on what is new without being asked for again.
+    """
     from events import kafka, settings
     from projector import database, schema
 
     chosen = settings.load()
     engine = database.make_engine(chosen, program="projector init")
     with database.reachable(chosen):
-        before, after = schema.upgrade(engine, chosen.schema_name)
+        before, after, granted = schema.upgrade(engine, chosen.schema_name, roles=roles)
     with kafka.answering(chosen):
         created = schema.create_topics(kafka.admin(chosen), chosen)
     if output is Format.JSON:
-        facts = {"schema": chosen.schema_name, "before": before, "after": after, "topics_created": created}
-        console.print_json(facts)
+        facts = {"schema": chosen.schema_name, "before": before, "after": after, "roles": granted}
+        console.print_json({**facts, "topics_created": created})
         return
     done = "is up to date" if before == after else "was created" if before is None else f"was upgraded from {before}"
     typer.echo(f"schema {chosen.schema_name} {done} (revision {after})")
+    if granted:
+        typer.echo(f"roles: {', '.join(granted)}; a user of one: CREATE ROLE name LOGIN IN ROLE {granted[0]}")
     typer.echo(f"topics created: {', '.join(created) or 'none, all exist'}")
 
 

@@ -1,6 +1,7 @@
 """`projector init`: the schema and the topics, created or upgraded."""
 
 from importlib.resources import as_file, files
+from typing import NamedTuple
 
 from alembic import command
 from alembic.config import Config
@@ -13,21 +14,32 @@ from sqlalchemy import Connection, Engine, text
 from events.errors import StateError
 from events.settings import Settings
 from events.types import ENTITIES, topic_of
+from projector import roles as roles_
 
 MIGRATION_LOCK = 0x70726F6A  # an advisory lock, so that two `init`s do not create the same schema at once
 
 
-def upgrade(engine: Engine, schema: str) -> tuple[str | None, str | None]:
-    """Create or upgrade the schema in one transaction; return the revisions before and after."""
+class Upgraded(NamedTuple):
+    """The schema's revisions before and after, and the roles that were given their rights."""
+
+    before: str | None
+    after: str | None
+    roles: list[str]
+
+
+def upgrade(engine: Engine, schema: str, *, roles: bool = False) -> Upgraded:
+    """Create or upgrade the schema in one transaction, with the roles where wished for or given before."""
     with engine.begin() as connection, as_file(files("projector") / "migrations") as folder:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-        connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{schema}"'))
+        for name in (schema, roles_.backups_of(schema)):
+            connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{name}"'))
         before = revision(connection, schema)
         config = Config()
         config.set_main_option("script_location", str(folder).replace("%", "%%"))
         config.attributes.update(connection=connection, schema=schema)
         command.upgrade(config, "head")
-        return before, revision(connection, schema)
+        granted = roles_.grant(connection, schema, create=roles)
+        return Upgraded(before, revision(connection, schema), granted)
 
 
 def revision(connection: Connection, schema: str) -> str | None:

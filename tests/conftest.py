@@ -33,6 +33,7 @@ from events.types import ENTITIES, topic_of
 from projector import schema
 from projector.database import make_engine
 from projector.sandbox import processes
+from tests import planted
 from tests.services import Services
 
 pytest_plugins: Final = ("tests.workers",)
@@ -58,6 +59,7 @@ def _no_env_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def template(services: Services) -> Iterator[str]:
     """Migrate a database once, for clones of it; return its name."""
+    planted.watch_for(services.database_url)
     name = f"template_{uuid.uuid4().hex[:12]}"
     _administer(services, f'CREATE DATABASE "{name}"')
     settings = _settings(_on(services, name))
@@ -139,6 +141,7 @@ def run_command(tmp_path: Path) -> RunCommand:
             timeout=timeout,
             check=False,
         )
+        _require_no_secret(" ".join(arguments), done.stdout, done.stderr)
         return Result(done.returncode, done.stdout, done.stderr)
 
     return run
@@ -178,6 +181,7 @@ def start_command(tmp_path: Path) -> Iterator[StartCommand]:
         each.process.wait()
     for file in files:
         file.close()
+        _require_no_secret(file.name, Path(file.name).read_text(errors="replace"))
 
 
 class WaitUntil(Protocol):
@@ -209,12 +213,19 @@ def _settings(database_url: str) -> Settings:
 def _environment(settings: Settings) -> dict[str, str]:
     return {
         **os.environ,
+        "PROJECTOR_KAFKA__SASL_PASSWORD": planted.secret(),
         "PROJECTOR_DATABASE_URL": settings.database_url.get_secret_value(),
         "PROJECTOR_KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
         "PROJECTOR_GROUP_ID": settings.group_id,
         "PROJECTOR_TOPIC_PREFIX": settings.topic_prefix,
         "PROJECTOR_TOPIC_PARTITIONS": str(settings.topic_partitions),
     }
+
+
+def _require_no_secret(what: str, *printed: str) -> None:
+    """Fail where a program printed a secret, whatever the test is about."""
+    leaks = planted.leaks(*printed)
+    assert not leaks, f"{what} printed a secret: {leaks}"
 
 
 def _on(services: Services, database: str) -> str:

@@ -1,4 +1,4 @@
--- Copies of the balances, each a pair of tables named for a migration's run, and the way back.
+-- Copies of the balances, each a pair of tables named for a migration's run, in a schema apart, and the way back.
 
 -- name: back_up_meters
 -- All meters, as of the transaction's moment.
@@ -18,7 +18,8 @@ ALTER TABLE {customers} ADD PRIMARY KEY (customer_id);
 
 -- name: backup_exists
 -- Whether both are there.
-SELECT to_regclass(%(meters)s) IS NOT NULL AND to_regclass(%(customers)s) IS NOT NULL;
+SELECT to_regclass(format('%%I.%%I', %(schema)s::text, %(meters)s::text)) IS NOT NULL
+   AND to_regclass(format('%%I.%%I', %(schema)s::text, %(customers)s::text)) IS NOT NULL;
 
 -- name: next_meters_to_restore
 -- The next meters that are shown now or were then, in key order.

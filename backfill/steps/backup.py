@@ -1,5 +1,7 @@
 """The balances as a migration found them, in two tables named for its run, and what puts them back.
 
+The tables lie in a schema of their own: whoever may create them there can create nothing where others look things up.
+
 A restore writes old figures; history and its marks stay as they are. It goes by key in short transactions, under the
 same locks as a repair, so a consumer's increments land either before, and are overwritten, or after, and are kept.
 Either way the balances then differ from history wherever something had changed, which is what a drift check reports.
@@ -23,6 +25,7 @@ from backfill.tally import Tally
 from events.console import Format, print_json
 from events.errors import StateError
 from events.settings import Settings
+from projector.roles import backups_of
 from projector.statements import statements
 
 SQL: Final = statements("backfill", "sql/backup.sql")
@@ -33,14 +36,16 @@ DRIFT_AHEAD: Final = (
 
 
 class Backup(NamedTuple):
-    """The two tables of one run's backup."""
+    """The two tables of one run's backup, and the schema they lie in."""
 
+    schema: str
     meters: str
     customers: str
 
     def statement(self, name: str) -> sql.Composed:
         """Take a statement with the tables' names in it."""
-        return sql.SQL(SQL[name]).format(meters=sql.Identifier(self.meters), customers=sql.Identifier(self.customers))
+        meters, customers = (sql.Identifier(self.schema, table) for table in (self.meters, self.customers))
+        return sql.SQL(SQL[name]).format(meters=meters, customers=customers)
 
 
 class Kind(NamedTuple):
@@ -68,21 +73,22 @@ class Restored:
     customers: int
 
 
-def backup_of(run_id: UUID) -> Backup:
+def backup_of(settings: Settings, run_id: UUID) -> Backup:
     """Name the backup of a run."""
-    return Backup(f"backup_{run_id.hex}_meter_balances", f"backup_{run_id.hex}_customer_balances")
+    schema = backups_of(settings.schema_name)
+    return Backup(schema, f"backup_{run_id.hex}_meter_balances", f"backup_{run_id.hex}_customer_balances")
 
 
-def back_up(connection: Connection[Any], run_id: UUID) -> Backup:
+def back_up(settings: Settings, connection: Connection[Any], run_id: UUID) -> Backup:
     """Copy both tables as of one moment; consumers go on meanwhile."""
-    backup = backup_of(run_id)
+    backup = backup_of(settings, run_id)
     with snapshot(connection):
         for name in ("back_up_meters", "back_up_customers", "key_meter_backup", "key_customer_backup"):
             connection.execute(backup.statement(name))
     return backup
 
 
-def find(connection: Connection[Any], run_id: str) -> UUID:
+def find(settings: Settings, connection: Connection[Any], run_id: str) -> UUID:
     """Find the run of a backup.
 
     Raises:
@@ -91,7 +97,7 @@ def find(connection: Connection[Any], run_id: str) -> UUID:
 
     """
     run = runs.find(connection, run_id)
-    backup = backup_of(run.run_id)
+    backup = backup_of(settings, run.run_id)
     (there,) = connection.execute(SQL["backup_exists"], backup._asdict()).fetchone() or (False,)
     if not there:
         raise StateError(f"run {run_id} left no backup: only a `backfill migrate` that reached its fourth step does")
@@ -100,7 +106,7 @@ def find(connection: Connection[Any], run_id: str) -> UUID:
 
 def restore(settings: Settings, connection: Connection[Any], migration: UUID, *, dry: bool) -> Restored:
     """Put the balances back as a migration's run found them, chunk by chunk."""
-    backup = backup_of(migration)
+    backup = backup_of(settings, migration)
     run = runs.begin(connection, "restore", {"dry_run": dry, "chunk_size": CHUNK_SIZE, "restored": str(migration)})
     began = monotonic()
     with failure_written_down(settings, connection, run):

@@ -32,7 +32,7 @@ class RestoreLane:
 
     def __init__(self, settings: Settings, connection: Connection[Any]) -> None:
         self.connection, self._settings, self.run_id = connection, settings, uuid4()
-        back_up(connection, self.run_id)
+        back_up(settings, connection, self.run_id)
 
     def apply(self, _events: Sequence[CloudEvent]) -> None:
         """Put the balances back."""

@@ -1,0 +1,114 @@
+"""What a user of each role tries and may not do."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+from psycopg import Connection
+from psycopg.errors import InsufficientPrivilege
+
+from tests.integration.security.conftest import OWNER, Deployed
+
+HISTORY: Final = ("invoices", "payments", "meter_assignments", "customers")
+PROJECTION: Final = ("meter_balances", "customer_balances")
+STREAM: Final = ("positions", "dead_letters")
+AUDIT: Final = ("backfill_runs", "drift", "alerts")
+TABLES: Final = (*HISTORY, *PROJECTION, *STREAM, *AUDIT, "alembic_version")
+TROJAN: Final = "CREATE FUNCTION sum_of(text, integer) RETURNS bigint LANGUAGE sql AS 'SELECT 1::bigint'"
+KEYS: Final = {"invoices": "invoice_id", "payments": "payment_id"}
+OWN_COLUMNS: Final = {
+    "invoices": {"amount", "balance_brought_forward", "projected_amount", "projected_meter_id"},
+    "payments": {"allocated_meter_id", "projected_amount", "projected_meter_id"},
+}
+WRITES: Final = ("INSERT INTO {} DEFAULT VALUES", "DELETE FROM {}", "TRUNCATE {}")
+OWNERS_ALONE: Final = ("DROP TABLE {}", "ALTER TABLE {} ADD COLUMN mine text", "CREATE INDEX mine ON {} ((1))")
+
+
+def test_the_reader_changes_nothing(deployed: Deployed) -> None:
+    with deployed.connected("reader") as connection:
+        for table in TABLES:
+            for statement in (*WRITES, *OWNERS_ALONE, "LOCK TABLE {} IN ROW EXCLUSIVE MODE"):
+                _refused(connection, statement.format(table))
+            for column in _columns(deployed, table):
+                _refused(connection, f"UPDATE {table} SET {column} = NULL")
+        for statement in _elsewhere(deployed):
+            _refused(connection, statement)
+
+
+def test_the_reader_sees_nothing_that_a_producer_wrote_into_a_dead_letter(deployed: Deployed) -> None:
+    with deployed.connected("reader") as connection:
+        for columns in ("*", "key", "value", "headers", "detail", "closed_why"):
+            _refused(connection, f"SELECT {columns} FROM dead_letters")
+        connection.execute("SELECT reason, count(*) FROM dead_letters GROUP BY reason")
+
+
+def test_the_projector_neither_audits_nor_deletes_nor_changes_the_schema(deployed: Deployed) -> None:
+    with deployed.connected("projector") as connection:
+        for table in AUDIT:
+            for statement in WRITES:
+                _refused(connection, statement.format(table))
+        for table in TABLES:
+            for statement in (*OWNERS_ALONE, "TRUNCATE {}"):
+                _refused(connection, statement.format(table))
+        for table in set(TABLES) - KEYS.keys():
+            _refused(connection, f"DELETE FROM {table}")
+        for statement in _elsewhere(deployed):
+            _refused(connection, statement)
+
+
+def test_backfill_writes_of_history_the_columns_of_its_steps_alone(deployed: Deployed) -> None:
+    with deployed.connected("backfill") as connection:
+        for table in HISTORY:
+            for statement in (*WRITES, *OWNERS_ALONE):
+                _refused(connection, statement.format(table))
+            for column in set(_columns(deployed, table)) - OWN_COLUMNS.get(table, set()):
+                _refused(connection, f"UPDATE {table} SET {column} = NULL")
+        for table, key in KEYS.items():
+            for column in OWN_COLUMNS[table]:
+                connection.execute(f"UPDATE {table} SET {column} = {column} WHERE {key} = 0".encode())
+
+
+def test_backfill_has_no_part_in_the_stream_and_erases_nothing(deployed: Deployed) -> None:
+    with deployed.connected("backfill") as connection:
+        for table in STREAM:
+            for statement in ("SELECT * FROM {}", *WRITES):
+                _refused(connection, statement.format(table))
+        for table in TABLES:
+            for statement in ("DELETE FROM {}", "TRUNCATE {}", *OWNERS_ALONE):
+                _refused(connection, statement.format(table))
+
+
+def test_backfill_plants_nothing_that_the_projector_would_run(deployed: Deployed) -> None:
+    """A function in the schema would be found before PostgreSQL's own where its arguments fit better."""
+    with deployed.connected("backfill") as connection:
+        for statement in (TROJAN, "CREATE TABLE mine ()", "CREATE OPERATOR === (FUNCTION = int8eq, LEFTARG = bigint)"):
+            _refused(connection, statement)
+        connection.execute(f"CREATE TABLE {deployed.settings.schema_name}_backups.mine ()".encode())
+        _refused(connection, "CREATE SCHEMA mine")
+
+
+def _elsewhere(deployed: Deployed) -> Iterator[str]:
+    schema = deployed.settings.schema_name
+    yield from (TROJAN, "CREATE TABLE mine ()", "CREATE SCHEMA mine")
+    yield f"CREATE TABLE {schema}_backups.mine ()"
+    yield f"CREATE ROLE {schema}_mine"
+
+
+def _columns(deployed: Deployed, table: str) -> list[str]:
+    """Name a table's columns; those that PostgreSQL computes are nobody's to set, and say so otherwise."""
+    asked = (
+        "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND attgenerated = '' "
+        "AND attidentity = ''"
+    )
+    with deployed.connected(OWNER) as connection:
+        return [name for (name,) in connection.execute(asked, (table,))]
+
+
+def _refused(connection: Connection[Any], statement: str) -> None:
+    """Expect that PostgreSQL refuses for want of a right, and for nothing else."""
+    try:
+        with connection.transaction():
+            connection.execute(statement.encode())
+    except InsufficientPrivilege:
+        return
+    pytest.fail(f"{connection.info.user} may: {statement}")

@@ -1,0 +1,83 @@
+"""What each role may do is what the operations page says, table by table, after every `init`."""
+
+import re
+from pathlib import Path
+from typing import Any, Final
+
+from psycopg import Connection
+
+from projector.roles import ROLES, role_of
+from tests.integration.security.conftest import OWNER, Deployed, upgrade
+
+PAGE: Final = Path(__file__).parents[3] / "docs" / "operations.md"
+ORDER: Final = ("select", "insert", "update", "delete")
+TABLE_GRANTS: Final = """
+SELECT lower(a.privilege_type)
+FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a
+WHERE c.oid = %(table)s::regclass AND a.grantee = %(role)s::regrole
+"""
+COLUMN_GRANTS: Final = """
+SELECT lower(x.privilege_type), array_agg(a.attname::text ORDER BY a.attnum)
+FROM pg_attribute a CROSS JOIN LATERAL aclexplode(a.attacl) x
+WHERE a.attrelid = %(table)s::regclass AND x.grantee = %(role)s::regrole
+GROUP BY 1
+"""
+WIDER: Final = (
+    "GRANT UPDATE ON customers TO {reader}",
+    "GRANT SELECT (value) ON dead_letters TO {reader}",
+    "GRANT CREATE ON SCHEMA {schema} TO {backfill}",
+    "REVOKE INSERT ON invoices FROM {projector}",
+)
+
+
+def test_every_table_is_decided_on_and_the_page_says_how(deployed: Deployed) -> None:
+    """A table that somebody adds fails here until it stands in the page, and in `sql/roles.sql` as the page says."""
+    with deployed.connected(OWNER) as connection:
+        assert _granted(connection, deployed) == _written()
+
+
+def test_an_init_takes_back_what_was_granted_beside_and_gives_what_is_missing(deployed: Deployed) -> None:
+    schema = deployed.settings.schema_name
+    names = {"schema": schema, **{role: role_of(schema, role) for role in ROLES}}
+    with deployed.connected(OWNER) as connection:
+        for statement in WIDER:
+            connection.execute(statement.format(**names).encode())
+        assert _granted(connection, deployed) != _written()
+        assert upgrade(deployed.settings).roles == [role_of(schema, role) for role in ROLES]
+        assert _granted(connection, deployed) == _written()
+        (create,) = connection.execute(
+            "SELECT has_schema_privilege(%s, %s, 'CREATE')", (names["backfill"], schema)
+        ).fetchone() or (None,)
+        assert create is False
+        assert upgrade(deployed.settings, roles=True) == upgrade(deployed.settings)
+
+
+def test_an_init_without_roles_makes_none(deployed: Deployed) -> None:
+    other = deployed.settings.model_copy(update={"schema_name": f"{deployed.settings.schema_name}_other"})
+    assert upgrade(other).roles == []
+    with deployed.connected(OWNER) as connection:
+        made = connection.execute("SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s)", (other.schema_name,))
+        assert made.fetchall() == []
+
+
+def _written() -> dict[str, list[str]]:
+    """Read the page's table: a table's name to a cell for each role."""
+    section = PAGE.read_text().partition("## Who may do what\n")[2].partition("\n## ")[0]
+    rows = [row.split(" | ") for row in re.findall(r"^\| (`\w+`.*) \|$", section, re.MULTILINE)]
+    header, *body = rows
+    assert header == ["`table`", *(f"`SCHEMA_{role}`" for role in ROLES)]
+    return {table.strip("`"): cells for table, *cells in body}
+
+
+def _granted(connection: Connection[Any], deployed: Deployed) -> dict[str, list[str]]:
+    schema = deployed.settings.schema_name
+    tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", (schema,)).fetchall()
+    groups = [role_of(schema, role) for role in ROLES]
+    return {table: [_cell(connection, f"{schema}.{table}", group) for group in groups] for (table,) in tables}
+
+
+def _cell(connection: Connection[Any], table: str, role: str) -> str:
+    where = {"table": table, "role": role}
+    whole = sorted((kind for (kind,) in connection.execute(TABLE_GRANTS, where)), key=ORDER.index)
+    parts = [f"{kind} of {', '.join(columns)}" for kind, columns in connection.execute(COLUMN_GRANTS, where)]
+    return "; ".join([*([", ".join(whole)] if whole else []), *parts]) or "-"
