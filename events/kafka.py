@@ -1,19 +1,26 @@
 """librdkafka clients, configured from the settings in one place."""
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from events.errors import ServiceUnavailable, SettingError
 from events.settings import Settings, required
 
 PROBE_SECONDS = 10.0  # a broker that does not answer a metadata request within this is away
+PROBE_SLICE_SECONDS: Final = 0.25  # between two looks at why it does not
+INSECURE: Final = {KafkaError._SSL, KafkaError._AUTHENTICATION}  # noqa: SLF001 - public in librdkafka
+"""What a wrong password, certificate or authority ends in; waiting does not mend it."""
 
 _log = logging.getLogger("librdkafka")
+_silent = logging.getLogger("librdkafka.admin")
+_silent.addHandler(logging.NullHandler())
+_silent.propagate = False  # what keeps an admin client from its brokers becomes the one line of an error
 Client = TypeVar("Client", Producer, Consumer, AdminClient)
 
 
@@ -32,15 +39,23 @@ def admin(settings: Settings) -> AdminClient:
     """Make an admin client whose brokers have answered.
 
     Raises:
-        ServiceUnavailable: naming the address.
+        ServiceUnavailable: naming the address; at once where they refuse us, or where we don't trust them.
 
     """
-    client = _made(AdminClient, client_config(settings))
-    try:
-        client.list_topics(timeout=PROBE_SECONDS)
-    except KafkaException as error:
-        raise unavailable(settings, error) from None
-    return client
+    complaints: list[KafkaError] = []
+    client = _made(AdminClient, client_config(settings, error_cb=complaints.append), _silent)
+    deadline = time.monotonic() + PROBE_SECONDS
+    while True:
+        try:
+            client.list_topics(timeout=PROBE_SLICE_SECONDS)
+        except KafkaException as error:
+            client.poll(0)  # hands the complaints over
+            if hopeless := _hopeless(complaints):
+                raise _insecure(settings, hopeless) from None
+            if time.monotonic() > deadline:
+                raise unavailable(settings, error) from None
+        else:
+            return client
 
 
 def consumer(settings: Settings, **own: Any) -> Consumer:  # noqa: ANN401 - as above
@@ -53,6 +68,20 @@ def unavailable(settings: Settings, error: KafkaException) -> ServiceUnavailable
     failure = error.args[0]
     how = "refuses" if failure.code() > 0 else "cannot be reached"  # librdkafka's own codes are negative
     return ServiceUnavailable(f"Kafka at {settings.kafka_bootstrap_servers} {how}: {failure.str()}")
+
+
+def _hopeless(complaints: list[KafkaError]) -> KafkaError | None:
+    """Find what no waiting mends, once no broker is left that might take us all the same."""
+    if all(error.code() != KafkaError._ALL_BROKERS_DOWN for error in complaints):  # noqa: SLF001 - as above
+        return None
+    return next((error for error in complaints if error.code() in INSECURE or "SSL" in error.str()), None)
+
+
+def _insecure(settings: Settings, error: KafkaError) -> ServiceUnavailable:
+    """Say it in a line; librdkafka's sentence names the broker and the reason, and no secret."""
+    refused = error.code() == KafkaError._AUTHENTICATION  # noqa: SLF001 - as above
+    how = "refuses us" if refused else "cannot be reached securely"
+    return ServiceUnavailable(f"Kafka at {settings.kafka_bootstrap_servers} {how}: {error.str()}")
 
 
 @contextmanager
@@ -69,8 +98,8 @@ def answering(settings: Settings) -> Iterator[None]:
         raise unavailable(settings, error) from None
 
 
-def _made(make: type[Client], config: dict[str, Any]) -> Client:
+def _made(make: type[Client], config: dict[str, Any], logger: logging.Logger = _log) -> Client:
     try:
-        return make(config, logger=_log)
+        return make(config, logger=logger)
     except KafkaException as error:
         raise SettingError(f"PROJECTOR_KAFKA__*: {error.args[0].str()}") from None

@@ -14,6 +14,7 @@ from events.settings import Settings
 from projector import schema
 from projector.database import make_engine
 from projector.roles import ROLES, role_of
+from tests.integration.security.certificates import Authority
 from tests.planted import secret
 
 OWNER: Final = "owner"
@@ -79,3 +80,15 @@ def _do(connection: Connection[Any], statement: str, *parts: str | list[str]) ->
     """Run a statement of names, and of literals in brackets."""
     composed = [sql.Identifier(part) if isinstance(part, str) else sql.Literal(part[0]) for part in parts]
     connection.execute(sql.SQL(statement).format(*composed))
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Whom the programs are told to trust."""
+    return Authority(tmp_path_factory.mktemp("certificates") / "authority")
+
+
+@pytest.fixture(scope="session")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Who signs certificates as well, and nobody trusts."""
+    return Authority(tmp_path_factory.mktemp("certificates") / "stranger")
