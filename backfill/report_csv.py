@@ -1,7 +1,7 @@
 """A run's findings as CSV (RFC 4180), a row each, streamed.
 
 Text that a spreadsheet would take for a formula is given an apostrophe in front (OWASP, "CSV Injection"); numbers are
-left as they are, whatever their sign.
+left as they are, whatever their sign. What is not printable is made visible, as on a terminal.
 """
 
 import csv
@@ -15,6 +15,7 @@ from psycopg import Connection
 
 from backfill.report_json import FINDINGS, each_finding
 from backfill.runs import Run
+from events.console import escaped, printable
 
 NUMBER: Final = re.compile(r"[-+]?[0-9][0-9.]*")
 FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
@@ -37,6 +38,6 @@ def _cell(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, dict | list):
-        return json.dumps(value, default=str, ensure_ascii=False)
-    text = str(value)
+        return escaped(json.dumps(value, default=str, ensure_ascii=False))
+    text = printable(str(value)).replace("\n", "\\n")
     return f"'{text}" if text.startswith(FORMULA_STARTS) and not NUMBER.fullmatch(text) else text

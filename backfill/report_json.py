@@ -10,6 +10,7 @@ from psycopg import Connection
 
 from backfill.report import Report
 from backfill.runs import SQL, Run
+from events.console import escaped
 
 FINDINGS: Final = ("entity", "entity_id", "column", "recorded", "expected", "difference", "cause", "evidence",
                    "found_at", "repaired_at", "positions", "name")  # fmt: skip
@@ -42,7 +43,7 @@ def print_document(connection: Connection[Any], report: Report) -> None:
         "significant_threshold": report.threshold,
         "significant_count": report.significant_count,
     }
-    sys.stdout.write(json.dumps(document, default=str, ensure_ascii=False)[:-1])
+    sys.stdout.write(escaped(json.dumps(document, default=str, ensure_ascii=False))[:-1])
     where = {"run_id": report.run.run_id, "threshold": report.threshold, "limit": None}
     _print_list("significant_changes", SIGNIFICANT, _streamed(connection, "significant_changes", where))
     _print_list("findings", FINDINGS, each_finding(connection, report.run))
@@ -64,5 +65,5 @@ def _print_list(name: str, members: Sequence[str], rows: Iterable[Sequence[Any]]
     write(f', "{name}": [')
     for number, row in enumerate(rows):
         each = dict(zip(members, row, strict=True))
-        write((", " if number else "") + json.dumps(each, default=str, ensure_ascii=False))
+        write((", " if number else "") + escaped(json.dumps(each, default=str, ensure_ascii=False)))
     write("]")

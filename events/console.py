@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from events.errors import ProgramError
 
@@ -80,14 +81,28 @@ def _drop_output() -> None:
 
 
 def printable(text: str) -> str:
-    """Make control characters visible, so that text from events cannot drive a terminal."""
+    """Make visible what is no printable character: terminal controls, and Unicode's that reorder or hide text."""
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def escaped(document: str) -> str:
+    """Escape what is not printable in a JSON document; it means the same, and no terminal obeys it."""
+    if document.isprintable():
+        return document
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in document)
+
+
+class _Inert(Console):
+    """Prints text with its control characters made visible, wherever it comes from; only our own styles style it."""
+
+    def render_str(self, text: str, **how: Any) -> Text:  # noqa: ANN401 - rich's own options, handed on
+        return super().render_str(printable(text), **how)
 
 
 def stdout() -> Console:
     """Return a console on standard output, wide enough not to fold a table that nobody looks at."""
-    console = Console(highlight=False, soft_wrap=False)
-    return console if console.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
+    console = _Inert(highlight=False, soft_wrap=False)
+    return console if console.is_terminal else _Inert(highlight=False, width=PIPE_WIDTH)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -102,7 +117,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
 
 def print_json(value: object) -> None:
     """Print one JSON document; money as strings, so that no reader rounds it."""
-    sys.stdout.write(json.dumps(value, default=_plain, ensure_ascii=False) + "\n")
+    sys.stdout.write(escaped(json.dumps(value, default=_plain, ensure_ascii=False)) + "\n")
 
 
 def _plain(value: object) -> object:

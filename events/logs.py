@@ -4,23 +4,28 @@ import logging
 import sys
 
 import structlog
+from structlog.typing import EventDict, WrappedLogger
 
+from events.console import printable
 from events.settings import Settings
 
 
 def configure(settings: Settings) -> None:
     """Send structlog and librdkafka's own lines to standard error in the format chosen."""
+    for_people = settings.log_format == "console"
     shape: structlog.types.Processor = (
-        structlog.processors.JSONRenderer()
-        if settings.log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        if for_people
+        else structlog.processors.JSONRenderer()  # plain ASCII, and so inert
     )
     shared: list[structlog.types.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        *([_inert] if for_people else []),
     ]
     structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, shape],
+        processors=[*shared, shape],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
@@ -29,3 +34,12 @@ def configure(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
+
+
+def _inert(_logger: WrappedLogger, _level: str, record: EventDict) -> EventDict:
+    """Let no text from elsewhere drive a terminal, or end its line to begin one that looks like ours."""
+    for name, value in record.items():
+        if isinstance(value, str):
+            text = printable(value)
+            record[name] = text if name == "exception" else text.replace("\n", "\\n")
+    return record

@@ -141,7 +141,7 @@ def run_command(tmp_path: Path) -> RunCommand:
             timeout=timeout,
             check=False,
         )
-        _require_no_secret(" ".join(arguments), done.stdout, done.stderr)
+        planted.require_harmless(arguments, done.stdout, done.stderr)
         return Result(done.returncode, done.stdout, done.stderr)
 
     return run
@@ -164,6 +164,7 @@ class StartCommand(Protocol):
 @pytest.fixture
 def start_command(tmp_path: Path) -> Iterator[StartCommand]:
     started: list[Started] = []
+    commands: list[tuple[str, ...]] = []
     files: list[IO[bytes]] = []
 
     def start(*arguments: str, env: Mapping[str, str]) -> Started:
@@ -173,6 +174,7 @@ def start_command(tmp_path: Path) -> Iterator[StartCommand]:
             _command(*arguments), env=env, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=files[-2], stderr=files[-1]
         )
         started.append(Started(process, stdout, stderr))
+        commands.append(arguments)
         return started[-1]
 
     yield start
@@ -181,7 +183,8 @@ def start_command(tmp_path: Path) -> Iterator[StartCommand]:
         each.process.wait()
     for file in files:
         file.close()
-        _require_no_secret(file.name, Path(file.name).read_text(errors="replace"))
+    for command, each in zip(commands, started, strict=True):
+        planted.require_harmless(command, *(file.read_text(errors="replace") for file in (each.stdout, each.stderr)))
 
 
 class WaitUntil(Protocol):
@@ -220,12 +223,6 @@ def _environment(settings: Settings) -> dict[str, str]:
         "PROJECTOR_TOPIC_PREFIX": settings.topic_prefix,
         "PROJECTOR_TOPIC_PARTITIONS": str(settings.topic_partitions),
     }
-
-
-def _require_no_secret(what: str, *printed: str) -> None:
-    """Fail where a program printed a secret, whatever the test is about."""
-    leaks = planted.leaks(*printed)
-    assert not leaks, f"{what} printed a secret: {leaks}"
 
 
 def _on(services: Services, database: str) -> str:

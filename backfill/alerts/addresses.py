@@ -100,7 +100,7 @@ class Service:
     def __init__(self, service: "Apprise", key: str) -> None:
         self._service = service
         self.key = key
-        self.name = str(service[0].url(privacy=True)).partition("?")[0]  # type: ignore[no-untyped-call]
+        self.name = _place(str(service[0].url(privacy=True)))  # type: ignore[no-untyped-call]
 
     def send(self, document: Mapping[str, Any]) -> None:
         """Send title and lines as plain text."""
@@ -110,6 +110,12 @@ class Service:
         title, body = alert.title(document), alert.body(document)
         if not self._service.notify(body, title=title, notify_type=kind, body_format=NotifyFormat.TEXT):
             raise UndeliveredError("it did not take the alert, or cannot be reached")
+
+
+def _place(masked: str) -> str:
+    """Keep scheme and host: apprise masks what it knows to be secret, and the path of a webhook may be, too."""
+    scheme, _, rest = masked.partition("://")
+    return f"{scheme}://{re.split(r'[/?]', rest)[0].rpartition('@')[2]}"
 
 
 def addresses(settings: Settings, given: Iterable[str]) -> list[Address]:

@@ -5,6 +5,7 @@ An alert is stored, and sent to programs, as a document: plain JSON values. Peop
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +25,8 @@ OF_THE_CHECKER: Final = frozenset({CHECKER_FAILED, COVERAGE_BEHIND})
 DETAIL_MAX: Final = 500  # characters of a reason; the log has all of it
 LOOKALIKES: Final = str.maketrans({"<": "‹", ">": "›", "@": "＠", "`": "ˋ", "*": "∗", "_": "＿", "[": "［", "]": "］"})  # noqa: RUF001 - that they look alike is the point
 """What chat services take for a mention, a link or markup, and what people read instead."""
+NAME_DOT: Final = re.compile(r"(?<=[\w-])\.(?=[^\W\d])")
+"""What makes a link of a bare name such as example.org in some of them."""
 
 TITLES: Final[Mapping[State, str]] = {"raised": "found", "changed": "changed", "over": "over"}
 
@@ -129,5 +132,5 @@ def _first(name: str, ids: Sequence[int], count: int) -> str:
 
 
 def inert(text: str) -> str:
-    """Replace what a chat service would act on; links lose the colon that makes them one."""
-    return printable(text).translate(LOOKALIKES).replace("://", ": //")
+    """Replace what a chat service would act on; links lose the colon, and bare names the dot, that makes them one."""
+    return NAME_DOT.sub("\u2024", printable(text).translate(LOOKALIKES).replace("://", ": //"))

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from backfill.report import ROWS_MAX
 from backfill.steps.perform import Performed
 from backfill.steps.step import Row, Step
-from events.console import print_table, stdout
+from events.console import escaped, print_table, stdout
 
 
 class Show(Protocol):
@@ -78,7 +78,7 @@ class Document:
     def rows(self, rows: list[Row]) -> None:
         """Write each row."""
         for row in rows:
-            sys.stdout.write((", " if self._any else "") + json.dumps(row, default=str, ensure_ascii=False))
+            sys.stdout.write((", " if self._any else "") + escaped(json.dumps(row, default=str, ensure_ascii=False)))
             self._any = True
 
     def end(self, performed: Performed) -> None:
@@ -94,7 +94,7 @@ class Document:
             "failures": [vars(failure) for failure in tally.failures],
             "seconds": round(tally.seconds, 3),
         }
-        sys.stdout.write("], " + json.dumps(rest, ensure_ascii=False)[1:] + "\n")
+        sys.stdout.write("], " + escaped(json.dumps(rest, ensure_ascii=False))[1:] + "\n")
 
 
 def banner(command: str, *, dry: bool) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 from backfill.alerts.alert import CHECKER_FAILED, Found, State, body, compose, line, title
 
 AT = datetime(2026, 1, 31, tzinfo=UTC)
-EVIL = "\x1b[31m<!channel> @everyone\n[pay](https://evil.example) `rm` \u202e"
+EVIL = "\x1b[31m<!channel> @everyone\n[pay](https://evil.example) `rm` www.evil.example \u202e 12.50"
 
 
 def _document(found: Found, state: State = "raised", *, whole: bool = True) -> dict[str, object]:
@@ -52,4 +52,6 @@ def test_injected_text_is_inert() -> None:
     text = body(document)
     assert not {*text} & {*"\x1b<>@`[]\u202e"}
     assert "://" not in text
+    assert "evil.example" not in text, "some services make a link of a bare name"
+    assert "12.50" in text
     assert len(text.splitlines()) == 3
