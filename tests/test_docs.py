@@ -23,7 +23,12 @@ from events.types import TYPES, Event
 from tests.oracle import expected
 
 ROOT: Final = Path(__file__).parent.parent
-PAGES: Final = ("README.md", "CHANGELOG.md", *(f"docs/{page.name}" for page in sorted((ROOT / "docs").glob("*.md"))))
+PAGES: Final = (
+    "README.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
+    *(f"docs/{page.name}" for page in sorted((ROOT / "docs").glob("*.md"))),
+)
 APPS: Final = {"events": events.cli.app, "projector": projector.cli.app, "backfill": backfill.cli.app}
 
 LINK: Final = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
@@ -65,6 +70,15 @@ def test_every_promise_and_every_way_to_die_names_its_test() -> None:
         for row in rows:
             test = row.split(" | ")[-1]
             assert NAMED_TEST.search(test) or test.startswith("the same"), f"{page}: no test in {row}"
+
+
+def test_everything_that_an_attacker_cannot_do_names_its_test() -> None:
+    tables = re.findall(
+        r"^\| cannot \| because \| test \|\n\|[-|]+\|\n((?:\|.*\|\n)+)", _text("SECURITY.md"), re.MULTILINE
+    )
+    assert len(tables) >= 6, "one for each who might"
+    for row in "".join(tables).splitlines():
+        assert NAMED_TEST.search(row.split(" | ")[-1]), f"SECURITY.md: no test in {row}"
 
 
 def test_an_example_of_each_type_decodes_and_they_amount_to_what_is_said() -> None:

@@ -48,6 +48,35 @@ def test_our_containers_can_change_nothing_but_tmp(compose: dict[str, Any]) -> N
         assert set(compose[name]["environment"]) <= known_variables().keys()
 
 
+def test_no_container_can_gain_a_right(compose: dict[str, Any]) -> None:
+    for name, service in compose.items():
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert not service.keys() & {"privileged", "cap_add", "devices", "pid", "ipc", "network_mode", "user"}, name
+        assert not any(volume.startswith(("/", ".", "~")) for volume in service.get("volumes", [])), name
+    for name in ("init", "projector"):
+        assert "volumes" not in compose[name]
+
+
+def test_nothing_but_what_is_listed_gets_into_the_image() -> None:
+    ignored = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
+    assert ignored[0] == "*"
+    let_in = {line.removeprefix("!") for line in ignored if line.startswith("!")}
+    assert not [name for name in let_in if name.startswith(".") or "*" in name or name in {"tests", "docs"}]
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    copied = {
+        name for line in lines if line.startswith("COPY ") and "--from" not in line for name in line.split()[1:-1]
+    }
+    assert copied == let_in
+
+
+def test_the_image_that_ships_runs_nothing_while_it_is_built_and_holds_no_secret() -> None:
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    last_stage = lines[max(number for number, line in enumerate(lines) if line.startswith("FROM")) :]
+    words = [line.split()[0] for line in last_stage if line and not line.startswith("#")]
+    assert words == ["FROM", "COPY", "ENV", "USER", "WORKDIR", "STOPSIGNAL", "CMD"]
+    assert not any(line.startswith("ARG") or "PROJECTOR_" in line for line in lines)
+
+
 def test_ports_are_published_on_loopback_only(compose: dict[str, Any]) -> None:
     for service in compose.values():
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))

@@ -4,9 +4,12 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 from psycopg import Connection
+from pydantic import ValidationError
 
-from projector.roles import ROLES, role_of
+from events.settings import Settings
+from projector.roles import ROLES, backups_of, role_of
 from tests.integration.security.conftest import OWNER, Deployed, upgrade
 
 PAGE: Final = Path(__file__).parents[3] / "docs" / "operations.md"
@@ -58,6 +61,15 @@ def test_an_init_without_roles_makes_none(deployed: Deployed) -> None:
     with deployed.connected(OWNER) as connection:
         made = connection.execute("SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s)", (other.schema_name,))
         assert made.fetchall() == []
+
+
+def test_the_longest_name_of_a_schema_leaves_room_for_those_made_of_it() -> None:
+    """PostgreSQL cuts a longer name off: two of them would be one."""
+    longest = "s" * 53
+    assert Settings(_env_file=None, PROJECTOR_SCHEMA=longest).schema_name == longest
+    assert all(len(name) <= 63 for name in (backups_of(longest), *(role_of(longest, role) for role in ROLES)))
+    with pytest.raises(ValidationError):
+        Settings(_env_file=None, PROJECTOR_SCHEMA=f"{longest}s")
 
 
 def _written() -> dict[str, list[str]]:
