@@ -45,10 +45,11 @@ GRANT SELECT ON backfill_runs, drift, alembic_version TO {role};
 GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {role};
 GRANT USAGE ON SCHEMA {schema} TO {role};
 GRANT USAGE, CREATE ON SCHEMA {backups} TO {role};
-GRANT SELECT ON invoices, payments, meter_assignments, customers, alembic_version TO {role};
+GRANT SELECT ON invoices, payments, meter_assignments, customers, positions, alembic_version TO {role};
 GRANT UPDATE (amount, balance_brought_forward, projected_amount, projected_meter_id) ON invoices TO {role};
 GRANT UPDATE (allocated_meter_id, projected_amount, projected_meter_id) ON payments TO {role};
 GRANT SELECT, INSERT, UPDATE ON meter_balances, customer_balances, backfill_runs, drift, alerts TO {role};
+GRANT SELECT, INSERT, UPDATE, DELETE ON backfill_chunks TO {role};
 
 -- name: grant_reader
 -- Reports and monitoring: the contract's tables and `projector status`; of dead letters how many, where and why, but

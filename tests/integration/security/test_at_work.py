@@ -70,7 +70,7 @@ def test_backfill_checks_repairs_and_migrates(as_: As, deployed: Deployed) -> No
     assert migrated["backup"]
     as_("backfill", "backfill", "drift-check")
     as_("backfill", "backfill", "restore", migrated["run_id"], "--yes")
-    as_("backfill", "backfill", "rebuild")
+    as_("backfill", "backfill", "rebuild", "--workers", "2")
     for step in ("meter-balances", "customer-balances", "validate", "runs"):
         as_("backfill", "backfill", step)
     as_("backfill", "backfill", "explain", "--meter", "1")

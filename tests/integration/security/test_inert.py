@@ -76,6 +76,9 @@ def test_every_command_shows_it_inert(hostile: dict[str, str], run_command: RunC
             assert result.exit_code in {0, 1}, (command, result.stderr)
             assert all(line.isprintable() for line in result.stdout.split("\n")), command
             assert ("owned" in result.stdout) == (command not in SILENT), (command, result.stdout)
+    rows = run_command("backfill", "drift-check", "--format", "csv", env=hostile).stdout
+    assert "owned" in rows
+    assert all(line.isprintable() for line in rows.split("\n"))
 
 
 def test_a_bad_line_is_named_inert(run_command: RunCommand, kafka_environment: dict[str, str]) -> None:
