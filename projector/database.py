@@ -30,16 +30,16 @@ def make_engine(settings: Settings, *, program: str) -> Engine:
         SettingError: where `PROJECTOR_DATABASE_URL` is missing or is no PostgreSQL address.
 
     """
+    given = required(settings, "database_url")
+    if given.count("@") > 1:  # the rest of the password would be printed as where the server is, or as an option
+        raise SettingError("PROJECTOR_DATABASE_URL: write an @ as %40 unless it stands before the host")
     try:
-        url = make_url(required(settings, "database_url"))
+        url = make_url(given)
     except (ArgumentError, ValueError):  # the second where the port is no number
         raise SettingError("PROJECTOR_DATABASE_URL is not an address like postgresql://user@host:5432/name") from None
-    if "@" in f"{url.host}{url.database}":  # a part of the password, which would be printed as where the server is
-        raise SettingError("PROJECTOR_DATABASE_URL: write a password's @ as %40, / as %2F, ? as %3F, # as %23")
     unknown = _unknown_option(url.query)
     if unknown:
-        named = repr(unknown) if unknown.isidentifier() else "of that name"  # else a part of a password as well
-        raise SettingError(f"PROJECTOR_DATABASE_URL: PostgreSQL's client has no option {named}")
+        raise SettingError(f"PROJECTOR_DATABASE_URL: PostgreSQL's client has no option {unknown!r}")
     if url.get_backend_name() not in {"postgresql", "postgres"}:
         raise SettingError("PROJECTOR_DATABASE_URL: the scheme has to be postgresql://")
     options = {
