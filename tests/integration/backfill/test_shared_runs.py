@@ -69,6 +69,22 @@ def test_a_run_killed_at_random_ends_with_the_findings_of_an_undisturbed_one_eac
     assert damaged.execute("SELECT count(*) FROM backfill_chunks").fetchone() == (0,)
 
 
+def test_what_was_repaired_is_only_compared_by_whoever_comes_next(damaged: Connection[Any], engine: Engine) -> None:
+    """A worker is lost between the two transactions of a chunk."""
+    _count_repairs(damaged)
+    with session(engine) as connection:
+        run = runs.begin(connection, "rebuild", OPTIONS)
+        while run.phase != "repair-meters":
+            turn(connection, run)
+            run = ledger.prepare(connection, run, size=1, cuts=CUTS)
+        turn(connection, run)
+    assert damaged.execute("SELECT state, tally ->> 'repaired' FROM backfill_chunks").fetchall() == [("repaired", "1")]
+    with session(engine) as connection:
+        ended = carry_out(connection, runs.resume(connection, "rebuild", str(run.run_id), dry=False), stop=_never)
+    assert ended.tally.repaired == ended.tally.drifted
+    assert damaged.execute("SELECT entity, entity_id FROM repairs GROUP BY 1, 2 HAVING count(*) > 1").fetchall() == []
+
+
 def test_processes_share_a_run_by_resume_and_one_that_is_stopped_leaves_it_to_the_others(
     damaged: Connection[Any],
     environment: dict[str, str],
