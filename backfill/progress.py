@@ -9,11 +9,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from backfill import pace
+from backfill.check import CHUNKS
 from backfill.runs import Phase, Run
 
 TITLES: Final[dict[Phase, str]] = {
     "customers": "customers",
-    "meters": "meters without customer",
+    "meters": "meters without customer, by key",
     "repair-meters": "repairing meters",
     "repair-customers": "repairing customers",
     "done": "done",
@@ -27,17 +28,51 @@ def shown(connection: Connection[Any], run: Run) -> Iterator[Callable[[Run], Non
     if not console.is_terminal:
         yield lambda _: None
         return
-    total = pace.customers(connection, run.selection)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
-        task = bar.add_task(TITLES[run.phase], total=total, completed=run.tally.customers, rate="")
-        yield lambda run: _show(bar, task, run)
+        shown = _Shown(connection, bar)
+        shown.show(run)
+        yield shown.show
 
 
-def _show(bar: Progress, task: TaskID, run: Run) -> None:
-    rate = f"{run.tally.customers / max(run.tally.seconds, 1e-9):,.0f} customers/s"
+class _Shown:
+    """One bar, begun anew with each phase: customers by number, meters by key, repairs by what was found drifted."""
+
+    def __init__(self, connection: Connection[Any], bar: Progress) -> None:
+        self._connection = connection
+        self._bar = bar
+        self._task: TaskID | None = None
+        self._phase: Phase = "done"
+
+    def show(self, run: Run) -> None:
+        """Move the bar to where a run is."""
+        if run.phase != self._phase or self._task is None:
+            self._begin(run)
+        if self._task is not None:
+            self._bar.update(self._task, completed=_done(run), rate=_rate(run))
+
+    def _begin(self, run: Run) -> None:
+        self._phase = run.phase
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+        total = self._total(run)
+        self._task = self._bar.add_task(TITLES[run.phase], total=total, completed=_done(run), rate="")
+
+    def _total(self, run: Run) -> int:
+        if run.phase == "customers":
+            return pace.customers(self._connection, run.selection)
+        if run.phase == "meters":
+            (last,) = self._connection.execute(CHUNKS["last_meter"]).fetchone() or (0,)
+            return int(last)
+        return run.tally.drifted
+
+
+def _done(run: Run) -> int:
     if run.phase == "customers":
-        bar.update(task, description=TITLES[run.phase], completed=run.tally.customers, rate=rate)
-    else:
-        entities = run.tally.repaired if run.phase.startswith("repair") else run.tally.meters
-        bar.update(task, description=TITLES[run.phase], total=None, completed=entities, rate="")
+        return run.tally.customers
+    return max(0, run.cursor) if run.phase == "meters" else run.tally.repaired
+
+
+def _rate(run: Run) -> str:
+    per_second = run.tally.customers / max(run.tally.seconds, 1e-9)
+    return f"{per_second:,.0f} customers/s" if run.phase == "customers" else ""

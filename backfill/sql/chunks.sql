@@ -28,6 +28,10 @@ FROM (SELECT k.customer_id FROM meter_assignments k WHERE k.customer_id > %(afte
 -- How many meters the projection shows behind a key, for a pace.
 SELECT count(*) FROM meter_balances WHERE meter_id > %(after)s;
 
+-- name: last_meter
+-- The greatest meter key of the projection, for a progress bar.
+SELECT coalesce(max(meter_id), 0) FROM meter_balances;
+
 -- name: next_drifted
 -- The meters or customers of a range that this run found drifted, in key order; or where the next range ends.
 SELECT DISTINCT entity_id FROM drift
