@@ -11,7 +11,7 @@ COMPILE := $(BIN)/uv pip compile --universal --generate-hashes --python-version 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-unit fuzz lint types imports format bench sandbox lock clean
+.PHONY: help demo test test-unit fuzz mutants lint types imports format bench sandbox lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ test-unit: $(READY) ## the tests that need no service
 fuzz: $(READY) ## two million hostile messages, through the decoder and through SQL
 	@HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -n 2 tests/property/test_any_messages.py \
 		tests/unit/events/test_decode_anything.py::test_whatever_an_evil_producer_writes_is_answered
+
+mutants: $(READY) ## change the code in a thousand small ways, and see that the tests notice
+	@$(BIN)/python -m tests.mutants
 
 lint: $(READY) ## style and format, nothing changed
 	@$(BIN)/ruff check .

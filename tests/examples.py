@@ -6,7 +6,7 @@ from typing import Any
 CloudEvent = dict[str, Any]
 
 
-def invoice(key: int, meter: int | None, amount: str, verb: str = "issued", **more: object) -> CloudEvent:
+def invoice(key: int, meter: int | None, amount: object, verb: str = "issued", **more: object) -> CloudEvent:
     """Write one state of an invoice."""
     members = {"invoice_id": key, "amount": amount, "currency": "KES", "invoice_date": "2026-01-31"}
     return _event(f"billing.invoice.{verb}", members | ({} if meter is None else {"meter_id": meter}), more)

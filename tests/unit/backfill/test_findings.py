@@ -58,6 +58,10 @@ def _causes(drift: MeterDrift, evidence: MeterEvidence) -> dict[str, Cause]:
         ("100", _marks("130"), (_row("20"),), "projection-edited"),
         ("100", _marks("110"), (_row("40"),), "history-changed"),
         ("100", _marks("100"), (_row("10"), _row("40", "history-moved")), "history-moved"),
+        ("100", _marks("100"), (_row("40", "history-moved"), _row("10")), "history-moved"),
+        ("100", _marks("140"), (_row("40"),), "history-changed"),
+        ("100", _marks("140"), (_row("-39"),), "projection-edited"),
+        ("100", _marks("140"), (_row("39"),), "projection-edited"),
         ("NaN", _marks("150"), (), "projection-edited"),
         ("100", _marks("0", invoices=0, known=False), (), "row-extra"),
     ],
@@ -101,7 +105,61 @@ def test_another_customer(*, present: bool, agrees: bool, known: bool, cause: Ca
     facts = AssignmentEvidence(agrees_with_itself=agrees, ids=[1])
     evidence = MeterEvidence(marks=_marks("150", known=known), disagreements=(), assignments=facts)
     found = list(findings.of_meter(drift, evidence))
-    assert [(each.column, each.cause, each.difference) for each in found] == [("customer_id", cause, None)]
+    shown = findings.Finding("meter", 1, "customer_id", "8", "7", None, cause, {"assignments": [1]})
+    assert found == [shown]
+    unproven = MeterEvidence(marks=_marks("150", known=known), disagreements=(), assignments=None)
+    assert [each.evidence for each in findings.of_meter(drift, unproven)] == [{"assignments": []}]
+
+
+def test_nobody_is_shown_as_nothing() -> None:
+    recorded = _meter("150", customer_id=None)
+    drift = MeterDrift(1, present=True, recorded=recorded, expected=_meter("150"))
+    evidence = MeterEvidence(marks=_marks("150"), disagreements=(), assignments=None)
+    (found,) = findings.of_meter(drift, evidence)
+    assert (found.recorded, found.expected) == (None, "7")
+    (found,) = findings.of_meter(drift._replace(recorded=drift.expected, expected=recorded), evidence)
+    assert (found.recorded, found.expected) == ("7", None)
+
+
+def test_payments_are_weighed_by_themselves_and_a_balance_by_the_heavier_side() -> None:
+    """Billed is off by 10 through a changed invoice, paid by 20 through an edit of the projection."""
+    recorded = _meter("100")._replace(total_paid=Decimal(50), payment_count=3, balance=Decimal(50))
+    expected = _meter("110")._replace(total_paid=Decimal(30), payment_count=1, balance=Decimal(80))
+    row = Disagreement(source="payments", cause="history-moved", field="meter_id", rows=1, amount=Decimal(5), ids=[4])
+    evidence = MeterEvidence(
+        marks=_marks("100")._replace(total_paid=Decimal(25), payment_count=1),
+        disagreements=(_row("10"), row),
+        assignments=None,
+    )
+    drift = MeterDrift(1, present=True, recorded=recorded, expected=expected)
+    found = {each.column: each for each in findings.of_meter(drift, evidence)}
+    proof = {"history": [{**row._asdict(), "amount": "5"}], "projection": {"amount": "-25", "rows": -2}}
+    assert {name: (each.cause, each.difference) for name, each in found.items()} == {
+        "total_billed": ("history-changed", Decimal(10)),
+        "total_paid": ("history-deleted", Decimal(-20)),
+        "balance": ("history-deleted", Decimal(30)),
+        "payment_count": ("history-deleted", Decimal(-2)),
+    }
+    assert found["total_paid"].evidence == found["balance"].evidence == proof
+    assert (found["total_paid"].recorded, found["total_paid"].expected) == ("50", "30")
+
+
+def test_the_sides_are_weighed_by_how_much_they_are_off() -> None:
+    """What was billed is more than what was paid, and less of it is off."""
+    recorded = _meter("1000")._replace(total_paid=Decimal(5))
+    expected = _meter("1001")._replace(total_paid=Decimal(2), balance=Decimal(7))
+    evidence = MeterEvidence(
+        marks=_marks("1000")._replace(total_paid=Decimal(2)), disagreements=(_row("1"),), assignments=None
+    )
+    causes = _causes(MeterDrift(1, present=True, recorded=recorded, expected=expected), evidence)
+    assert (causes["total_billed"], causes["total_paid"]) == ("history-changed", "projection-edited")
+    assert causes["balance"] == "projection-edited"
+
+
+def test_a_meter_without_a_row() -> None:
+    drift = MeterDrift(1, present=False, recorded=_meter("0", invoices=0), expected=_meter("150"))
+    evidence = MeterEvidence(marks=_marks("150"), disagreements=(), assignments=None)
+    assert set(_causes(drift, evidence).values()) == {"row-missing"}
 
 
 @pytest.mark.parametrize(

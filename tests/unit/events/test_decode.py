@@ -43,7 +43,7 @@ def refused(result: Event | Refusal) -> Refusal:
     return result
 
 
-def invoice(money: str = "1250.00", **more: object) -> dict[str, Any]:
+def invoice(money: object = "1250.00", **more: object) -> dict[str, Any]:
     return examples.invoice(1, 2, money, "issued", **more)
 
 

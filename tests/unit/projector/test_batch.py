@@ -49,6 +49,10 @@ def test_of_equal_versions_and_ids_what_stands_sooner_wins() -> None:
         assert staged.conflicts > 0
 
 
+def test_each_loser_with_other_content_is_a_conflict() -> None:
+    assert stage(items_of(*(invoice(1, 7, f"{n}.00", event_id=f"e{n}") for n in range(4)))).conflicts == 3
+
+
 def test_the_same_event_twice_is_no_conflict() -> None:
     assert stage(items_of(*[payment(1, "5.00", meter_id=7)] * 3)).conflicts == 0
 
@@ -81,17 +85,36 @@ def test_refusals_are_set_apart_with_their_messages() -> None:
     assert refusal.reason == "not-json"
 
 
+def test_what_follows_a_refusal_is_staged() -> None:
+    message = Message("billing.invoices", 3, 9, 0, None, b"{", ())
+    staged = stage([item(message, DECODE(message)), *items_of(invoice(1, 7, "1.00"))])
+    assert (len(staged.refused), len(staged.rows["invoices"])) == (1, 1)
+
+
+def test_a_position_stands_behind_the_last_message_of_its_partition() -> None:
+    assert ends_of(items_of(invoice(1, 7, "1.00"), invoice(2, 7, "1.00"), start=10)) == {("billing.invoices", 0): 12}
+
+
 def test_halves_do_what_the_whole_does() -> None:
     items = items_of(*(invoice(n, 7, "1.00") for n in range(5)), start=10)
     marker = ("billing.payments", 0)
     whole = Batch(items=items, known={("billing.invoices", 0): 8, marker: 3}, ends={**ends_of(items), marker: 4})
     first, second = whole.halves()
     assert [*first.items, *second.items] == items
+    assert len(first.items) == 2
     for place, end in whole.ends.items():
         halves = [half for half in (first, second) if place in half.ends]
         assert halves[0].known[place] == whole.known[place]
         assert halves[-1].ends[place] == end
         assert all(later.known[place] == sooner.ends[place] for sooner, later in pairwise(halves))
+
+
+def test_a_place_that_ends_in_the_first_half_is_none_of_the_second() -> None:
+    items = items_of(payment(1, "1.00"), invoice(1, 7, "1.00"))
+    known = {("billing.payments", 0): 0, ("billing.invoices", 0): 0}
+    first, second = Batch(items=items, known=known, ends=ends_of(items)).halves()
+    assert (first.known, first.ends) == ({("billing.payments", 0): 0}, {("billing.payments", 0): 1})
+    assert (second.known, second.ends) == ({("billing.invoices", 0): 0}, {("billing.invoices", 0): 2})
 
 
 def test_a_refused_batch_keeps_messages_and_positions() -> None:
@@ -101,4 +124,4 @@ def test_a_refused_batch_keeps_messages_and_positions() -> None:
     staged = stage(refused.items)
     assert not any(staged.rows.values())
     assert [message for message, _ in staged.refused] == [items[0].message]
-    assert refused.ends == batch.ends
+    assert (refused.known, refused.ends) == (batch.known, batch.ends)

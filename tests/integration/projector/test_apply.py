@@ -1,0 +1,105 @@
+"""What one transaction does: each message counted once, each refusal kept, each position moved."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+
+from events.settings import Settings
+from events.types import Message, Refusal, topic_of
+from projector import merge
+from projector.batch import Batch, item
+from projector.errors import PositionMoved
+from projector.merge import Applied
+from tests.examples import CloudEvent, assigned, customer, invoice, payment
+from tests.lanes import Lane, disagreement
+
+SPOILT: CloudEvent = {**invoice(9, 1, "1.00"), "specversion": "0.3"}
+
+
+@pytest.fixture
+def lane(engine: Engine, settings: Settings) -> Iterator[Lane]:
+    made = Lane(engine, settings)
+    yield made
+    made.close()
+
+
+def test_everything_is_counted_once(lane: Lane, engine: Engine) -> None:
+    first = [
+        customer(7, "Asha"), assigned(1, 1, 7), invoice(1, 1, "10.00"), invoice(1, 1, "11.00", event_id="b"),
+        payment(1, "4.00", invoice_id=1), payment(2, "3.00", invoice_id=5), customer(7, "Asha"), SPOILT,
+    ]  # fmt: skip
+    done = lane.apply(first)
+    assert done == Applied(events=8, applied=5, refused=1, conflicts=1)
+    assert done.stale == 2
+    second = [
+        customer(7, "Brian"), assigned(1, 1, 8), assigned(1, 1, 9, version=2), invoice(5, 1, "2.00"),
+        invoice(1, 1, "12.00"), payment(1, "5.00", invoice_id=1), payment(2, "3.00", invoice_id=5, version=2),
+    ]  # fmt: skip
+    assert lane.apply(second) == Applied(events=7, applied=3, refused=0, conflicts=3)
+    assert not disagreement(engine, [event for event in first + second if event is not SPOILT])
+    with engine.connect() as connection:
+        conflicts = text("SELECT topic, conflicts FROM positions WHERE conflicts > 0")
+        assert connection.execute(conflicts).all() == [(f"{lane.settings.topic_prefix}.assignments", 4)]
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [customer(1, "Asha")],
+        [assigned(1, 1, 7)],
+        [payment(1, "4.00", meter_id=1)],
+        [invoice(1, 1, "4.00"), invoice(2, None, "4.00")],
+        [SPOILT],
+        [],
+    ],
+)
+def test_a_batch_of_one_kind(lane: Lane, engine: Engine, events: list[CloudEvent]) -> None:
+    good = [event for event in events if event is not SPOILT]
+    done = lane.apply(events)
+    assert done == Applied(events=len(events), applied=len(good), refused=len(events) - len(good), conflicts=0)
+    assert not disagreement(engine, good)
+    assert lane.apply(good).applied == 0
+
+
+def test_more_rows_than_are_handed_on_at_once(lane: Lane, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merge, "COPY_ROWS", 2)
+    events = [invoice(n, 1, f"{n}.00") for n in range(1, 6)]
+    assert lane.apply(events).applied == 5
+    assert not disagreement(engine, events)
+
+
+def test_a_refused_message_is_kept_to_the_byte(lane: Lane, engine: Engine) -> None:
+    topic = topic_of("invoices", lane.settings.topic_prefix)
+    headers = (("x", b"\x00\xff"), ("none", None), ("empty", b""))
+    message = Message(topic, 0, 0, 1_767_225_600_123, b"\x00k", b"\xff{", headers)
+    batch = Batch(items=[item(message, Refusal("not-json", "why"))], known={(topic, 0): 0}, ends={(topic, 0): 1})
+    assert merge.apply(lane.connection, batch, lane.settings.group_id).refused == 1
+    kept: dict[str, Any] = {
+        "topic": topic, "partition": 0, "source_offset": 0, "timestamp_ms": 1_767_225_600_123, "reason": "not-json",
+        "detail": "why", "key": b"\x00k", "value": b"\xff{", "headers": [["x", "00ff"], ["none", None], ["empty", ""]],
+        "state": "open", "attempts": 0,
+    }  # fmt: skip
+    with engine.connect() as connection:
+        (row,) = connection.execute(text(f"SELECT {', '.join(kept)} FROM dead_letters")).mappings()
+        assert dict(row) == kept
+
+
+def test_every_position_moves_and_the_one_that_does_not_is_named(lane: Lane, engine: Engine) -> None:
+    batch = lane.batch([invoice(1, 1, "1.00"), payment(1, "1.00"), payment(2, "1.00")])
+    merge.apply(lane.connection, batch, lane.settings.group_id)
+    prefix = lane.settings.topic_prefix
+    with engine.connect() as connection:
+        moved = text("SELECT topic, partition, next_offset FROM positions WHERE next_offset > 0 ORDER BY topic")
+        assert connection.execute(moved).all() == [(f"{prefix}.invoices", 0, 1), (f"{prefix}.payments", 0, 2)]
+    said = f"{prefix}.invoices/0 is no longer at 0: another consumer owns it"
+    with pytest.raises(PositionMoved) as raised:
+        merge.apply(lane.connection, batch, lane.settings.group_id)
+    assert str(raised.value) == said
+
+
+def test_a_prepared_connection_has_its_staging_tables_and_plans_anew(lane: Lane) -> None:
+    assert lane.connection.autocommit
+    assert lane.connection.prepare_threshold is None
+    assert lane.connection.execute("SELECT count(*) FROM staged_invoices").fetchone() == (0,)
