@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
-from typing import Final, cast
+from operator import methodcaller
+from typing import Final
 
 import stamina
 import structlog
@@ -228,11 +229,16 @@ def require_described(given: set[Place], logs: Mapping[Place, positions.Log]) ->
         raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, reason))
 
 
+_headers: Final[Callable[[KafkaMessage], list[tuple[str, bytes | None]] | None]] = methodcaller("headers")
+"""Where a header's name is no UTF-8, the client returns a broken list beside an exception. Called as a method, in a
+loop that runs hot, the interpreter would look at the list alone; called like this it always looks for the exception."""
+
+
 def receive(message: KafkaMessage) -> Message:
     """Take what we need out of librdkafka's message, and let go of the rest."""
     try:
-        headers = cast("list[tuple[str, bytes | None]]", message.headers() or [])
-    except UnicodeDecodeError:
+        headers = _headers(message) or []
+    except (UnicodeDecodeError, SystemError):
         headers = [("undecodable header name", None)]
     given = tuple(headers)
     return Message(
