@@ -135,11 +135,11 @@ def _names(data: dict[str, Any]) -> int:
 
 
 def _surely_distinct(value: bytes, names: int) -> bool:
-    """Say whether the bytes hold no more members than were read: a quote and a colon follow each other once a name.
+    """Say whether the bytes hold no more members than were read.
 
-    Without escapes and without space before a colon that is the only place where they can.
+    A quote and a colon follow each other at least once a member, unless there is space between them somewhere.
     """
-    return value.count(b'":') == names and b"\\" not in value and not SPACED_COLON(value)
+    return value.count(b'":') == names and not SPACED_COLON(value)
 
 
 def _demand_distinct(value: bytes) -> None:

@@ -42,9 +42,9 @@ def refusal(error: ValueError, *, tagged: bool, within: str = "") -> Refusal:
     """
     if not isinstance(error, ValidationError):
         return Refusal("not-json", str(error)[:DETAIL_CHARACTERS])
-    first = error.errors(include_url=False, include_context=True)[0]
+    first = error.errors(include_url=False)[0]
     place = [*([within] if within else []), *first["loc"][tagged:]]
-    name = ".".join(str(step)[:100] for step in place)
+    name = ".".join(map(str, place))
     detail = f"{name}: {_sentence(first)}" if name else _sentence(first)
     return Refusal(_reason(first["type"], place, within), detail[:DETAIL_CHARACTERS])
 
@@ -70,7 +70,7 @@ def _sentence(first: Any) -> str:  # noqa: ANN401 - pydantic_core's ErrorDetails
             return f"the value is not JSON: {context['error']}"
         case _:
             said = KINDS.get(kind, first["msg"])
-    return f"{_shown(first['input'])}{said}" if kind != "missing" else said
+    return f"{_shown(first['input'])}{said}"
 
 
 def _shown(given: object) -> str:

@@ -42,9 +42,3 @@ def test_a_scope_hands_over_its_meters_owners_and_ranges() -> None:
 @pytest.mark.parametrize("row", [None, (None, None)])
 def test_a_chunk_without_meters_is_an_empty_scope(row: tuple[None, None] | None) -> None:
     assert Scope.of(row) == Scope(meters=[], owners=[])
-
-
-def test_a_statement_stands_behind_the_recomputation_it_reads() -> None:
-    statement = Scope.recomputed("tally_meters")
-    parts = [statement.index(name) for name in ("scope", "recomputed AS", "SELECT count(*)")]
-    assert parts == sorted(parts)

@@ -156,6 +156,16 @@ def test_the_sides_are_weighed_by_how_much_they_are_off() -> None:
     assert causes["balance"] == "projection-edited"
 
 
+def test_what_is_off_counts_and_not_what_was_paid() -> None:
+    recorded = _meter("100")._replace(total_paid=Decimal(50), balance=Decimal(50))
+    expected = _meter("110")._replace(total_paid=Decimal(49), balance=Decimal(61))
+    evidence = MeterEvidence(
+        marks=_marks("100")._replace(total_paid=Decimal(49)), disagreements=(_row("10"),), assignments=None
+    )
+    drift = MeterDrift(1, present=True, recorded=recorded, expected=expected)
+    assert _causes(drift, evidence)["balance"] == "history-changed"
+
+
 def test_a_meter_without_a_row() -> None:
     drift = MeterDrift(1, present=False, recorded=_meter("0", invoices=0), expected=_meter("150"))
     evidence = MeterEvidence(marks=_marks("150"), disagreements=(), assignments=None)

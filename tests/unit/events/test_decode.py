@@ -237,6 +237,15 @@ def test_binary_mode_reads_attributes_from_headers_of_any_case() -> None:
     assert accepted(DECODE(message(value, headers=headers))) == accepted(decoded(invoice()))
 
 
+def test_binary_mode_needs_no_content_type_and_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_again(value: bytes) -> None:
+        raise AssertionError(value)
+
+    monkeypatch.setattr("events.decode._demand_distinct", read_again)
+    value = json.dumps(invoice()["data"]).encode()
+    assert DECODE(message(value, headers=BINARY[:-1])) == decoded(invoice())
+
+
 def test_structured_wins_over_ce_headers_and_needs_no_header_at_all() -> None:
     value = examples.line(invoice())
     both = (("Content-Type", b"Application/CloudEvents+JSON"), ("ce_id", b"other"))
