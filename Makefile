@@ -11,10 +11,10 @@ COMPILE := $(BIN)/uv pip compile --universal --generate-hashes --python-version 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-unit fuzz mutants lint types imports format bench sandbox lock clean
+.PHONY: help demo test test-unit test-faults fuzz mutants lint types imports format bench sandbox lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) ## the whole story on a sandbox of its own, in under a minute
 	@$(BIN)/projector demo
@@ -31,6 +31,9 @@ fuzz: $(READY) ## two million hostile messages, through the decoder and through 
 
 mutants: $(READY) ## change the code in a thousand small ways, and see that the tests notice
 	@$(BIN)/python -m tests.mutants
+
+test-faults: $(READY) ## forty seeded runs of faults; FAULT_RUNS=500 for more, FAULT_SEED=17 for that one
+	@FAULT_RUNS=$${FAULT_RUNS:-40} $(BIN)/python -m pytest tests/faults
 
 lint: $(READY) ## style and format, nothing changed
 	@$(BIN)/ruff check .

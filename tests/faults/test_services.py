@@ -1,0 +1,190 @@
+"""A service that is away, at start or later: waited for without haste, one line a try, and found again in seconds."""
+
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+import pytest
+from sqlalchemy import make_url
+
+from projector.patience import WAIT_MAX_SECONDS
+from projector.sandbox.processes import wait_until
+from tests.conftest import RunCommand
+from tests.faults.nursery import Nursery
+from tests.faults.plan import Plan, plan
+from tests.faults.program import Program
+from tests.faults.proxy import Proxy
+from tests.faults.scene import Scene
+from tests.faults.servers import Servers
+
+SERVICES: Final = ("PostgreSQL", "Kafka")
+OUTAGE_SECONDS: Final = 8.0
+CPU_SHARE_MAX: Final = 0.1  # of a core: a loop that spins takes all of one
+RETURN_SECONDS: Final = 2 * WAIT_MAX_SECONDS + 6  # the longest wait, a session of the group, and a slow machine
+AT_ONCE_SECONDS: Final = 2.0
+BUDGET_SECONDS: Final = 5  # of a drain, as the scene sets it
+WRONG: Final = "wr0ng"
+
+
+@pytest.fixture
+def scene(servers: Servers, nursery: Nursery, tmp_path: Path) -> Iterator[Scene]:
+    drawn = Plan(**{**vars(plan(1)), "protocol": "cooperative-sticky", "consumers": 1, "faults": ()})
+    made = Scene(drawn, servers, nursery, tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=SERVICES)
+def service(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_away_at_start_it_is_waited_for(scene: Scene, service: str, run_command: RunCommand) -> None:
+    [consumer] = scene.consumers
+    _proxy(scene, service).away()
+    consumer.run()
+    _await(lambda: len(_tries(consumer)) > 1, f"two tries to find {service}", seconds=40)
+    assert all(service in one["why"] for one in _tries(consumer))
+    assert not _ready(scene, run_command)
+    assert consumer.exit_code is None
+
+    _proxy(scene, service).back()
+    _found_again(scene, run_command)
+
+
+def test_away_later_it_is_waited_for_in_peace(scene: Scene, service: str, run_command: RunCommand) -> None:
+    [consumer] = scene.consumers
+    consumer.run()
+    messages = scene.messages()
+    scene.send(messages[:50])
+    scene.delivered()
+    _await(lambda: scene.applied() == 50, "the first to be applied")
+    _proxy(scene, service).away()
+    scene.send(messages[50:])
+
+    assert _cpu_seconds(consumer, OUTAGE_SECONDS) < CPU_SHARE_MAX * OUTAGE_SECONDS
+    assert consumer.exit_code is None
+    assert scene.applied() == 50
+    assert not _ready(scene, run_command)
+    if service == "PostgreSQL":
+        tries = _tries(consumer)
+        assert all("PostgreSQL at 127.0.0.1" in one["why"] for one in tries)
+        assert OUTAGE_SECONDS / WAIT_MAX_SECONDS - 1 <= len(tries) <= 20
+    else:
+        assert f"127.0.0.1:{scene.servers.kafka_proxy.port}" in _log(consumer)
+
+    _proxy(scene, service).back()
+    _found_again(scene, run_command)
+
+
+def test_a_signal_ends_the_wait_at_once(scene: Scene, service: str) -> None:
+    [consumer] = scene.consumers
+    _proxy(scene, service).away()
+    consumer.run()
+    _await(lambda: _tries(consumer), f"a try to find {service}", seconds=20)
+    consumer.send(signal.SIGTERM)
+    _await(lambda: consumer.exit_code is not None, "the end", seconds=AT_ONCE_SECONDS)
+    assert consumer.exit_code == 0, _log(consumer)
+    assert "Traceback" not in _log(consumer)
+
+
+@pytest.mark.parametrize("mode", ["away", "hang"])
+def test_a_drain_without_a_service_keeps_to_its_budget(scene: Scene, service: str, mode: str) -> None:
+    """What was not applied is read again; a connection that hangs is given up."""
+    [consumer] = scene.consumers
+    consumer.run()
+    messages = scene.messages()
+    scene.send(messages[:50])
+    scene.delivered()
+    _await(lambda: scene.applied() == 50, "the first to be applied")
+    getattr(_proxy(scene, service), mode)()
+    scene.send(messages[50:])
+    scene.delivered()
+    consumer.send(signal.SIGTERM)
+    _await(lambda: consumer.exit_code is not None, "the end", seconds=BUDGET_SECONDS + 8)
+    assert consumer.exit_code == 0, _log(consumer)
+    assert "Traceback" not in _log(consumer)
+
+    _proxy(scene, service).back()
+    consumer.run()
+    _await(lambda: scene.positions() == scene.ends(), "the next to apply the rest")
+
+
+def test_who_does_not_wait_ends_with_2_and_one_line(scene: Scene, run_command: RunCommand) -> None:
+    [consumer] = scene.consumers
+    consumer.proxy.away()
+    for command in (("projector", "run", "--until-caught-up"), ("projector", "init"), ("backfill", "drift-check")):
+        result = run_command(*command, env=scene.environment(consumer.proxy))
+        assert result.exit_code == 2
+        assert result.stderr.count("\n") == 1
+        assert "PostgreSQL at 127.0.0.1" in result.stderr
+
+
+def test_what_waiting_does_not_mend_ends_a_consumer_at_once(scene: Scene, run_command: RunCommand) -> None:
+    env = scene.environment(scene.consumers[0].proxy)
+    url = make_url(env["PROJECTOR_DATABASE_URL"])
+    for changed, said in (
+        ({"PROJECTOR_DATABASE_URL": url.set(password=WRONG).render_as_string(hide_password=False)}, "authentication"),
+        ({"PROJECTOR_DATABASE_URL": url.set(database="no").render_as_string(hide_password=False)}, "does not exist"),
+        ({"PROJECTOR_SCHEMA": "other"}, "projector init"),
+        ({"PROJECTOR_TOPIC_PREFIX": "other"}, "projector init"),
+    ):
+        result = run_command("projector", "run", env={**env, **changed}, timeout=20)
+        assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.stderr
+        assert said in result.stderr
+        assert WRONG not in result.stderr
+
+
+def _proxy(scene: Scene, service: str) -> Proxy:
+    return scene.consumers[0].proxy if service == "PostgreSQL" else scene.servers.kafka_proxy
+
+
+def _found_again(scene: Scene, run_command: RunCommand) -> None:
+    """See a consumer go on by itself, and status say so."""
+    [consumer] = scene.consumers
+    _await(lambda: scene.positions() == scene.ends(), "all to be applied", seconds=RETURN_SECONDS)
+    _await(lambda: any(one["event"] == "joined" for one in _records(consumer)), "the consumer to have joined")
+    assert consumer.exit_code is None
+    assert len(consumer.logs) == 1
+    assert _ready(scene, run_command)
+    password = make_url(scene.servers.postgres.url).password
+    assert password
+    assert password not in _log(consumer)
+
+
+def _ready(scene: Scene, run_command: RunCommand) -> bool:
+    """Ask as a health check does."""
+    result = run_command("projector", "status", "--json", env=scene.environment(scene.consumers[0].proxy))
+    assert result.exit_code in {0, 2}, result.stderr
+    return result.exit_code == 0
+
+
+def _cpu_seconds(program: Program, seconds: float) -> float:
+    """Watch a program for so long; return the processor time that it took."""
+    assert program.started is not None
+    process = psutil.Process(program.started.process.pid)
+    before, end = process.cpu_times(), time.monotonic() + seconds
+    wait_until(lambda: time.monotonic() > end or program.exit_code is not None, seconds=seconds + 1)
+    after = process.cpu_times()
+    return float(after.user + after.system - before.user - before.system)
+
+
+def _tries(program: Program) -> list[dict[str, Any]]:
+    return [one for one in _records(program) if one["event"] == "trying again"]
+
+
+def _records(program: Program) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in _log(program).split("\n")[:-1] if line.startswith("{")]
+
+
+def _log(program: Program) -> str:
+    assert program.started is not None
+    return program.started.stderr.read_text()
+
+
+def _await(condition: Callable[[], object], what: str, seconds: float = 30.0) -> None:
+    assert wait_until(lambda: bool(condition()), seconds=seconds), f"after {seconds:g} s still waiting for {what}"
