@@ -9,13 +9,22 @@ from typing import Any, Final, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
-from events.errors import ServiceUnavailable, SettingError
+from events.errors import ServiceAway, ServiceUnavailable, SettingError
 from events.settings import Settings, required
 
 PROBE_SECONDS = 10.0  # a broker that does not answer a metadata request within this is away
 PROBE_SLICE_SECONDS: Final = 0.25  # between two looks at why it does not
 INSECURE: Final = {KafkaError._SSL, KafkaError._AUTHENTICATION}  # noqa: SLF001 - public in librdkafka
 """What a wrong password, certificate or authority ends in; waiting does not mend it."""
+REFUSED: Final = {
+    *INSECURE,
+    KafkaError.SASL_AUTHENTICATION_FAILED,
+    KafkaError.UNSUPPORTED_SASL_MECHANISM,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+}
+"""Codes that say who we are, which waiting does not change."""
 
 _log = logging.getLogger("librdkafka")
 _silent = logging.getLogger("librdkafka.admin")
@@ -66,8 +75,10 @@ def consumer(settings: Settings, **own: Any) -> Consumer:  # noqa: ANN401 - as a
 def unavailable(settings: Settings, error: KafkaException) -> ServiceUnavailable:
     """Put a broker failure into one line without secrets."""
     failure = error.args[0]
-    how = "refuses" if failure.code() > 0 else "cannot be reached"  # librdkafka's own codes are negative
-    return ServiceUnavailable(f"Kafka at {settings.kafka_bootstrap_servers} {how}: {failure.str()}")
+    refused = failure.code() in REFUSED
+    how = "refuses" if refused or failure.code() > 0 else "cannot be reached"  # librdkafka's own codes are negative
+    said = f"Kafka at {settings.kafka_bootstrap_servers} {how}: {failure.str()}"
+    return ServiceUnavailable(said) if refused else ServiceAway(said)
 
 
 def _hopeless(complaints: list[KafkaError]) -> KafkaError | None:

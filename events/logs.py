@@ -3,6 +3,7 @@
 import logging
 import sys
 
+import stamina.instrumentation
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
@@ -34,6 +35,16 @@ def configure(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
+    stamina.instrumentation.set_on_retry_hooks([_try_again])
+
+
+def _try_again(details: stamina.instrumentation.RetryDetails) -> None:
+    """Say what failed, in one line, and when it is tried again."""
+    error = details.caused_by
+    why = str(getattr(error, "orig", error)).strip() or type(error).__name__
+    structlog.get_logger().warning(
+        "trying again", why=why.splitlines()[0], tries=details.retry_num, wait_seconds=round(details.wait_for, 2)
+    )
 
 
 def _inert(_logger: WrappedLogger, _level: str, record: EventDict) -> EventDict:

@@ -70,7 +70,7 @@ def run(
     from dataclasses import asdict
 
     from events import logs, settings
-    from projector import consumer, database, schema
+    from projector import consumer, database
     from projector.signals import stop_on_signals
 
     sys.setswitchinterval(THREAD_SWITCH_SECONDS)
@@ -79,8 +79,7 @@ def run(
     chosen = settings.load()
     logs.configure(chosen)
     engine = database.make_engine(chosen, program="projector run")
-    with stop_on_signals() as stop, database.reachable(chosen):
-        schema.require_current(engine, chosen.schema_name)
+    with stop_on_signals() as stop:
         applied = consumer.run(chosen, engine, stop, until_caught_up=until_caught_up)
     if output is Format.JSON:
         console.print_json({**asdict(applied), "stale": applied.stale})

@@ -15,35 +15,31 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
-from operator import methodcaller
 from typing import Final
 
-import stamina
 import structlog
-from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka import Message as KafkaMessage
+from confluent_kafka.admin import AdminClient
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
 
 from events import kafka
-from events.cloudevents import STRUCTURED_HEADERS
 from events.decode import Decoder
+from events.errors import ServiceAway
 from events.settings import Settings
-from events.types import ENTITIES, Message, Place, topic_of
-from projector import positions
+from events.types import ENTITIES, Place, topic_of
+from projector import database, positions, schema
 from projector.batch import Batch
 from projector.breaker import Breaker, standing
 from projector.deadline import Deadline
 from projector.errors import PositionMoved
-from projector.intake import Intake
+from projector.intake import Intake, receive
 from projector.membership import Membership, at_end
 from projector.merge import Applied
+from projector.patience import patiently
 from projector.signals import Stop
 from projector.writer import Writer
 
 IDLE_SECONDS: Final = 0.5  # how long an idle poll waits, and so how late a signal may be noticed
 BUSY_SECONDS: Final = 0.005  # the same while a batch is being merged, whose end is to be noticed soon
-START_RETRY_SECONDS: Final = 60.0  # how long a rebalance waits for PostgreSQL and the broker to answer
 SLICE_EVENTS: Final = 2_000  # messages taken from librdkafka at once; bounds what overshoots the byte cap
 
 NOTHING: Final = Applied(events=0, applied=0, refused=0, conflicts=0)
@@ -54,26 +50,37 @@ _log = structlog.get_logger()
 def run(settings: Settings, engine: Engine, stop: Stop, *, until_caught_up: bool) -> Applied:
     """Consume until asked to stop or, if so wished, until the ends that the topics have now.
 
+    A service that is away is waited for, except where the ends of now are wished for.
+
     Returns:
         What was applied, in all.
 
     Raises:
         PositionImpossible: a stored position cannot be served.
-        StateError: a topic does not exist.
-        ServiceUnavailable: the broker cannot be reached, or refuses us.
+        StateError: the schema or a topic does not exist.
+        ServiceUnavailable: PostgreSQL or the broker refuses us, or cannot be reached and was not to be waited for.
         WorkFailed: PostgreSQL refuses a batch for a reason that lies in no event.
         TooManyRefused: most of what is read is refused.
 
     """
-    with kafka.answering(settings):
-        admin = kafka.admin(settings)
-        topics = [topic_of(entity, settings.topic_prefix) for entity in ENTITIES]
-        ends = {place: log.high for place, log in positions.describe(admin, topics).items()}
-        total = NOTHING
+    topics = [topic_of(entity, settings.topic_prefix) for entity in ENTITIES]
+
+    def answered() -> tuple[AdminClient, dict[Place, positions.Log]]:
+        with database.reachable(settings), kafka.answering(settings):
+            schema.require_current(engine, settings.schema_name)
+            client = kafka.admin(settings)
+            return client, positions.describe(client, topics)
+
+    found = answered() if until_caught_up else stop.unless_wanted(lambda: patiently(answered))
+    if found is None:
+        return NOTHING
+    admin, logs = found
+    total = NOTHING
+    with database.reachable(settings), kafka.answering(settings):
         while not stop.wanted:
-            consumer = Consumer(settings, engine, topics, lambda: positions.describe(admin, topics))
+            consumer = Consumer(settings, engine, topics, stop, lambda: positions.describe(admin, topics))
             try:
-                consumer.consume(stop, ends if until_caught_up else None)
+                consumer.consume({place: log.high for place, log in logs.items()} if until_caught_up else None)
             except PositionMoved as moved:
                 _log.warning("batch dropped, joining anew", reason=str(moved))
             else:
@@ -81,7 +88,7 @@ def run(settings: Settings, engine: Engine, stop: Stop, *, until_caught_up: bool
             finally:
                 consumer.close()
                 total += consumer.total
-        return total
+    return total
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,29 +104,39 @@ class Consumer:
     """The loop, and what it holds between two turns: an intake being filled and a batch being written."""
 
     def __init__(
-        self, settings: Settings, engine: Engine, topics: list[str], describe: Callable[[], dict[Place, positions.Log]]
+        self,
+        settings: Settings,
+        engine: Engine,
+        topics: list[str],
+        stop: Stop,
+        describe: Callable[[], dict[Place, positions.Log]],
     ) -> None:
         self._settings = settings
+        self._stop = stop
         self._engine = engine
         self._describe = describe
         self._decode = Decoder(settings.currency, settings.topic_prefix)
         self._intake = Intake()
         self._breaker = Breaker(run_max=settings.refused_run_max, share_max=settings.refused_share_max)
-        self._writer = Writer(engine, settings.group_id)
+        self._writer = Writer(engine, settings)
         self._flight: Flight | None = None
         self._applied: dict[Place, int] = {}
         self.total = NOTHING
         self._budget: Deadline | None = None
         self._membership = Membership(settings, topics, start=self._start, leave=self._leave)
 
-    def consume(self, stop: Stop, ends: Mapping[Place, int] | None) -> None:
+    def consume(self, ends: Mapping[Place, int] | None) -> None:
         """Turn until asked to stop, or until our group has applied these ends on every partition."""
-        while not stop.wanted and not (ends and self._caught_up(ends)):
+        while not self._stop.wanted and not (ends and self._caught_up(ends)):
             self._read()
             self._settle()
             self._submit()
         self._budget = self._deadline()
-        self._drain(self._budget)
+        self._writer.drain()
+        try:
+            self._drain(self._budget)
+        except ServiceAway as away:
+            _log.warning("not drained, to be read again", reason=str(away))
 
     def close(self) -> None:
         """Leave the group and disconnect, within what is left of the budget."""
@@ -179,16 +196,18 @@ class Consumer:
             self._settle()
 
     def _start(self, given: set[Place]) -> Mapping[Place, int]:
-        """Look up where to start on partitions that we were given."""
-        found: dict[Place, int] = {}
-        for attempt in stamina.retry_context(on=(OperationalError, KafkaException), timeout=START_RETRY_SECONDS):
-            with attempt, self._engine.begin() as connection:
-                logs = self._describe()
-                require_described(given, logs)
-                found = positions.start(connection, self._settings.group_id, {place: logs[place] for place in given})
-                self._breaker.recall(standing(connection, found))
+        """Look up where to start on partitions that we were given; on none, where we are asked to stop meanwhile."""
+        found = self._stop.unless_wanted(lambda: patiently(lambda: self._stored(given))) or {}
         self._intake.assign(found)
         self._applied.update(found)
+        return found
+
+    def _stored(self, given: set[Place]) -> dict[Place, int]:
+        with database.reachable(self._settings), kafka.answering(self._settings), self._engine.begin() as connection:
+            logs = self._describe()
+            positions.require_described(given, logs)
+            found = positions.start(connection, self._settings.group_id, {place: logs[place] for place in given})
+            self._breaker.recall(standing(connection, found))
         return found
 
     def _leave(self, taken: set[Place]) -> Mapping[Place, int]:
@@ -214,34 +233,3 @@ class Consumer:
     def _lag(self) -> int:
         ends = self._membership.high_watermarks()
         return sum(max(0, ends[place] - self._applied.get(place, 0)) for place in ends)
-
-
-def require_described(given: set[Place], logs: Mapping[Place, positions.Log]) -> None:
-    """Refuse partitions that the broker asked does not know yet: of several, one hears of new ones first.
-
-    Raises:
-        KafkaException: to be tried again.
-
-    """
-    if unknown := sorted(given - logs.keys()):
-        topic, partition = unknown[0]
-        reason = f"{topic}/{partition} was assigned, and the broker does not know it yet"
-        raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, reason))
-
-
-_headers: Final[Callable[[KafkaMessage], list[tuple[str, bytes | None]] | None]] = methodcaller("headers")
-"""Where a header's name is no UTF-8, the client returns a broken list beside an exception. Called as a method, in a
-loop that runs hot, the interpreter would look at the list alone; called like this it always looks for the exception."""
-
-
-def receive(message: KafkaMessage) -> Message:
-    """Take what we need out of librdkafka's message, and let go of the rest."""
-    try:
-        headers = _headers(message) or []
-    except (UnicodeDecodeError, SystemError):
-        headers = [("undecodable header name", None)]
-    given = tuple(headers)
-    return Message(
-        str(message.topic()), message.partition() or 0, message.offset() or 0, message.timestamp()[1],
-        message.key(), message.value(), STRUCTURED_HEADERS if given == STRUCTURED_HEADERS else given,
-    )  # fmt: skip

@@ -7,20 +7,33 @@ from typing import Any, Final
 import psycopg
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import Engine, create_engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from events.errors import ServiceUnavailable, SettingError
+from events.errors import ServiceAway, ServiceUnavailable, SettingError
 from events.settings import Settings, required
 
 CONNECT_SECONDS: Final = 10
+ALIVE: Final = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,  # ms
+}
+"""A server that lost its power, or its network, says no goodbye: it is given up after some 25 s, not after hours."""
 LOCK_MS: Final = 60_000  # longer than any batch or repair holds a row; what waits longer is stuck
 IDLE_IN_TRANSACTION_MS: Final = 60_000  # a paused process must not hold its locks for ever
 REFUSED: Final = {
     "42501",  # the role lacks a privilege
     "25006",  # a standby, or a role that may only read
-    "55P03",  # a lock was not to be had in time
 }
-"""SQLSTATEs that say who we are or what else goes on, and nothing about the statement."""
+"""SQLSTATEs that say who we are, and nothing about the statement."""
+UNREACHABLE: Final = {"08", "57"}  # connections, shutdowns
+TRANSIENT: Final = {*UNREACHABLE, "40", "53", "55"}  # deadlocks, resources such as a full disk, locks not to be had
+TIMED_OUT: Final = {"25P03", "25P04"}  # the server ended a transaction that idled, or lasted, too long: we were paused
+IN_VAIN: Final = ("FATAL:", "does not support SSL", "certificate", "no password supplied")
+"""What tells that connecting failed because somebody answered: libpq gives no SQLSTATE of that."""
+PASSING: Final = ("the database system is", "too many clients", "remaining connection slots", "terminating connection")
+"""What of that passes by itself: starting, stopping, recovering, full."""
 
 
 def make_engine(settings: Settings, *, program: str) -> Engine:
@@ -55,6 +68,7 @@ def make_engine(settings: Settings, *, program: str) -> Engine:
         connect_args={
             "application_name": program,
             "connect_timeout": CONNECT_SECONDS,
+            **ALIVE,
             "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
         },
     )
@@ -72,13 +86,21 @@ def _unknown_option(query: Mapping[str, Any]) -> str | None:
 
 @contextmanager
 def reachable(settings: Settings) -> Iterator[None]:
-    """Turn a failure to connect, or to be let in, into one line that names the server and hides the password."""
+    """Turn a failure that lies in no statement into one line that names the server and hides the password.
+
+    Raises:
+        ServiceAway: it does not answer, or cannot do now what it will without anybody's doing.
+        ServiceUnavailable: it does not let us in, or lets us do too little.
+
+    """
     try:
         yield
     except (DBAPIError, psycopg.Error) as error:
+        if _is_away(error):
+            raise ServiceAway(f"PostgreSQL at {address(settings)} {_for_now(error)}: {_first_line(error)}") from None
         if _is_connection_failure(error):
             how = "cannot be reached"
-        elif getattr(getattr(error, "orig", error), "sqlstate", None) in REFUSED:
+        elif _state(error) in REFUSED:
             how = "refuses"
         else:
             raise
@@ -91,13 +113,35 @@ def address(settings: Settings) -> str:
     return f"{url.host or 'localhost'}:{url.port or 5432}/{url.database or ''}"
 
 
-def _is_connection_failure(error: Any) -> bool:  # noqa: ANN401 - SQLAlchemy's wrapper or psycopg's own
-    if not isinstance(error, OperationalError | psycopg.OperationalError):
-        return False
-    cause = getattr(error, "orig", error)
-    state = getattr(cause, "sqlstate", None)
-    return state is None or state[:2] in {"08", "28", "3D", "57", "53"}
+def _is_away(error: Any) -> bool:  # noqa: ANN401 - SQLAlchemy's wrapper or psycopg's own
+    state = _state(error)
+    if state is not None:
+        return state[:2] in TRANSIENT or state in TIMED_OUT
+    said = _text(error)
+    in_vain = any(sign in said for sign in IN_VAIN) and not any(sign in said for sign in PASSING)
+    return _is_connection_failure(error) and not in_vain
+
+
+def _for_now(error: Any) -> str:  # noqa: ANN401 - as above
+    state = _state(error)
+    return "cannot be reached" if state is None or state[:2] in UNREACHABLE else "refuses for now"
+
+
+def _is_connection_failure(error: Any) -> bool:  # noqa: ANN401 - as above
+    cause, state = getattr(error, "orig", error), _state(error)
+    if state is None:
+        return isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError)
+    return state[:2] in {"28", "3D"}
+
+
+def _state(error: Any) -> str | None:  # noqa: ANN401 - as above
+    return getattr(getattr(error, "orig", error), "sqlstate", None)
 
 
 def _first_line(error: Any) -> str:  # noqa: ANN401 - as above
-    return str(getattr(error, "orig", error)).strip().splitlines()[0]
+    return _text(error).splitlines()[0]
+
+
+def _text(error: Any) -> str:  # noqa: ANN401 - as above
+    cause = getattr(error, "orig", error)
+    return str(cause).strip() or type(cause).__name__

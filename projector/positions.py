@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from confluent_kafka import KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 from sqlalchemy import Connection
 
@@ -90,6 +90,19 @@ def require_servable(place: Place, position: Position, log: Log) -> None:
             f"{name}: the position is {offset}, but the broker's log ends at {log.high}: the broker lost messages or "
             f"is not the one it was; `projector positions set {place[0]} {place[1]} earliest` replays what it has"
         )
+
+
+def require_described(given: set[Place], logs: Mapping[Place, Log]) -> None:
+    """Refuse partitions that the broker asked does not know yet: of several, one hears of new ones first.
+
+    Raises:
+        KafkaException: to be tried again.
+
+    """
+    if unknown := sorted(given - logs.keys()):
+        topic, partition = unknown[0]
+        reason = f"{topic}/{partition} was assigned, and the broker does not know it yet"
+        raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, reason))
 
 
 def describe(client: AdminClient, topics: Iterable[str]) -> dict[Place, Log]:

@@ -1,9 +1,16 @@
 """SIGTERM and SIGINT as a wish to stop, which loops look at between their steps."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
+
+Found = TypeVar("Found")
+
+
+class _Wanted(BaseException):
+    """Ends a wait; never leaves this module."""
 
 
 @dataclass
@@ -11,17 +18,32 @@ class Stop:
     """A wish to stop."""
 
     wanted: bool = False
+    _waiting: bool = False
+
+    def unless_wanted(self, wait: Callable[[], Found]) -> Found | None:
+        """Return what a wait ends in; None where the wish ends it, at once: for waits that hold nothing to drain."""
+        try:
+            try:
+                self._waiting = True
+                return None if self.wanted else wait()
+            finally:
+                self._waiting = False
+        except _Wanted:
+            return None
+
+    def ask(self, _number: int, _frame: object) -> None:
+        """Handle a signal."""
+        self.wanted = True
+        if self._waiting:
+            self._waiting = False
+            raise _Wanted
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[Stop]:
     """Turn the signals into a wish, for as long as the block lasts."""
     stop = Stop()
-
-    def ask(_number: int, _frame: object) -> None:
-        stop.wanted = True
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, stop.ask) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield stop
     finally:

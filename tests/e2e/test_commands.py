@@ -53,7 +53,9 @@ def test_a_wrong_setting_is_one_line_that_names_the_variable(run_command: RunCom
     assert "secret" not in result.stderr
 
 
-@pytest.mark.parametrize("command", ["projector init", "projector run", "projector status", "backfill drift-check"])
+@pytest.mark.parametrize(
+    "command", ["projector init", "projector run --until-caught-up", "projector status", "backfill drift-check"]
+)
 @pytest.mark.parametrize("address", [SOUND["PROJECTOR_DATABASE_URL"], "postgresql://nobody:secret@{there}/none"])
 def test_a_postgresql_that_is_away_or_refuses_us_is_one_line(
     deployment: Deployment, command: str, address: str
@@ -70,7 +72,7 @@ def test_a_kafka_that_is_away_is_one_line(deployment: Deployment) -> None:
         return deployment.command(*command.split(), env={"PROJECTOR_KAFKA_BOOTSTRAP_SERVERS": NOWHERE})
 
     with ThreadPoolExecutor() as pool:  # each waits out its probe's ten seconds
-        for result in pool.map(failed, ["projector run", "projector init", "events publish -"]):
+        for result in pool.map(failed, ["projector run --until-caught-up", "projector init", "events publish -"]):
             last = result.stderr.strip().split("\n")[-1]
             assert result.exit_code == 2
             assert f"Kafka at {NOWHERE}" in last

@@ -7,8 +7,7 @@ from confluent_kafka import Message as KafkaMessage
 from events import kafka
 from events.settings import Settings
 from events.types import ENTITIES, Place, Refusal, topic_of
-from projector.consumer import receive
-from projector.intake import Intake
+from projector.intake import Intake, receive
 from projector.membership import Membership
 from tests.conftest import WaitUntil
 

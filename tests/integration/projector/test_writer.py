@@ -1,5 +1,7 @@
 """What befalls a connection in the middle of a batch ends in the batch applied once."""
 
+import os
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
@@ -12,7 +14,7 @@ from sqlalchemy import Engine, event, text
 from events.settings import Settings
 from projector.database import make_engine
 from projector.deadline import Deadline
-from projector.merge import MERGE
+from projector.merge import MERGE, STAGING
 from projector.writer import Writer
 from tests.conftest import WaitUntil
 from tests.examples import assigned, invoice, payment
@@ -20,6 +22,10 @@ from tests.lanes import Lane, disagreement
 
 EVENTS: Final = [assigned(1, 1, 7), invoice(1, 1, "10.00"), payment(1, "4.00", invoice_id=1)]
 
+GIVEN_UP: Final = [
+    (socket.IPPROTO_TCP, option)
+    for option in (socket.TCP_USER_TIMEOUT, socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+]
 PATIENCE_SECONDS: Final = 60.0
 
 Mishap = Callable[[psycopg.Connection[Any]], None]
@@ -33,20 +39,21 @@ def lane(engine: Engine, settings: Settings) -> Iterator[Lane]:
 
 
 class Struck:
-    """An engine whose connections meet a mishap once, before the statement that merges meters."""
+    """An engine whose connections meet a mishap once, before one statement: the one that merges meters, if not said."""
 
-    def __init__(self, settings: Settings, mishap: Mishap) -> None:
+    def __init__(self, settings: Settings, mishap: Mishap, *, before: str = MERGE["merge_meters"]) -> None:
         self.engine = make_engine(settings, program="struck")
         self.strikes = 0
         event.listen(self.engine, "connect", self._connected)
         self._mishap = mishap
+        self._before = before
 
     def _connected(self, connection: Any, _record: object) -> None:  # noqa: ANN401 - psycopg's, as the listener gets it
         struck = self
 
         class Careless(Cursor[Any]):
             def execute(self, query: Any, *arguments: Any, **named: Any) -> "Careless":  # noqa: ANN401 - handed on
-                if query == MERGE["merge_meters"] and not struck.strikes:
+                if query == struck._before and not struck.strikes:
                     struck.strikes += 1
                     struck._mishap(self.connection)
                 super().execute(query, *arguments, **named)
@@ -56,7 +63,7 @@ class Struck:
 
     def write(self, lane: Lane) -> int:
         """Apply the events; return how many were."""
-        writer = Writer(self.engine, lane.settings.group_id)
+        writer = Writer(self.engine, lane.settings)
         try:
             return writer.submit(lane.batch(EVENTS)).result(PATIENCE_SECONDS).applied
         finally:
@@ -73,6 +80,17 @@ def test_a_connection_that_the_server_ended(engine: Engine, settings: Settings, 
     assert struck.write(lane) == len(EVENTS)
     assert struck.strikes == 1
     assert not disagreement(engine, EVENTS)
+
+
+def test_a_connection_to_a_server_without_power_is_given_up(engine: Engine) -> None:
+    """The system would try for a quarter of an hour to get through, and wait for two hours for an answer."""
+    with engine.connect() as connection:
+        fd = connection.connection.driver_connection.fileno()  # type: ignore[union-attr]
+        with socket.socket(fileno=os.dup(fd)) as made:
+            options = [made.getsockopt(*option) for option in GIVEN_UP]
+    unsent_ms, idle, interval, count = options
+    assert unsent_ms / 1000 <= 30
+    assert idle + interval * count <= 30
 
 
 def test_a_transaction_that_idled_beyond_the_servers_patience(

@@ -8,9 +8,8 @@ from confluent_kafka import KafkaException
 from events.errors import SettingError
 from events.settings import Settings
 from events.types import Place
-from projector.consumer import require_described
 from projector.membership import Membership
-from projector.positions import Log
+from projector.positions import Log, require_described
 
 LOG = Log(topic_id="x", low=0, high=9)
 
