@@ -101,14 +101,20 @@ class Writer:
 
     def _connected(self) -> Connection[Any]:
         if self._connection is None:
-            self._connection = self._engine.raw_connection()
-            merge.prepare(self._connection.driver_connection)
+            made: Any = self._engine.raw_connection()
+            try:
+                merge.prepare(made.driver_connection)
+            except psycopg.Error:
+                made.invalidate()
+                raise
+            self._connection = made
         connection: Connection[Any] = self._connection.driver_connection
         return connection
 
     def _break_off(self, connection: Connection[Any]) -> None:
         """Have a statement given up by the server; where that does not answer either, stop listening to it."""
-        connection.cancel_safe(timeout=CANCEL_SECONDS)
+        with suppress(psycopg.OperationalError):
+            connection.cancel_safe(timeout=CANCEL_SECONDS)
         if self._current is not None and wait_for([self._current], CANCEL_SECONDS).not_done:
             with suppress(OSError, psycopg.OperationalError), socket.socket(fileno=os.dup(connection.fileno())) as end:
                 end.shutdown(socket.SHUT_RDWR)

@@ -82,6 +82,18 @@ def test_a_connection_that_the_server_ended(engine: Engine, settings: Settings, 
     assert not disagreement(engine, EVENTS)
 
 
+def test_a_connection_that_could_not_be_prepared_is_not_used(engine: Engine, settings: Settings, lane: Lane) -> None:
+    """As on a full disk, the staging tables cannot be created and the connection lives on: a batch needs another."""
+
+    def hasty(connection: psycopg.Connection[Any]) -> None:
+        connection.execute("SET LOCAL statement_timeout = '1ms'")  # less than the tables take
+
+    struck = Struck(settings, hasty, before=STAGING["create_staging"])
+    assert struck.write(lane) == len(EVENTS)
+    assert struck.strikes == 1
+    assert not disagreement(engine, EVENTS)
+
+
 def test_a_connection_to_a_server_without_power_is_given_up(engine: Engine) -> None:
     """The system would try for a quarter of an hour to get through, and wait for two hours for an answer."""
     with engine.connect() as connection:
