@@ -141,7 +141,7 @@ class Consumer:
     def close(self) -> None:
         """Leave the group and disconnect, within what is left of the budget."""
         self._budget = self._deadline()
-        self._membership.close()
+        self._membership.close(self._budget)
         self._writer.close(self._budget)
 
     def _deadline(self) -> Deadline:

@@ -5,6 +5,7 @@ read. A revoke waits, within a budget, for the batch in flight; where that is to
 already, the compare-and-set on the positions is what keeps a batch from counting twice.
 """
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from events import kafka
 from events.errors import ProgramError, SettingError
 from events.settings import Settings
 from events.types import Place
+from projector.deadline import Deadline
 from projector.errors import PositionImpossible
 
 OWN_PROPERTIES: Final[dict[str, Any]] = {
@@ -25,8 +27,10 @@ OWN_PROPERTIES: Final[dict[str, Any]] = {
     "enable.partition.eof": True,
     "queued.max.messages.kbytes": 16_384,
     "fetch.queue.backoff.ms": 20,  # the default of a second starves a consumer that empties its queue in less
+    "socket.timeout.ms": 10_000,  # a connection that hangs is given up, and a commit under way does not hold up the end
     "max.poll.interval.ms": 600_000,  # PostgreSQL may be away this long before the group moves on without us
 }
+LEAVE_SECONDS: Final = 2.0  # to tell the group, even where the budget is used up
 OURS_ALONE: Final = ("group.id", "auto.offset.reset", "enable.partition.eof")
 """Properties that what is promised rests on: the positions' owner, that none is reset, and where a log ends."""
 COOPERATIVE: Final = {"partition.assignment.strategy": "cooperative-sticky"}
@@ -97,9 +101,22 @@ class Membership:
             place: self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)[1] for place in self.places
         }
 
-    def close(self) -> None:
-        """Leave the group."""
-        self._consumer.close()
+    def close(self, deadline: Deadline) -> None:
+        """Leave the group; where the broker does not answer within the budget, without a word.
+
+        librdkafka waits for ever for a connection that hangs, so it does that on a thread that nobody waits for.
+        """
+        leaving = threading.Thread(target=self._leave_group, name="leaving", daemon=True)
+        leaving.start()
+        leaving.join(max(LEAVE_SECONDS, deadline.remaining_seconds))
+        if leaving.is_alive():
+            _log.warning("left without a word: Kafka does not answer", group=self._group_id)
+
+    def _leave_group(self) -> None:
+        try:
+            self._consumer.close()
+        except KafkaException as error:
+            _log.warning("leaving failed", group=self._group_id, error=error.args[0].str())
 
     def _consume(self, messages_max: int, timeout_seconds: float) -> list[KafkaMessage]:
         messages = self._consumer.consume(messages_max, timeout_seconds)

@@ -7,6 +7,7 @@ from confluent_kafka import Message as KafkaMessage
 from events import kafka
 from events.settings import Settings
 from events.types import ENTITIES, Place, Refusal, topic_of
+from projector.deadline import Deadline
 from projector.intake import Intake, receive
 from projector.membership import Membership
 from tests.conftest import WaitUntil
@@ -41,7 +42,7 @@ def test_a_first_message_is_forgotten_with_its_partition(kafka_settings: Setting
     membership = Membership(kafka_settings, topics, start=start, leave=leave)
     wait_until(lambda: read(membership.poll(1 + SENT, timeout_seconds=0.5)), what="a first message")
     assert intake.has_work()
-    membership.close()  # as a rebalance between the first message and the rest would
+    membership.close(Deadline.after(10))  # as a rebalance between the first message and the rest would
     assert not intake.has_work()
     intake.assign({(topics[0], 0): 0})
     assert [item.message.offset for item in intake.take().items] == []

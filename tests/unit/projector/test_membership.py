@@ -8,9 +8,11 @@ from confluent_kafka import KafkaException
 from events.errors import SettingError
 from events.settings import Settings
 from events.types import Place
+from projector.deadline import Deadline
 from projector.membership import Membership
 from projector.positions import Log, require_described
 
+SOON = Deadline.after(10)
 LOG = Log(topic_id="x", low=0, high=9)
 
 
@@ -38,7 +40,8 @@ def test_a_property_that_exactly_once_rests_on_cannot_be_changed(name: str, valu
 
 
 def test_the_same_value_and_other_properties_may_be_given() -> None:
-    joined({"auto_offset_reset": "error", "enable_partition_eof": "True", "group_id": "ours", "client_id": "c"}).close()
+    given = {"auto_offset_reset": "error", "enable_partition_eof": "True", "group_id": "ours", "client_id": "c"}
+    joined(given).close(SOON)
 
 
 def test_partitions_that_the_broker_does_not_know_yet_are_asked_for_again() -> None:
