@@ -6,7 +6,7 @@ serve is never reset: the consumer stops, and the error says what happened and w
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
@@ -48,7 +48,8 @@ def start(connection: Connection, group_id: str, logs: Mapping[Place, Log]) -> d
     """Return where to start on each partition, keeping a position for those never seen.
 
     Raises:
-        PositionImpossible: naming the partition, for a position that the broker cannot serve.
+        PositionImpossible: naming the partition, for a position that the broker cannot serve; or the group, where it
+            is unknown and these tables are another's.
 
     """
     places = sorted(logs)
@@ -59,11 +60,24 @@ def start(connection: Connection, group_id: str, logs: Mapping[Place, Log]) -> d
         "offsets": [logs[place].low for place in places],
         "topic_ids": [logs[place].topic_id for place in places],
     }
+    _require_known(connection, parameters)
     connection.exec_driver_sql(POSITIONS["create_positions"], parameters)
     stored = read(connection, group_id)
     for place in places:
         require_servable(place, stored[place], logs[place])
     return {place: stored[place].next_offset for place in places}
+
+
+def _require_known(connection: Connection, parameters: Mapping[str, Any]) -> None:
+    """Refuse a group that never read anything, where another has: it would read everything again beside that one."""
+    other = connection.exec_driver_sql(POSITIONS["other_group"], dict(parameters)).scalar()
+    if other is not None:
+        group, topic = parameters["group_id"], parameters["topics"][0]
+        raise PositionImpossible(
+            f"group {group} is unknown here: group {other} has read these topics into this schema; set "
+            f"PROJECTOR_GROUP_ID={other} to go on where it is, or let the new group replay everything from the start: "
+            f"`projector positions set {topic} all earliest`"
+        )
 
 
 def require_servable(place: Place, position: Position, log: Log) -> None:

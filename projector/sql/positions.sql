@@ -13,6 +13,13 @@ SELECT topic, partition, next_offset, topic_id
 FROM positions
 WHERE group_id = %(group_id)s;
 
+-- name: other_group
+-- A group that has read these topics into these tables, where this one never has: most likely a name was mistyped.
+SELECT min(other.group_id)
+FROM positions other
+WHERE other.topic = ANY (%(topics)s) AND other.group_id <> %(group_id)s
+  AND NOT EXISTS (SELECT FROM positions own WHERE own.group_id = %(group_id)s);
+
 -- name: move_positions
 -- The compare-and-set that makes a batch count once: locks in key order, moves only from the value this consumer
 -- last knew, and returns a row for each position that was moved. With it goes how long the consumer's transaction

@@ -126,6 +126,26 @@ def test_a_group_that_never_read_can_be_given_a_start(deployment: Deployment) ->
     _caught_up(deployment, [text for text in LINES if "billing.payment" not in text])
 
 
+@pytest.mark.usefixtures("invoices")
+def test_a_group_that_is_unknown_on_the_tables_of_another_stops_the_consumer(deployment: Deployment) -> None:
+    """A mistyped name would read everything a second time, and leave the positions of the right one behind."""
+    before = deployment.positions()
+    mistyped = {"PROJECTOR_GROUP_ID": f"{deployment.settings.group_id}-"}
+    stopped = deployment.command("projector", "run", "--until-caught-up", env=mistyped)
+    assert stopped.exit_code == 1
+    assert f"set PROJECTOR_GROUP_ID={deployment.settings.group_id}" in stopped.stderr
+    topics = {topic for topic, _ in before}
+    [offered] = [topic for topic in topics if f"`projector positions set {topic} all earliest`" in stopped.stderr]
+    assert deployment.positions() == before
+    assert deployment.sql("SELECT DISTINCT group_id FROM positions") == [(deployment.settings.group_id,)]
+
+    moved = deployment.command("projector", "positions", "set", offered, "all", "earliest", "--yes", env=mistyped)
+    assert moved.exit_code == 0, moved.stderr
+    deployment.publish(MORE)
+    deployment.catch_up(mistyped)
+    assert not deployment.disagreement([*LINES, *MORE])
+
+
 @pytest.mark.parametrize("protocol", [EAGER, NEXT_GENERATION], ids=["range", "consumer"])
 def test_while_a_consumer_runs_nothing_is_moved(
     deployment: Deployment, invoices: str, protocol: dict[str, str]
