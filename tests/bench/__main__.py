@@ -10,7 +10,7 @@ import typer
 from events import console
 from events.console import Format, FormatOption
 from events.errors import InputError
-from tests.bench import auditing, beside, copying, latency, machine, one_by_one, report, scale, streaming
+from tests.bench import auditing, beside, copying, latency, machine, memory, one_by_one, report, scale, streaming
 from tests.bench.figures import Figure, with_ratios
 from tests.bench.plan import Measurement, Plan, chosen
 from tests.bench.workload import Workload, prepared, say
@@ -85,6 +85,8 @@ def _measured(workload: Workload) -> Iterator[Figure]:
         yield from one_by_one.consume(workload)
     if Measurement.PROJECTOR in only:
         auditing.recompute(workload)
+    if Measurement.MEMORY in only:
+        yield from memory.measure(workload)
     if Measurement.SCALE in only:
         yield from scale.measure(workload)
 

@@ -84,6 +84,8 @@ MARKS: Final[dict[str, Mark]] = {
     "projector.peak_memory": Mark(limit=250, at_least=False),
     "drift-check.to_plain": Mark(limit=0.5, at_least=True),
     "drift-check.peak_memory": Mark(limit=200, at_least=False),
+    "memory.large": Mark(limit=300, at_least=False),
+    "memory.small": Mark(limit=300, at_least=False),
     "latency.p99": Mark(limit=100, at_least=False),
     "beside.p99_growth": Mark(limit=2, at_least=False),
     "beside.rate_kept": Mark(limit=0.9, at_least=True),

@@ -20,10 +20,15 @@ class Measurement(StrEnum):
     LATENCY = "latency"
     BESIDE = "beside"
     ONE_BY_ONE = "one-by-one"
+    MEMORY = "memory"
     SCALE = "scale"
 
 
-NEEDS_PROJECTION: Final = frozenset(Measurement) - {Measurement.ONE_BY_ONE, Measurement.SCALE}
+NEEDS_PROJECTION: Final = frozenset(Measurement) - {
+    Measurement.ONE_BY_ONE,
+    Measurement.MEMORY,
+    Measurement.SCALE,
+}
 """These work on what the projector has made of the events."""
 
 

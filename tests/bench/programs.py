@@ -99,7 +99,7 @@ def _watch(process: subprocess.Popen[bytes]) -> tuple[int, float]:
     try:
         while True:
             try:
-                peak = max(peak, _peak_bytes(looked_at))
+                peak = max(peak, peak_bytes(looked_at))
                 times = looked_at.cpu_times()
                 cpu_seconds = max(cpu_seconds, times.user + times.system)
             except psutil.Error:  # it has just ended
@@ -116,7 +116,7 @@ def _watch(process: subprocess.Popen[bytes]) -> tuple[int, float]:
             process.kill()
 
 
-def _peak_bytes(process: psutil.Process) -> int:
+def peak_bytes(process: psutil.Process) -> int:
     """Read Linux's high-water mark of resident memory, which misses no short peak; elsewhere what is resident now."""
     status = Path(f"/proc/{process.pid}/status")
     try:

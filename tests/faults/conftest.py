@@ -1,11 +1,14 @@
 """Servers of this suite's own, one set for all its runs."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.faults import servers as servers_module
 from tests.faults.nursery import Nursery
+from tests.faults.plan import Plan, plan
+from tests.faults.scene import Scene
 from tests.faults.servers import Servers
 
 
@@ -18,5 +21,14 @@ def servers() -> Iterator[Servers]:
 @pytest.fixture(scope="session")
 def nursery() -> Iterator[Nursery]:
     made = Nursery()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def scene(servers: Servers, nursery: Nursery, tmp_path: Path) -> Iterator[Scene]:
+    """Give one consumer and one auditor to a test that does its own harm."""
+    drawn = Plan(**{**vars(plan(1)), "protocol": "cooperative-sticky", "consumers": 1, "faults": ()})
+    made = Scene(drawn, servers, nursery, tmp_path)
     yield made
     made.close()

@@ -3,8 +3,7 @@
 import json
 import signal
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, Final
 
 import psutil
@@ -14,12 +13,9 @@ from sqlalchemy import make_url
 from projector.patience import WAIT_MAX_SECONDS
 from projector.sandbox.processes import wait_until
 from tests.conftest import RunCommand
-from tests.faults.nursery import Nursery
-from tests.faults.plan import Plan, plan
 from tests.faults.program import Program
 from tests.faults.proxy import Proxy
 from tests.faults.scene import Scene
-from tests.faults.servers import Servers
 
 SERVICES: Final = ("PostgreSQL", "Kafka")
 OUTAGE_SECONDS: Final = 8.0
@@ -28,14 +24,6 @@ RETURN_SECONDS: Final = 2 * WAIT_MAX_SECONDS + 6  # the longest wait, a session 
 AT_ONCE_SECONDS: Final = 2.0
 BUDGET_SECONDS: Final = 5  # of a drain, as the scene sets it
 WRONG: Final = "wr0ng"
-
-
-@pytest.fixture
-def scene(servers: Servers, nursery: Nursery, tmp_path: Path) -> Iterator[Scene]:
-    drawn = Plan(**{**vars(plan(1)), "protocol": "cooperative-sticky", "consumers": 1, "faults": ()})
-    made = Scene(drawn, servers, nursery, tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture(params=SERVICES)
