@@ -37,7 +37,7 @@ CUTS: Final = st.sets(st.integers(1, MESSAGES - 1), max_size=2)
 
 @pytest.fixture
 def writer(engine: Engine, settings: Settings) -> Iterator[Writer]:
-    made = Writer(engine, settings.group_id)
+    made = Writer(engine, settings)
     yield made
     made.close(Deadline.after(30))
 

@@ -30,7 +30,7 @@ def consumer(database: Connection[Any], settings: Settings) -> Connection[Any]:
 
 def test_a_consumer_leaves_word_of_how_long_its_last_transaction_took(engine: Engine, settings: Settings) -> None:
     lane = Lane(engine, settings)
-    writer = Writer(engine, settings.group_id)
+    writer = Writer(engine, settings)
     try:
         for number in (1, 2):
             writer.submit(lane.batch([invoice(number, 1, "1.00")])).result(30)
