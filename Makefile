@@ -11,7 +11,7 @@ COMPILE := $(BIN)/uv pip compile --universal --generate-hashes --python-version 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-unit test-faults fuzz mutants lint types imports format bench sandbox lock clean
+.PHONY: help demo test test-unit test-faults fuzz mutants lint types imports format bench soak sandbox lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ format: $(READY) ## rewrite the code to the one format
 
 bench: $(READY) ## a million events, measured side by side
 	@$(BIN)/python -m tests.bench
+
+soak: $(READY) ## ten million events, and whether memory and transactions stay as they were
+	@$(BIN)/python -m tests.bench --only projector --events 10000000
 
 sandbox: $(READY) ## start a local PostgreSQL and Kafka, and say how to use them
 	@$(BIN)/projector sandbox up

@@ -4,9 +4,9 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +27,7 @@ class Ended:
     wall_seconds: float
     cpu_seconds: float
     peak_bytes: int
+    resident_bytes: Sequence[int]  # looked at now and then, first to last
     stdout: Path
     log: Path
 
@@ -68,13 +69,14 @@ def run(  # noqa: PLR0913 - where it runs, and what it is given
                 command(program, *arguments), env=environment, cwd=folder, stdin=given, stdout=out, stderr=err
             )
         )
-        peak, cpu_seconds = _watch(process)
+        watched = _watch(process)
         wall_seconds = time.perf_counter() - begun
     return Ended(
         exit_code=process.returncode,
         wall_seconds=wall_seconds,
-        cpu_seconds=cpu_seconds,
-        peak_bytes=peak,
+        cpu_seconds=watched.cpu_seconds,
+        peak_bytes=watched.peak_bytes,
+        resident_bytes=watched.resident_bytes,
         stdout=output,
         log=log,
     )
@@ -91,26 +93,37 @@ def when(record: Mapping[str, Any]) -> float:
     return datetime.fromisoformat(record["timestamp"]).timestamp()
 
 
-def _watch(process: subprocess.Popen[bytes]) -> tuple[int, float]:
-    """Look at a process until it ends; return its peak memory in bytes and its processor seconds."""
+@dataclass
+class _Watched:
+    """What was seen of a process."""
+
+    peak_bytes: int = 0
+    cpu_seconds: float = 0.0
+    resident_bytes: list[int] = field(default_factory=list)
+
+    def look(self, process: psutil.Process) -> None:
+        """Look once more; one that has just ended is left as it was."""
+        with suppress(psutil.Error):
+            self.peak_bytes = max(self.peak_bytes, peak_bytes(process))
+            self.resident_bytes.append(process.memory_info().rss)
+            times = process.cpu_times()
+            self.cpu_seconds = max(self.cpu_seconds, times.user + times.system)
+
+
+def _watch(process: subprocess.Popen[bytes]) -> _Watched:
+    """Look at a process until it ends."""
     deadline = time.monotonic() + LIMIT_SECONDS
-    looked_at = psutil.Process(process.pid)
-    peak, cpu_seconds = 0, 0.0
+    looked_at, watched = psutil.Process(process.pid), _Watched()
     try:
         while True:
-            try:
-                peak = max(peak, peak_bytes(looked_at))
-                times = looked_at.cpu_times()
-                cpu_seconds = max(cpu_seconds, times.user + times.system)
-            except psutil.Error:  # it has just ended
-                pass
+            watched.look(looked_at)
             try:
                 process.wait(POLL_SECONDS)
             except subprocess.TimeoutExpired:
                 if time.monotonic() > deadline:
                     raise WorkFailed(f"{process.args!r} still runs after {LIMIT_SECONDS:g} s") from None
             else:
-                return peak, cpu_seconds
+                return watched
     finally:
         if process.poll() is None:
             process.kill()

@@ -1,12 +1,15 @@
 """The projector on a backlog: a real process, from Kafka's first byte to the last commit."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from events.errors import WorkFailed
 from tests.bench.figures import Figure, megabytes
 from tests.bench.programs import Ended, records, run, when
 from tests.bench.workload import Workload, say
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +20,7 @@ class CaughtUp:
     seconds: float  # from having joined, before the first byte is fetched, to the last batch's commit
     merging_seconds: float  # of which a batch was in PostgreSQL's hands
     database_seconds: float  # of processor time
-    batches: int
+    batches: Sequence[Mapping[str, Any]]
     applied: int
     events: int
 
@@ -39,6 +42,7 @@ def project(workload: Workload) -> list[Figure]:
             unit="%",
         ),
         Figure(key="projector.peak_memory", what="peak memory", value=megabytes(done.ended.peak_bytes), unit="MB"),
+        *_growth(done),
     ]
 
 
@@ -59,6 +63,37 @@ def project_duplicates(workload: Workload) -> list[Figure]:
     return _figures("duplicates", "everything once more, all of it stale", done)
 
 
+def _growth(done: CaughtUp) -> list[Figure]:
+    """Hold the last tenth against the second: what grows with time shows there, what grows at the start does not."""
+    resident, batches = done.ended.resident_bytes, done.batches
+    memory = [max(tenth) for tenth in (second_tenth(resident), last_tenth(resident))]
+    taken = [
+        sum(batch["ms"] for batch in tenth) / _sum(tenth, "events")
+        for tenth in (second_tenth(batches), last_tenth(batches))
+    ]
+    return [
+        Figure(
+            key="projector.memory_growth", what="memory, last tenth / second", value=memory[1] / memory[0], unit="x"
+        ),
+        Figure(
+            key="projector.commit_growth",
+            what="transaction time an event, last tenth / second",
+            value=taken[1] / taken[0],
+            unit="x",
+        ),
+    ]
+
+
+def second_tenth(values: Sequence[Value]) -> Sequence[Value]:
+    """Take the second tenth, or what there is of it."""
+    return values[len(values) // 10 : max(len(values) // 5, len(values) // 10 + 1)]
+
+
+def last_tenth(values: Sequence[Value]) -> Sequence[Value]:
+    """Take the last tenth."""
+    return values[-max(1, len(values) // 10) :]
+
+
 def _figures(measurement: str, what: str, done: CaughtUp) -> list[Figure]:
     return [
         Figure(key=f"{measurement}.events_per_second", what=what, value=done.events / done.seconds, unit="events/s"),
@@ -71,7 +106,7 @@ def _figures(measurement: str, what: str, done: CaughtUp) -> list[Figure]:
         Figure(
             key=f"{measurement}.events_per_batch",
             what="events in one transaction, on average",
-            value=done.events / done.batches,
+            value=done.events / len(done.batches),
             unit="events",
         ),
         Figure(
@@ -103,11 +138,11 @@ def _catch_up(workload: Workload, name: str) -> CaughtUp:
         seconds=when(batches[-1]) - when(joined[0]),
         merging_seconds=_sum(batches, "ms") / 1000,
         database_seconds=database.seconds,
-        batches=len(batches),
+        batches=batches,
         applied=_sum(batches, "applied"),
         events=events,
     )
 
 
-def _sum(batches: list[dict[str, Any]], member: str) -> int:
+def _sum(batches: Sequence[Mapping[str, Any]], member: str) -> int:
     return int(sum(batch[member] for batch in batches))
