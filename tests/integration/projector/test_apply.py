@@ -1,9 +1,10 @@
 """What one transaction does: each message counted once, each refusal kept, each position moved."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 import pytest
+from psycopg import Cursor
 from sqlalchemy import Engine, text
 
 from events.settings import Settings
@@ -42,6 +43,22 @@ def test_everything_is_counted_once(lane: Lane, engine: Engine) -> None:
     with engine.connect() as connection:
         conflicts = text("SELECT topic, conflicts FROM positions WHERE conflicts > 0")
         assert connection.execute(conflicts).all() == [(f"{lane.settings.topic_prefix}.assignments", 4)]
+
+
+def test_winners_of_several_kinds_over_their_own_version_are_all_conflicts(lane: Lane) -> None:
+    pairs = [
+        (customer(7, "Asha"), customer(7, "Brian", event_id="b")),
+        (assigned(1, 1, 7), assigned(1, 1, 8, event_id="b")),
+        (invoice(1, 1, "1.00"), invoice(1, 1, "2.00", event_id="b")),
+        (payment(1, "1.00"), payment(1, "2.00", event_id="b")),
+    ]
+    lane.apply([loser for loser, _ in pairs])
+    done = lane.apply([winner for _, winner in pairs])
+    assert done == Applied(events=4, applied=4, refused=0, conflicts=4)
+    lost, within = customer(7, "Chebet"), [customer(8, "Dede"), customer(8, "Eunice", event_id="b")]
+    won = customer(9, "Fadhili", event_id="b")
+    lane.apply([customer(9, "Gakuo")])
+    assert lane.apply([lost, *within, won]) == Applied(events=4, applied=2, refused=0, conflicts=3)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +114,29 @@ def test_every_position_moves_and_the_one_that_does_not_is_named(lane: Lane, eng
     with pytest.raises(PositionMoved) as raised:
         merge.apply(lane.connection, batch, lane.settings.group_id)
     assert str(raised.value) == said
+
+
+def test_an_invoice_that_was_only_locked_leaves_no_row(lane: Lane, engine: Engine) -> None:
+    lane.apply([payment(1, "4.00", invoice_id=5)])
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM invoices")).scalar() == 0
+
+
+def test_a_payment_that_a_hand_deletes_before_it_is_locked_leaves_no_row(lane: Lane, engine: Engine) -> None:
+    lane.apply([payment(1, "4.00", invoice_id=5)])
+
+    class Meddled(Cursor[Any]):
+        def execute(self, query: Any, *arguments: Any, **named: Any) -> Self:  # noqa: ANN401 - handed on as they are
+            super().execute(query, *arguments, **named)
+            if query == merge.MERGE["stage_payment_locks"]:
+                with engine.begin() as hand:
+                    assert hand.execute(text("DELETE FROM payments")).rowcount == 1
+            return self
+
+    lane.connection.cursor_factory = Meddled
+    lane.apply([invoice(5, 1, "10.00")])
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM payments")).scalar() == 0
 
 
 def test_a_prepared_connection_has_its_staging_tables_and_plans_anew(lane: Lane) -> None:

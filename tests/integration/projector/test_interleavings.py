@@ -60,6 +60,11 @@ RACES: Final = {
         [payment(1, "4.00", "reversed", invoice_id=1, version=2)],
         [invoice(1, 2, "10.00", "amended", version=2)],
     ),
+    "two followers that learn their meter, and their invoice with one of them": Race(
+        [invoice(1, 1, "10.00"), payment(1, "4.00", invoice_id=1), payment(2, "4.00", invoice_id=1)],
+        [invoice(1, 2, "10.00", "amended", version=2), payment(2, "5.00", "amended", invoice_id=1, version=2)],
+        [payment(key, "6.00", "amended", invoice_id=1, meter_id=3, version=3) for key in (1, 2)],
+    ),
     "an end and a beginning of assignments": Race(
         [assigned(1, 1, 7), invoice(1, 1, "10.00")],
         [assigned(1, 1, 7, "unassigned", version=2, unassigned_at=LATER)],
