@@ -33,7 +33,7 @@ mutants: $(READY) ## change the code in a thousand small ways, and see that the 
 	@$(BIN)/python -m tests.mutants
 
 test-faults: $(READY) ## forty seeded runs of faults; FAULT_RUNS=500 for more, FAULT_SEED=17 for that one
-	@FAULT_RUNS=$${FAULT_RUNS:-40} $(BIN)/python -m pytest tests/faults
+	@FAULT_RUNS=$${FAULT_RUNS:-40} $(BIN)/python -m pytest -n 2 --dist worksteal tests/faults
 
 lint: $(READY) ## style and format, nothing changed
 	@$(BIN)/ruff check .

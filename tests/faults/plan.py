@@ -87,6 +87,7 @@ class Plan:
     partitions: int
     batch_events_max: int
     chunk_size: int
+    workers: int  # of an auditor
     traffic: Options
     poison: float  # broken events for each sound one
     faults: tuple[Fault, ...]
@@ -96,7 +97,7 @@ class Plan:
         return "\n".join([
             f"FAULT_SEED={self.seed} make test-faults   does this again:",
             f"  {self.consumers} consumers by {self.protocol}, {self.partitions} partitions",
-            f"  batches of at most {self.batch_events_max}, chunks of {self.chunk_size}",
+            f"  batches of at most {self.batch_events_max}, chunks of {self.chunk_size} by {self.workers} workers",
             f"  {self.traffic}, {self.poison:.0%} poison",
             *(f"  {number} {fault}" for number, fault in enumerate(self.faults, 1)),
         ])  # fmt: skip
@@ -112,6 +113,7 @@ def plan(seed: int) -> Plan:
         partitions=draw.randint(1, 3),
         batch_events_max=draw.choice((3, 20, 100, 20_000)),
         chunk_size=draw.choice((3, 10, 1000)),
+        workers=draw.choice((1, 3)),
         traffic=Options(
             seed=seed,
             customers=draw.choice((10, 40, 100)),

@@ -186,7 +186,7 @@ class Scene:
     def _start_auditor(self, proxy: Proxy) -> Started:
         self._audits += 1
         command = "rebuild" if self._audits % 2 else "drift-check"
-        chunks = ("--chunk-size", str(self.plan.chunk_size))
+        chunks = ("--chunk-size", str(self.plan.chunk_size), "--workers", str(self.plan.workers))
         return self._start("backfill", command, *chunks, proxy=proxy)
 
     def _start(self, *command: str, proxy: Proxy) -> Started:

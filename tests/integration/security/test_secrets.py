@@ -27,7 +27,7 @@ COMMANDS: Final = (
 )  # fmt: skip
 OF_KAFKA: Final = (
     "projector init",
-    "projector run",
+    "projector run --until-caught-up",
     "projector status",
     "projector positions show",
     "events publish -",
