@@ -11,7 +11,7 @@ from events.console import Format, print_json, print_table
 from events.settings import Settings
 
 COLUMNS = (
-    "Run", "Command", "State", "Started", "Customers>", "Meters>", "Drifted>", "Repaired>", "Failed>", "Remark",
+    "Run!", "Command", "State", "Started", "Customers>", "Meters>", "Drifted>", "Repaired>", "Failed>", "Remark",
 )  # fmt: skip
 
 

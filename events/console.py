@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import typer
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -106,10 +106,11 @@ def stdout() -> Console:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table; columns whose name ends in `>` are aligned right."""
+    """Print a table; columns whose name ends in `>` are aligned right, those in `!` are never folded."""
     table = Table(title=escape(printable(title)) or None, title_justify="left")
     for column in columns:
-        table.add_column(column.rstrip(">"), justify="right" if column.endswith(">") else "left", overflow="fold")
+        justify: JustifyMethod = "right" if column.endswith(">") else "left"
+        table.add_column(column.rstrip(">!"), justify=justify, overflow="fold", no_wrap=column.endswith("!"))
     for row in rows:
         table.add_row(*(escape(printable("" if cell is None else str(cell))) for cell in row))
     stdout().print(table)

@@ -1,6 +1,7 @@
 """Many workers share a run, on one machine or several, and any of them may be killed, stopped or cancelled."""
 
 import random
+import re
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -104,6 +105,18 @@ def test_processes_share_a_run_by_resume_and_one_that_is_stopped_leaves_it_to_th
     assert other.process.wait(30) == 1, other.stderr.read_text()
     assert "6 customers and 11 meters compared" in other.stdout.read_text()
     assert damaged.execute("SELECT state FROM backfill_runs").fetchall() == [("finished",)]
+
+
+def test_who_lists_runs_sees_whole_ids_and_whether_anybody_is_at_them(
+    engine: Engine, environment: dict[str, str], run_command: RunCommand
+) -> None:
+    with session(engine) as connection:
+        run = runs.begin(connection, "rebuild", OPTIONS)
+        listed = run_command("backfill", "runs", env=environment).stdout
+        assert str(run.run_id) in listed
+        assert "nobody is at it" not in listed
+    listed = run_command("backfill", "runs", env=environment).stdout
+    assert "nobody is at it; backfill rebuild --resume" in " ".join(re.sub("[│┃]", " ", listed).split())
 
 
 def test_the_last_to_leave_pauses_the_run(database: Connection[Any], engine: Engine) -> None:
