@@ -7,7 +7,7 @@ it sends a signal, so a process id that the system has given to somebody else is
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +25,7 @@ subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL, stdout=open(sys.argv[1]
 
 def find(matches: Callable[[Sequence[str]], bool]) -> psutil.Process | None:
     """Return the running process whose command line matches, if there is one."""
-    for process in psutil.process_iter(["cmdline"]):
+    for process in _listed():
         if process.info["cmdline"] and matches(process.info["cmdline"]) and not is_gone(process):
             return process
     return None
@@ -36,9 +36,19 @@ def about(*paths: Path) -> list[psutil.Process]:
     wanted = {str(path) for path in paths}
     return [
         process
-        for process in psutil.process_iter(["cmdline", "cwd"])
+        for process in _listed()
         if not wanted.isdisjoint({*(process.info["cmdline"] or ()), process.info["cwd"]})
     ]
+
+
+def _listed() -> Iterator[psutil.Process]:
+    """List what runs now.
+
+    psutil keeps what it has listed by process id. Where the system has given an id anew, it would hand out the process
+    that had it before, which then counts as gone.
+    """
+    psutil.process_iter.cache_clear()
+    yield from psutil.process_iter(["cmdline", "cwd"])
 
 
 def launch(command: Sequence[str], *, log: Path) -> None:
