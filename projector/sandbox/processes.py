@@ -78,9 +78,14 @@ def kill(processes: Iterable[psutil.Process]) -> None:
 
 
 def is_gone(process: psutil.Process) -> bool:
-    """Tell whether a process has ended, be it collected by its parent or not."""
+    """Tell whether a process has ended, be it collected by its parent or not.
+
+    One whose first thread has ended is a zombie already, and holds its ports until the others have.
+    """
     try:
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+        if not process.is_running():
+            return True
+        return bool(process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1)
     except psutil.NoSuchProcess:
         return True
 

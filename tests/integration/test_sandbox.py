@@ -128,6 +128,24 @@ with throwaway(started=False) as sandbox:
     wait_until(lambda: not _naming(folder), what="every process that names it to end")
 
 
+def test_a_process_whose_threads_outlive_its_first_one_is_not_gone(wait_until: WaitUntil) -> None:
+    """As a killed broker for a moment: taken for gone, it still held its port, and the next was given another."""
+    script = """
+import ctypes, sys, threading
+threading.Thread(target=sys.stdin.read).start()
+print("begun", flush=True)
+ctypes.CDLL(None).pthread_exit(None)  # ends this thread alone
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        process = psutil.Process(child.pid)
+        wait_until(lambda: process.status() == psutil.STATUS_ZOMBIE, what="the first thread to end")
+        assert not processes.is_gone(process)
+        child.kill()
+        wait_until(lambda: processes.is_gone(process), what="the rest to end")
+
+
 def _naming(folder: Path) -> list[psutil.Process]:
     return [p for p in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(p.info["cmdline"] or ())]
 
