@@ -22,9 +22,11 @@ from projector.sandbox.kafka import Kafka
 from projector.sandbox.local import throwaway
 from projector.sandbox.ports import HOST, free_port
 from projector.sandbox.postgres import Postgres
+from projector.sandbox.processes import wait_until
 from tests.faults.proxy import Proxy
 
 DISK_MB: Final = 1024
+SHRINK_SECONDS: Final = 10.0
 ROOM_KB: Final = 64  # what a full disk still takes
 TEMPLATE: Final = "faults_template"
 CONSUMER_SESSION_MS: Final = 2000  # a group of the new protocol that notices a dead member as soon as the old one's
@@ -61,8 +63,13 @@ class Disk:
 
     def fill(self) -> None:
         """Leave next to no room on it."""
+        assert wait_until(self._shrink, seconds=SHRINK_SECONDS), f"{self.folder} cannot be made smaller"
+
+    def _shrink(self) -> bool:
+        """Take the room away that is there; not where somebody has used some of it meanwhile."""
         used_kb = shutil.disk_usage(self.folder).used >> 10
-        _mount("-o", f"remount,size={used_kb + ROOM_KB}k", str(self.folder))
+        command = ["mount", "-o", f"remount,size={used_kb + ROOM_KB}k", str(self.folder)]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
     def free(self) -> None:
         """Give the room back."""
