@@ -1,7 +1,6 @@
 """Many workers share a run, on one machine or several, and any of them may be killed, stopped or cancelled."""
 
 import random
-import re
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -107,18 +106,6 @@ def test_processes_share_a_run_by_resume_and_one_that_is_stopped_leaves_it_to_th
     assert damaged.execute("SELECT state FROM backfill_runs").fetchall() == [("finished",)]
 
 
-def test_who_lists_runs_sees_whole_ids_and_whether_anybody_is_at_them(
-    engine: Engine, environment: dict[str, str], run_command: RunCommand
-) -> None:
-    with session(engine) as connection:
-        run = runs.begin(connection, "rebuild", OPTIONS)
-        listed = run_command("backfill", "runs", env=environment).stdout
-        assert str(run.run_id) in listed
-        assert "nobody is at it" not in listed
-    listed = run_command("backfill", "runs", env=environment).stdout
-    assert "nobody is at it; backfill rebuild --resume" in " ".join(re.sub("[│┃]", " ", listed).split())
-
-
 def test_the_last_to_leave_pauses_the_run(database: Connection[Any], engine: Engine) -> None:
     with session(engine) as first, session(engine) as second:
         run = runs.begin(first, "rebuild", OPTIONS)
@@ -140,23 +127,6 @@ def test_a_worker_that_fails_stops_the_others_of_its_process(damaged: Connection
         with pytest.raises(StateError, match="no connection is left"):
             carry_out(connection, run, stop=_never, others=[broken])
     assert runs.find(damaged, str(run.run_id)).state == "running"
-
-
-def test_a_cancelled_run_is_not_gone_on_with(
-    database: Connection[Any], environment: dict[str, str], run_command: RunCommand
-) -> None:
-    run = runs.begin(database, "rebuild", OPTIONS)
-    cancelled = run_command("backfill", "runs", "cancel", str(run.run_id), env=environment)
-    assert cancelled.exit_code == 0, cancelled.stderr
-    assert cancelled.stdout == f"rebuild {run.run_id} is cancelled; 1 processes at it stop after their chunks\n"
-    assert carry_out(database, run, stop=_never).state == "cancelled"
-    for arguments, line in {
-        ("rebuild", "--resume", str(run.run_id)): "that run is cancelled; start a new one with `backfill rebuild`",
-        ("runs", "cancel", str(run.run_id)): "is cancelled and cannot become cancelled",
-    }.items():
-        refused = run_command("backfill", *arguments, env=environment)
-        assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
-        assert line in refused.stderr
 
 
 def test_a_repair_that_does_not_hold_stops_the_run_and_says_so(
