@@ -7,18 +7,20 @@ nothing left ends the run.
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from threading import Event
 from typing import Any
 
 from psycopg import Connection
 
-from backfill import ledger, runs
+from backfill import ledger, participation, runs
 from backfill.pace import Pace
 from backfill.runs import Run
 from backfill.work import work
 from events.errors import StateError
 
+Stop = Callable[[], bool]
+"""Tells whether somebody wants it to stop."""
 Session = Callable[[], AbstractContextManager[Connection[Any]]]
 """Opens a connection for one more worker."""
 
@@ -27,21 +29,19 @@ def carry_out(  # noqa: PLR0913 - each with a default that does nothing
     connection: Connection[Any],
     run: Run,
     *,
-    stop: Callable[[], bool],
+    stop: Stop,
     watch: Callable[[Run], None] = lambda _: None,
-    pace: Callable[[], Pace] = Pace,
+    pace: Callable[[Stop], Pace] = lambda stop: Pace((), stop),
     others: Sequence[Session] = (),
 ) -> Run:
     """Do chunk after chunk, with as many further workers as there are sessions for; return how the run stands then."""
     with _helped(run, others, stop, pace) as halted:
-        run = work(connection, run, stop=halted, pace=pace(), watch=watch)
+        run = work(connection, run, stop=halted, pace=pace(halted), watch=watch)
     return _ended(connection, run)
 
 
 @contextmanager
-def _helped(
-    run: Run, others: Sequence[Session], stop: Callable[[], bool], pace: Callable[[], Pace]
-) -> Iterator[Callable[[], bool]]:
+def _helped(run: Run, others: Sequence[Session], stop: Stop, pace: Callable[[Stop], Pace]) -> Iterator[Stop]:
     """Let others work at the run meanwhile; if one of us fails, all stop after the chunk at hand."""
     failed = Event()
 
@@ -50,7 +50,7 @@ def _helped(
 
     def help_out(session: Session) -> None:
         with _announced(failed), session() as connection:
-            work(connection, run, stop=halted, pace=pace(), watch=lambda _: None)
+            work(connection, run, stop=halted, pace=pace(halted), watch=lambda _: None)
 
     with ThreadPoolExecutor(max(1, len(others)), thread_name_prefix="worker") as threads:
         helpers = [threads.submit(help_out, session) for session in others]
@@ -71,12 +71,8 @@ def _announced(failed: Event) -> Iterator[None]:
 
 def _ended(connection: Connection[Any], run: Run) -> Run:
     """End a run that is done; pause one that is not, unless others go on with it."""
-    if run.state != "running":
-        return run
-    if run.phase != "done" and not runs.leave(connection, run):
-        return runs.find(connection, str(run.run_id))
     run = ledger.fold(connection, run)
-    try:
-        return runs.change_state(connection, run, "finished" if run.phase == "done" else "paused")
-    except StateError:  # another process was faster
-        return runs.find(connection, str(run.run_id))
+    with participation.left(connection, run.run_id) as alone, suppress(StateError):  # where another process was faster
+        if run.phase == "done" or alone:
+            return runs.change_state(connection, run, "finished" if run.phase == "done" else "paused")
+    return runs.find(connection, str(run.run_id))

@@ -1,13 +1,16 @@
 """The two phases of a check, a chunk at a time: compare in one snapshot, keep what is found."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from psycopg import Cursor
+from psycopg.types.json import Jsonb
 
-from backfill import comparison, runs
+from backfill import comparison
 from backfill.comparison import COMPARE, Scope
+from backfill.findings import Finding
 from backfill.ledger import Chunk
+from backfill.runs import SQL as RUNS
 from backfill.runs import Run
 from backfill.selection import SQL as SELECTION
 from backfill.tally import Tally
@@ -48,7 +51,7 @@ def compare_customers(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tall
         *comparison.explain_meters(cursor, meters),
         *comparison.explain_customers(cursor, drifted, meters),
     ]
-    runs.keep(cursor, run, found)
+    _keep(cursor, run, found)
     return share + Tally(findings=len(found))
 
 
@@ -63,7 +66,7 @@ def cut_meters(cursor: Cursor[Any], run: Run, size: int) -> int | None:
 
 def unassigned_meters(cursor: Cursor[Any], run: Run, chunk: Chunk) -> Sequence[int]:
     """Read the meters of a window that history assigns to nobody, in key order."""
-    window = {"after": chunk.after, "last": chunk.last, **run.selection.parameters}
+    window = {"after": chunk.after, "last": chunk.last, **run.selection.parameters(cursor)}
     (meters,) = cursor.execute(CHUNKS["unassigned_meters"], window).fetchone() or (None,)
     return meters or []
 
@@ -78,10 +81,19 @@ def compare_meters(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally:
         return share
     comparison.keep_expected(cursor, scope)
     found = comparison.explain_meters(cursor, comparison.drifted_meters(cursor))
-    runs.keep(cursor, run, found)
+    _keep(cursor, run, found)
     return share + Tally(findings=len(found))
 
 
 def _customers(cursor: Cursor[Any], run: Run, after: int, last: int, size: int | None) -> list[int]:
-    where = {"after": after, "last": last, "size": size, **run.selection.parameters}
+    where = {"after": after, "last": last, "size": size, **run.selection.parameters(cursor)}
     return [customer_id for (customer_id,) in cursor.execute(CHUNKS["next_customers"], where)]
+
+
+def _keep(cursor: Cursor[Any], run: Run, findings: Iterable[Finding]) -> None:
+    """Store a chunk's findings, with the positions at which they hold."""
+    (positions,) = cursor.execute(RUNS["positions"]).fetchone() or (None,)
+    with cursor.copy("COPY found FROM STDIN") as copy:
+        for finding in findings:
+            copy.write_row((*finding[:-1], Jsonb(finding.evidence)))
+    cursor.execute(RUNS["keep_findings"], {"run_id": run.run_id, "positions": Jsonb(positions)})

@@ -2,7 +2,8 @@
 
 Whoever begins one waits until nobody holds the lock, then holds it together with those who share its run. The lock
 belongs to sessions, so that it ends with the processes whatever ends those. A rebuild does not take it, for an
-operator has to be able to repair, and to compare with `rebuild --dry-run`, beside a check that is always on.
+operator has to be able to repair, and to compare with `rebuild --dry-run`, beside a check that is always on; nor does
+`validate`, which compares once.
 """
 
 from datetime import datetime
@@ -31,7 +32,7 @@ def claim(connection: Connection[Any], run_id: str | None = None) -> None:
     """
     if run_id and _others(connection, run_id) == {True}:
         connection.execute(SQL["share_checking"])
-        if _others(connection, run_id) <= {True}:
+        if _others(connection, run_id) == {True}:
             return
         connection.execute(SQL["leave_checking"])
     try:
@@ -45,7 +46,7 @@ def claim(connection: Connection[Any], run_id: str | None = None) -> None:
 
 def _others(connection: Connection[Any], run_id: str) -> set[bool]:
     """Tell of each run that is being checked whether it is this one."""
-    return {str(other) == run_id for other, _ in _checked(connection)}
+    return {str(other) == run_id.lower() for other, _ in _checked(connection)}
 
 
 def _checked(connection: Connection[Any]) -> list[tuple[UUID, datetime]]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import psycopg
@@ -10,16 +11,17 @@ import structlog
 from psycopg import Connection
 from sqlalchemy import Engine
 
-from backfill import checking, ledger, progress, runs, telling
+from backfill import checking, ledger, participation, progress, runs, telling
 from backfill.carry_out import carry_out
 from backfill.governor import governing
 from backfill.pace import Brake, Pace, RowRate
 from backfill.runs import Command, Run
-from backfill.selection import Selection, with_owners
+from backfill.selection import Selection
 from backfill.session import reason, session
 from backfill.stopping import asked_to_stop
 from backfill.telling import Telling
 from backfill.work import Manner
+from events.console import say
 from events.errors import ServiceUnavailable, StateError, WorkFailed
 from events.settings import Settings
 from projector.database import address, make_engine, reachable
@@ -62,8 +64,10 @@ def execute(
         if not request.silent:
             telling.begin(run, request.telling)
         run = carried_out(settings, connection, run, engine=engine, manner=request.manner)
-        if not request.silent:
-            telling.tell(settings, connection, run, request.telling, file)
+        if file or not request.silent:
+            said = telling.tell(settings, connection, run, request.telling, file)
+            if said and not request.silent:
+                say(said)
         after(connection, run)
     record(run)
     return exit_code(run)
@@ -90,11 +94,14 @@ def ready(settings: Settings) -> Iterator[Engine]:
 def exit_code(run: Run) -> int:
     """Say by number how a run ended."""
     tally = run.tally
+    checks = run.command == "drift-check"
+    if run.state == "failed":
+        return EXIT_UNCHECKED if checks else EXIT_FOUND
     if run.state != "finished":
         return EXIT_PAUSED
-    if run.command != "drift-check":
+    if not checks:
         return EXIT_FOUND if tally.failed or tally.unrepaired else EXIT_CLEAN
-    if tally.failed:
+    if tally.failed or run.found_nobody:
         return EXIT_UNCHECKED
     return EXIT_FOUND if tally.drifted else EXIT_CLEAN
 
@@ -104,8 +111,7 @@ def _begun(connection: Connection[Any], request: Request) -> Run:
         checking.claim(connection, request.resume)
     if request.resume:
         return runs.resume(connection, request.command, request.resume, dry=request.dry_run)
-    selection = with_owners(connection, request.selection)
-    return runs.begin(connection, request.command, {**request.options, **selection.options})
+    return runs.begin(connection, request.command, request.options)
 
 
 def carried_out(
@@ -124,7 +130,7 @@ def carried_out(
         brakes(settings, engine, manner) as chosen,
     ):
         others = [lambda: session(engine)] * (manner.workers - 1) if engine else []
-        return carry_out(connection, run, stop=stop, watch=watch, pace=lambda: Pace(chosen, stop), others=others)
+        return carry_out(connection, run, stop=stop, watch=watch, pace=partial(Pace, chosen), others=others)
 
 
 @contextmanager
@@ -151,21 +157,23 @@ def failure_written_down(settings: Settings, connection: Connection[Any], run: R
     try:
         yield
     except WorkFailed as error:
-        _fail(connection, run, str(error))
+        _fail(connection, run, str(error), for_all=True)
         raise WorkFailed(f"run {run.run_id} stopped: {error}; `backfill runs show {run.run_id}` tells which") from None
     except psycopg.Error as error:
         how = f"go on with `{run.resume_command}`"
         if connection.closed:
             line = f"PostgreSQL at {address(settings)} broke off: {reason(error)}; {how}"
             raise ServiceUnavailable(line) from None
-        _fail(connection, run, reason(error))
+        _fail(connection, run, reason(error), for_all=False)
         raise StateError(f"run {run.run_id} failed: {reason(error)}; {how}") from None
 
 
-def _fail(connection: Connection[Any], run: Run, why: str) -> None:
-    """End a run as failed, unless another process that shares it has already ended it."""
-    with suppress(StateError):
-        runs.change_state(connection, ledger.fold(connection, run), "failed", why)
+def _fail(connection: Connection[Any], run: Run, why: str, *, for_all: bool) -> None:
+    """End a run as failed, unless others who share it go on, or have already ended it."""
+    run = ledger.fold(connection, run)
+    with participation.left(connection, run.run_id) as alone, suppress(StateError):
+        if alone or for_all:
+            runs.change_state(connection, run, "failed", why)
 
 
 def record(run: Run) -> None:

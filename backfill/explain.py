@@ -8,7 +8,7 @@ from psycopg import Connection
 from backfill.money import money, signed
 from backfill.session import snapshot
 from backfill.statement import Counted, Entry, Excluded, Meter, Statement, state
-from events.console import Format, print_json, print_table, stdout
+from events.console import Format, print_json, print_table, say
 from events.errors import InputError
 from events.settings import Settings
 from events.types import Entity, topic_of
@@ -49,7 +49,7 @@ def print_statement(settings: Settings, found: Statement, form: Format) -> None:
     _print_entries(settings, found)
     _print_not_counted(settings, found)
     for line in _sums(settings, found):
-        stdout().print(line, markup=False, soft_wrap=True)
+        say(line)
 
 
 def _print_entries(settings: Settings, found: Statement) -> None:

@@ -13,13 +13,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from threading import Event, Thread
-from typing import Any, Final
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 import structlog
 from confluent_kafka import KafkaException
 from psycopg import Connection
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
 from backfill.runs import Run
 from backfill.session import plain
@@ -31,9 +33,13 @@ from events.types import ENTITIES, Place, topic_of
 from projector import positions
 from projector.statements import statements
 
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient
+
 SQL: Final = statements("backfill", "sql/governor.sql")
 LOOK_SECONDS: Final = 1.0
-RECENT_SECONDS: Final = 10.0  # a consumer that has applied nothing for so long needs nothing
+RECENT_SECONDS: Final = 60.0  # a consumer that has applied nothing for so long is not at work
+AGAIN_SECONDS: Final = 60.0  # until a broker that did not answer is asked again
 PART_MIN: Final = 0.1  # of the time, so that a run ends whatever the load
 SLOWER: Final = 0.5
 FASTER: Final = 1.25
@@ -55,10 +61,12 @@ class Look:
 
 def pressed(now: Look, alone: Look) -> str:
     """Say why the consumers are pressed; nothing where they are not."""
+    if now.transaction_ms is None:  # none is at work
+        return ""
     if now.lag is not None and now.lag > LAG_MIN:
         return f"consumers are {now.lag:,} messages behind"
     usual = max(alone.transaction_ms or 0.0, TRANSACTION_MS_MIN)
-    if now.transaction_ms is not None and now.transaction_ms > usual * GROWTH_MAX:
+    if now.transaction_ms > usual * GROWTH_MAX:
         return f"consumers' transactions take {now.transaction_ms:,.0f} ms, {usual:,.0f} ms when left alone"
     return ""
 
@@ -99,20 +107,22 @@ def governing(settings: Settings, engine: Engine) -> Iterator[Governor]:
     ended = Event()
     with plain(engine) as connection:
         governor = Governor(Look(transaction_ms=transaction_ms(connection), lag=None))
-        thread = Thread(target=_watch, args=(settings, connection, governor, ended), name="governor", daemon=True)
-        thread.start()
-        try:
-            yield governor
-        finally:
-            ended.set()
-            thread.join(LOOK_SECONDS)  # no longer: it may wait for a broker that does not answer
+    thread = Thread(target=_watch, args=(settings, engine, governor, ended), name="governor", daemon=True)
+    thread.start()
+    try:
+        yield governor
+    finally:
+        ended.set()
+        thread.join(LOOK_SECONDS)  # no longer: it may wait for a broker that does not answer
 
 
-def _watch(settings: Settings, connection: Connection[Any], governor: Governor, ended: Event) -> None:
-    with suppress(psycopg.Error):  # the run's own connection will tell
-        lag = known_lag(settings, connection)
-        while not ended.wait(LOOK_SECONDS):
-            governor.judge(Look(transaction_ms=transaction_ms(connection), lag=next(lag, None)))
+def _watch(settings: Settings, engine: Engine, governor: Governor, ended: Event) -> None:
+    """Look every second; without a connection the consumers cannot be pressed by what we do either."""
+    broker = Broker(settings)
+    while not ended.wait(LOOK_SECONDS):
+        with suppress(psycopg.Error, DBAPIError), plain(engine) as connection:
+            while not ended.wait(LOOK_SECONDS):
+                governor.judge(Look(transaction_ms=transaction_ms(connection), lag=broker.lag(connection)))
 
 
 def transaction_ms(connection: Connection[Any]) -> float | None:
@@ -121,17 +131,26 @@ def transaction_ms(connection: Connection[Any]) -> float | None:
     return row[0] if row else None
 
 
-def known_lag(settings: Settings, connection: Connection[Any]) -> Iterator[int]:
-    """Tell the lag time and again: what Kafka has and PostgreSQL has not; end where Kafka is not there to be asked."""
-    if not settings.kafka_bootstrap_servers:
-        return
-    topics = [topic_of(entity, settings.topic_prefix) for entity in ENTITIES]
-    try:
-        admin = kafka.admin(settings)
-        while True:
-            logs = positions.describe(admin, topics)
-            stored = connection.execute(SQL["positions"], {"group_id": settings.group_id})
-            applied: dict[Place, int] = {(topic, partition): offset for topic, partition, offset in stored}
-            yield sum(max(0, log.high - applied.get(place, log.low)) for place, log in logs.items())
-    except (ProgramError, KafkaException) as error:
-        _log.warning("lag unknown, only the consumers' transactions are watched", reason=str(error))
+class Broker:
+    """Kafka, asked for the ends; one that does not answer is asked again after a while."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._topics = [topic_of(entity, settings.topic_prefix) for entity in ENTITIES]
+        self._again_at = 0.0
+        self._admin: AdminClient | None = None
+
+    def lag(self, connection: Connection[Any]) -> int | None:
+        """Count the messages that Kafka has and PostgreSQL has not; None where Kafka is not there to be asked."""
+        if not self._settings.kafka_bootstrap_servers or monotonic() < self._again_at:
+            return None
+        try:
+            self._admin = self._admin or kafka.admin(self._settings)
+            logs = positions.describe(self._admin, self._topics)
+        except (ProgramError, KafkaException) as error:
+            _log.warning("lag unknown, only the consumers' transactions are watched", reason=str(error))
+            self._again_at = monotonic() + AGAIN_SECONDS
+            return None
+        stored = connection.execute(SQL["positions"], {"group_id": self._settings.group_id})
+        applied: dict[Place, int] = {(topic, partition): offset for topic, partition, offset in stored}
+        return sum(max(0, log.high - applied.get(place, log.low)) for place, log in logs.items())

@@ -67,12 +67,13 @@ def prepare(connection: Connection[Any], run: Run, size: int, cuts: Mapping[Phas
 
 
 def fold(connection: Connection[Any], run: Run) -> Run:
-    """Fold what is done once more, when a worker leaves; return the run as it is."""
+    """Fold what is done once more, when a worker leaves or somebody looks, whatever has become of the run."""
     with connection.transaction(), connection.cursor() as cursor:
+        seconds = runs.find(connection, str(run.run_id)).tally.seconds
         run = runs.hold(cursor, run)
-        if run.state != "running":
-            return run
-        return runs.advance(cursor, replace(run, tally=sum(_folded(cursor, run), run.tally)))
+        run = replace(run, tally=replace(sum(_folded(cursor, run), run.tally), seconds=seconds))
+        cursor.execute(SQL["store_tally"], {"run_id": run.run_id, "tally": JSON.dump_json(run.tally).decode()})
+        return run
 
 
 def claim(cursor: Cursor[Any], run: Run, state: State) -> Chunk | None:

@@ -1,13 +1,13 @@
 """`backfill runs`: what was run, how it ended and what it found."""
 
-from backfill import runs, telling
+from backfill import participation, runs, telling
 from backfill.execute import ready
 from backfill.ledger import fold
 from backfill.report_json import head
 from backfill.runs import Run
 from backfill.session import plain
 from backfill.telling import Telling
-from events.console import Format, print_json, print_table
+from events.console import Format, print_json, print_table, say
 from events.settings import Settings
 
 COLUMNS = (
@@ -18,7 +18,10 @@ COLUMNS = (
 def print_runs(settings: Settings, limit: int, form: Format) -> None:
     """Print the latest runs, latest first."""
     with ready(settings) as engine, plain(engine) as connection:
-        found = [(run, runs.workers(connection, run)) for run in runs.recent(connection, limit)]
+        found = [
+            (run, participation.workers(connection, run.run_id) if run.state == "running" else 0)
+            for run in runs.recent(connection, limit)
+        ]
     if form is Format.JSON:
         print_json([{**head(run), "workers": workers} for run, workers in found])
         return
@@ -29,10 +32,9 @@ def show_run(settings: Settings, run_id: str, how: Telling) -> None:
     """Print a run's report."""
     telling.require_possible(how)
     with ready(settings) as engine, plain(engine) as connection, telling.opened(how) as file:
-        run = runs.find(connection, run_id)
-        if runs.workers(connection, run):
-            run = fold(connection, run)
-        telling.tell(settings, connection, run, how, file)
+        run = fold(connection, runs.find(connection, run_id))
+        if said := telling.tell(settings, connection, run, how, file):
+            say(said)
 
 
 def cancel_run(settings: Settings, run_id: str) -> str:
@@ -44,7 +46,7 @@ def cancel_run(settings: Settings, run_id: str) -> str:
     """
     with ready(settings) as engine, plain(engine) as connection:
         run = runs.change_state(connection, runs.find(connection, run_id), "cancelled")
-        workers = runs.workers(connection, run)
+        workers = participation.workers(connection, run.run_id)
     at_it = f"; {workers} processes at it stop after their chunks" if workers else ""
     return f"{run.title} {run.run_id} is cancelled{at_it}"
 

@@ -55,7 +55,7 @@ class RunOptions:
     ] = None
     workers: Annotated[int, typer.Option(min=1, max=WORKERS_MAX, help="chunks done at once in this process")] = 1
     max_rows_per_second: Annotated[
-        float | None, typer.Option(min=1, help="history rows read a second by this process at most")
+        float | None, typer.Option(min=1, help="history rows compared a second by this process at most")
     ] = None
     governor: Annotated[
         bool, typer.Option("--governor/--no-governor", help="give way to the consumers when they are pressed")

@@ -110,9 +110,10 @@ def pause_seconds(*, chunks: int, seconds: float, took: float) -> float:
 
 def customers(connection: Connection[Any], selection: Selection, after: int = BEFORE_ALL_KEYS) -> int:
     """Count the selected customers behind a key."""
-    where = {"after": after, **selection.parameters}
-    (count,) = connection.execute(CHUNKS["count_customers"], where).fetchone() or (0,)
-    return int(count)
+    with connection.cursor() as cursor:
+        where = {"after": after, **selection.parameters(cursor)}
+        (count,) = cursor.execute(CHUNKS["count_customers"], where).fetchone() or (0,)
+        return int(count)
 
 
 class Spread:

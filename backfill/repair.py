@@ -62,9 +62,14 @@ def repair_meters(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally:
 
 
 def repair_customers(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally:
-    """Repair these customers."""
+    """Repair these customers, and the meters that are shown under them and that history gives to somebody else.
+
+    A run that is limited has not compared those, and no sum comes right with them.
+    """
     cursor.execute(REPAIR["touch_customers"], {"ids": list(ids)})
-    _set_customers(cursor)
+    cursor.execute(REPAIR["scope_strays"], {"ids": list(ids)})
+    comparison.find_disagreements(cursor)
+    recompute(cursor)
     return _repaired(cursor, run, "customer", ids)
 
 

@@ -10,7 +10,7 @@ from psycopg import Connection
 
 from backfill.money import money, signed
 from backfill.runs import SQL, Run, State
-from events.console import print_table, stdout
+from events.console import print_table, say
 
 ROWS_MAX: Final = 20  # of a table on a terminal; the rest is counted
 UNFINISHED: Final[dict[State, str]] = {
@@ -51,7 +51,7 @@ def read(connection: Connection[Any], run: Run, currency: str, threshold: Decima
 def banner(run: Run) -> None:
     """Say, before and after a dry run, that it changes nothing."""
     if run.dry:
-        stdout().print(f"DRY RUN: nothing is changed. To apply: {apply_command(run)}", markup=False, soft_wrap=True)
+        say(f"DRY RUN: nothing is changed. To apply: {apply_command(run)}")
 
 
 def apply_command(run: Run) -> str:
@@ -64,7 +64,8 @@ def print_report(report: Report) -> None:
     """Print the tables and the sentence."""
     tally = report.run.tally
     if not tally.customers:
-        stdout().print(NO_CUSTOMERS, markup=False)
+        if report.run.selection.whole:
+            say(NO_CUSTOMERS)
     else:
         _results(report)
         _significant(report)
@@ -73,8 +74,8 @@ def print_report(report: Report) -> None:
         _drift(report)
     for failed in tally.failures:
         line = f"Failed: {failed.phase} {failed.first} to {failed.last}: {failed.reason}"
-        stdout().print(line, markup=False, soft_wrap=True)
-    stdout().print(sentence(report.run), markup=False, soft_wrap=True)
+        say(line)
+    say(sentence(report.run))
 
 
 def sentence(run: Run) -> str:
@@ -92,6 +93,8 @@ def _outcome(run: Run) -> str:
     tally = run.tally
     if run.state != "finished":
         return UNFINISHED[run.state].format(run.resume_command)
+    if run.found_nobody:
+        return f"Nothing is known of {run.selection}."
     failed = f" {tally.failed:,} chunks failed." if tally.failed else ""
     if not tally.drifted:
         return f"No drift.{failed}" if not failed else f"No drift in what could be compared.{failed}"
@@ -100,7 +103,8 @@ def _outcome(run: Run) -> str:
         return f"Drift: {found}; `{apply_command(run)}` repairs them.{failed}"
     if tally.unrepaired:
         return f"{found}; {tally.unrepaired:,} of them still differ after the repair.{failed}"
-    return f"{found}; all repaired and compared again.{failed}"
+    how_many = f"{tally.repaired:,} of them" if tally.failed else "all"
+    return f"{found}; {how_many} repaired and compared again.{failed}"
 
 
 def _results(report: Report) -> None:
@@ -153,7 +157,7 @@ def _drift(report: Report) -> None:
 def _rest(count: int, run: Run) -> None:
     if count > 0:
         where = f"--format json shows all, as does: SELECT * FROM drift WHERE run_id = '{run.run_id}'"
-        stdout().print(f"... and {count:,} more; {where}", markup=False, soft_wrap=True)
+        say(f"... and {count:,} more; {where}")
 
 
 def _evidence(evidence: dict[str, Any]) -> str:

@@ -1,15 +1,15 @@
 """Runs: one row of `backfill_runs` each. How far its chunks are is the business of `backfill.ledger`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 from uuid import UUID
 
 from psycopg import Connection, Cursor
 from psycopg.types.json import Jsonb
 
-from backfill.findings import Finding
+from backfill import participation
 from backfill.selection import Selection
 from backfill.tally import JSON, Tally
 from events.errors import InputError, StateError
@@ -19,6 +19,7 @@ from projector.statements import statements
 SQL: Final = statements("backfill", "sql/runs.sql")
 BEFORE_ALL_KEYS: Final = -BIGINT_MAX - 1
 CLAIM_MS: Final = 3000
+RESUMED_WITHIN: Final = timedelta(days=1)  # since a check was last at work: its end says that all is compared
 
 Command = Literal[
     "drift-check",
@@ -103,6 +104,16 @@ class Run:
         return Selection.of(self.options)
 
     @property
+    def saw_all(self) -> bool:
+        """Whether everything was compared."""
+        return self.state == "finished" and not self.tally.failed and self.selection.whole
+
+    @property
+    def found_nobody(self) -> bool:
+        """Whether nothing is known of the customers and meters that were named."""
+        return self.selection.named and not (self.tally.customers or self.tally.meters)
+
+    @property
     def title(self) -> str:
         """The command as it was typed."""
         return f"{self.command} --dry-run" if self.dry else self.command
@@ -124,7 +135,7 @@ def begin(connection: Connection[Any], command: Command, options: Mapping[str, A
     """Create a run and take part in it."""
     start = {"phase": PHASES[command][0], "cursor": BEFORE_ALL_KEYS, "tally": _json(Tally())}
     run = _run(connection.execute(SQL["create_run"], {"command": command, "options": Jsonb(dict(options)), **start}))
-    _take_part(connection, run)
+    participation.take_part(connection, run.run_id)
     return run
 
 
@@ -141,9 +152,19 @@ def resume(connection: Connection[Any], command: Command, run_id: str, *, dry: b
         raise InputError(f"--resume {run_id}: that run is a {run.title}; go on with `{run.resume_command}`")
     if "running" not in TRANSITIONS[run.state]:
         raise StateError(f"--resume {run_id}: that run is {run.state}; start a new one with `backfill {run.title}`")
-    shared = run.state == "running" and workers(connection, run) > 0
-    _take_part(connection, run)
-    return run if shared else change_state(connection, run, "running")
+    if command == "drift-check" and datetime.now(UTC) - run.updated_at > RESUMED_WITHIN:
+        raise StateError(
+            f"--resume {run_id}: what it compared is too long ago; start a new one with `backfill {run.title}`"
+        )
+    participation.take_part(connection, run.run_id)
+    try:
+        run = find(connection, run_id)
+        return run if _shared(connection, run) else change_state(connection, run, "running")
+    except StateError:
+        run = find(connection, run_id)
+        if not _shared(connection, run):
+            raise
+        return run
 
 
 def find(connection: Connection[Any], run_id: str) -> Run:
@@ -204,35 +225,9 @@ def change_state(connection: Connection[Any], run: Run, state: State, error: str
     return _run(changed)
 
 
-def workers(connection: Connection[Any], run: Run) -> int:
-    """Count the processes that take part in a run."""
-    (count,) = connection.execute(SQL["count_workers"], {"run_id": str(run.run_id)}).fetchone() or (0,)
-    return int(count)
-
-
-def leave(connection: Connection[Any], run: Run) -> bool:
-    """Take part no longer; return whether nobody is left.
-
-    Of two that leave at once the one that asks last finds nobody, because each lets go before it asks.
-    """
-    mine = {"run_id": str(run.run_id)}
-    connection.execute(SQL["leave_run"], mine)
-    (alone,) = connection.execute(SQL["nobody_left"], mine).fetchone() or (False,)
-    return bool(alone)
-
-
-def keep(cursor: Cursor[Any], run: Run, findings: Iterable[Finding]) -> None:
-    """Store a chunk's findings, with the positions at which they hold."""
-    (positions,) = cursor.execute(SQL["positions"]).fetchone() or (None,)
-    with cursor.copy("COPY found FROM STDIN") as copy:
-        for finding in findings:
-            copy.write_row((*finding[:-1], Jsonb(finding.evidence)))
-    cursor.execute(SQL["keep_findings"], {"run_id": run.run_id, "positions": Jsonb(positions)})
-
-
-def _take_part(connection: Connection[Any], run: Run) -> None:
-    """Be counted among those who are at a run, for as long as the session lasts."""
-    connection.execute(SQL["take_part"], {"run_id": str(run.run_id)})
+def _shared(connection: Connection[Any], run: Run) -> bool:
+    """Tell whether others beside us are at a run."""
+    return run.state == "running" and participation.workers(connection, run.run_id) > 1
 
 
 def _json(tally: Tally) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from psycopg import Connection
+from psycopg import Cursor
 
 from projector.statements import statements
 
@@ -19,14 +19,10 @@ KEY: Final = "selection"
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """All parts that are given have to hold; `customers` and `meters` together are one part.
-
-    `owners` are the customers of `meters`, whose sums need all the meters of each.
-    """
+    """All parts that are given have to hold; `customers` and `meters` together are one part."""
 
     customers: Sequence[int] = ()
     meters: Sequence[int] = ()
-    owners: Sequence[int] = ()
     since: datetime | None = None
     sample: float | None = None
 
@@ -55,15 +51,21 @@ class Selection:
         """Whether customers or meters are given by their ids."""
         return bool(self.customers or self.meters)
 
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """What a statement that pages through customers or meters is given; null leaves all."""
+    def parameters(self, cursor: Cursor[Any]) -> dict[str, Any]:
+        """Say what a statement that pages through customers or meters is given; null leaves all.
+
+        A meter takes the customers along whose sums it is part of, as they are in the cursor's snapshot.
+        """
+        owners = self._owners(cursor) if self.meters else set()
         return {
-            "customers": sorted({*self.customers, *self.owners}) if self.named else None,
+            "customers": sorted({*self.customers, *owners}) if self.named else None,
             "selected_meters": list(self.meters) if self.named else None,
             "since": self.since,
             "sample": self.sample,
         }
+
+    def _owners(self, cursor: Cursor[Any]) -> set[int]:
+        return {customer_id for (customer_id,) in cursor.execute(SQL["owners"], {"meters": list(self.meters)})}
 
     @property
     def arguments(self) -> list[str]:
@@ -84,11 +86,3 @@ class Selection:
         if self.since:
             words.append(f"touched since {self.since:%Y-%m-%d %H:%M:%S} UTC")
         return "; ".join(words)
-
-
-def with_owners(connection: Connection[Any], selection: Selection) -> Selection:
-    """Find the customers whose sums the selected meters are part of, recorded or expected."""
-    if not selection.meters:
-        return selection
-    rows = connection.execute(SQL["owners"], {"meters": list(selection.meters)})
-    return Selection(**{**vars(selection), "owners": [customer_id for (customer_id,) in rows]})

@@ -14,7 +14,6 @@ from psycopg import Connection
 from backfill import report, report_csv, report_json
 from backfill.options import ReportFormat
 from backfill.runs import Run
-from events.console import stdout
 from events.errors import InputError, SettingError
 from events.settings import Settings
 
@@ -60,6 +59,8 @@ def opened(telling: Telling) -> Iterator[IO[str] | None]:
     if telling.output is None:
         yield None
         return
+    if not telling.output.name or (telling.output.exists() and not telling.output.is_file()):
+        raise InputError(f"--output {telling.output}: not a file that can be replaced")
     draft = telling.output.with_name(f".{telling.output.name}.{os.getpid()}")
     try:
         file = draft.open("x", encoding="utf-8", newline="")
@@ -79,11 +80,11 @@ def begin(run: Run, telling: Telling) -> None:
         report.banner(run)
 
 
-def tell(settings: Settings, connection: Connection[Any], run: Run, telling: Telling, file: IO[str] | None) -> None:
-    """Write a run's report; where that goes into a file, say in a sentence what was found and where it is."""
+def tell(settings: Settings, connection: Connection[Any], run: Run, telling: Telling, file: IO[str] | None) -> str:
+    """Write a run's report; return the sentence that says where it went, where that is a file."""
     if file is None:
         _write(settings, connection, run, telling)
-        return
+        return ""
     if telling.format is ReportFormat.PARQUET:
         from backfill import report_parquet  # noqa: PLC0415 - an extra
 
@@ -91,7 +92,7 @@ def tell(settings: Settings, connection: Connection[Any], run: Run, telling: Tel
     else:
         with redirect_stdout(file):
             _write(settings, connection, run, telling)
-    stdout().print(f"{report.sentence(run)} Report: {telling.output}", markup=False, soft_wrap=True)
+    return f"{report.sentence(run)} Report: {telling.output}"
 
 
 def _write(settings: Settings, connection: Connection[Any], run: Run, telling: Telling) -> None:

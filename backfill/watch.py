@@ -25,7 +25,7 @@ from backfill.pace import Pace, Spread
 from backfill.runs import SQL, Run
 from backfill.session import session
 from backfill.stopping import asked_to_stop
-from events.console import stdout
+from events.console import say
 from events.errors import ServiceUnavailable, StateError
 from events.settings import Settings
 
@@ -110,7 +110,7 @@ class _Service:
         """Compare everything once, or go on with the round that was under way."""
         with ready(self._settings) as engine, session(engine) as connection:
             checking.claim(connection)
-            self._alerting.coverage(connection, None, self._behind(connection))
+            self._tell_coverage(connection, None)
             run = self._begun(connection)
             ends_at = run.started_at + timedelta(seconds=self._plan.round_seconds)
             self.due = monotonic() + (ends_at - datetime.now(UTC)).total_seconds()
@@ -124,16 +124,18 @@ class _Service:
                     run,
                     stop=self._stop,
                     watch=self._between(connection, run),
-                    pace=lambda: Pace([*chosen, *spread], self._stop),
+                    pace=lambda halted: Pace([*chosen, *spread], halted),
                     others=[lambda: session(engine)] * (0 if spread else self._request.manner.workers - 1),
                 )
+            if run.state != "finished" and not self._stop():
+                raise StateError(f"run {run.run_id} was {run.state} by another process before it was done")
             self._show(connection, run)
-            self._alerting.coverage(connection, run, self._behind(connection))
+            self._tell_coverage(connection, run)
             self._alerting.after(connection, run)
         record(run)
 
     def _begun(self, connection: Connection[Any]) -> Run:
-        asked = {**self._request.options, **self._plan.options}
+        asked = {**self._request.options, **(self._plan.options if self._request.selection.whole else {})}
         if not self._plan.rolling:
             return runs.begin(connection, "drift-check", asked)
         age_max = {"age_max": self._plan.seconds * STALE_PERIODS}
@@ -157,17 +159,20 @@ class _Service:
             nonlocal judged, findings
             found_more = self._plan.rolling and run.tally.findings > findings
             if found_more or monotonic() - judged > JUDGE_SECONDS:
-                self._alerting.coverage(connection, run, self._behind(connection))
+                self._tell_coverage(connection, run)
                 if self._plan.rolling:
                     self._alerting.amid(connection, run)
                 judged, findings = monotonic(), run.tally.findings
 
         return between
 
+    def _tell_coverage(self, connection: Connection[Any], run: Run | None) -> None:
+        """Say whether coverage is behind; a check of a part promises none, and ends no alert of one that does."""
+        if self._request.selection.whole:
+            self._alerting.coverage(connection, run, self._behind(connection))
+
     def _behind(self, connection: Connection[Any]) -> str:
         """Say how long ago everything was last compared, where that is longer than promised."""
-        if not self._request.selection.whole:
-            return ""
         row = connection.execute(SQL["last_compared"]).fetchone()
         compared_at = row[0] if row else self._since
         late = datetime.now(UTC) - compared_at
@@ -185,5 +190,5 @@ class _Service:
             telling.tell(self._settings, connection, run, how, None)
         else:
             line = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC {report.sentence(run)}"
-            stdout().print(line, markup=False, soft_wrap=True)
+            say(line)
         sys.stdout.flush()

@@ -32,8 +32,12 @@ def _plan(request: Request, every: str | None, cover_within: str | None) -> Plan
     if request.resume or request.telling.output:
         option = "--resume" if request.resume else "--output"
         raise InputError(f"{option} goes with one run: leave out --every and --cover-within")
+    if request.selection.since:
+        raise InputError("--since goes with one run, for it is one moment: leave out --every and --cover-within")
     if every:
         return Plan(seconds=seconds("--every", every), rolling=False)
     if not request.selection.whole:
         raise InputError("--cover-within covers everything: leave out what limits it, or choose --every")
+    if request.manner.workers > 1:
+        raise InputError("--cover-within spreads its work over the time it has: leave out --workers")
     return Plan(seconds=seconds("--cover-within", cover_within or ""), rolling=True)

@@ -58,6 +58,11 @@ class Turn(NamedTuple):
     share: Tally
     keys: int
 
+    @property
+    def futile(self) -> bool:
+        """Whether a repair left all as it was."""
+        return 0 < self.share.unrepaired >= self.keys
+
 
 METERS: Final = repair.drifted("meter")
 CUSTOMERS: Final = repair.drifted("customer")
@@ -100,16 +105,11 @@ def work(
         done = turn(connection, run)
         if done is None:
             ledger.wait(connection, run)
-        elif _futile(run, done):
+        elif done.futile and not ledger.fold(connection, run).tally.failed:  # which would explain it
             raise WorkFailed(f"the repair does not hold: all {done.keys} of a chunk still differ; something undoes it")
         else:
             pace.after(run, done.share, monotonic() - began)
     return run
-
-
-def _futile(run: Run, done: Turn) -> bool:
-    """Tell whether a repair left all as it was, which no repair that failed explains: its sums are not right either."""
-    return not run.tally.failed and 0 < done.share.unrepaired >= done.keys
 
 
 def turn(connection: Connection[Any], run: Run) -> Turn | None:

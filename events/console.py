@@ -105,6 +105,11 @@ def stdout() -> Console:
     return console if console.is_terminal else _Inert(highlight=False, width=PIPE_WIDTH)
 
 
+def say(line: str) -> None:
+    """Print one line for people."""
+    stdout().print(line, markup=False, soft_wrap=True)
+
+
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table; columns whose name ends in `>` are aligned right, those in `!` are never folded."""
     table = Table(title=escape(printable(title)) or None, title_justify="left")

@@ -20,7 +20,7 @@ from psycopg import Connection
 from backfill.alerts import ledger
 from backfill.alerts.addresses import Address, UndeliveredError
 from backfill.alerts.alert import CHECKER_FAILED, COVERAGE_BEHIND, OF_THE_CHECKER, Alert, Found, State, compose, digest
-from backfill.alerts.decide import decide
+from backfill.alerts.decide import Said, decide
 from backfill.checking import AnotherChecksError
 from backfill.execute import ready
 from backfill.runs import Run
@@ -54,14 +54,13 @@ class Alerting:
         """Say what is to be said once a run has ended: of drift, and of chunks that could not be compared."""
         if run.state == "finished":
             failed = {CHECKER_FAILED: _failures(run)} if run.tally.failed else {}
-            self._settle(connection, failed, {CHECKER_FAILED}, run)
-        complete = run.state == "finished" and not run.tally.failed and run.selection.whole
-        self._drift(connection, run, whole=complete)
+            self._settle(connection, failed, {CHECKER_FAILED} if run.selection.whole else set(), run)
+        self._drift(connection, run)
         self._deliver(connection)
 
     def amid(self, connection: Connection[Any], run: Run) -> None:
         """Say what is new while a run is under way that takes long; what became more is said at its end."""
-        if self._drift(connection, run, whole=False) or monotonic() > self._again_at:
+        if self._drift(connection, run) or monotonic() > self._again_at:
             self._deliver(connection)
 
     def coverage(self, connection: Connection[Any], run: Run | None, behind: str) -> None:
@@ -84,13 +83,12 @@ class Alerting:
         except (ProgramError, psycopg.Error):
             self._send_unwritten(found)
 
-    def _drift(self, connection: Connection[Any], run: Run, *, whole: bool) -> bool:
+    def _drift(self, connection: Connection[Any], run: Run) -> bool:
         if not self._addresses:
             return False
         with _in_one_line(connection):
             found = ledger.open_drift(connection, run.run_id)
-            all_causes = found.keys() | ledger.said(connection).keys()
-            settled = all_causes - OF_THE_CHECKER if whole else ledger.mended(connection)
+            settled = _settled(found.keys(), ledger.said(connection), run) if run.saw_all else ledger.mended(connection)
         return self._settle(connection, found, settled, run)
 
     def _settle(
@@ -99,7 +97,7 @@ class Alerting:
         """Write down what is to be said; return whether there is anything new."""
         if not self._addresses:
             return False
-        with _in_one_line(connection):
+        with _in_one_line(connection), ledger.deciding(connection):
             self._write_what_was_sent(connection)
             decided = list(decide(found, ledger.said(connection), settled))
             for state, what in decided:
@@ -109,12 +107,12 @@ class Alerting:
     def _deliver(self, connection: Connection[Any]) -> None:
         """Send each address what it has not got."""
         self._again_at = monotonic() + AGAIN_SECONDS
-        with _in_one_line(connection):
-            for address in self._addresses:
+        with _in_one_line(connection), ledger.delivering(connection) as alone:
+            for address in self._addresses if alone else ():
                 _deliver(connection, address)
 
     def _composed(self, found: Found, state: State, run: Run | None) -> Alert:
-        whole = run is not None and run.state == "finished"
+        whole = run is not None and run.saw_all
         run_id = run.run_id if run else None
         return compose(found, state, run_id=run_id, whole=whole, currency=self._settings.currency, at=ledger.now())
 
@@ -130,6 +128,14 @@ class Alerting:
         if self._unwritten:
             ledger.keep(connection, self._unwritten.alert, self._unwritten.reached)
             self._unwritten = None
+
+
+def _settled(found: Set[str], said: Mapping[str, Said], run: Run) -> Set[str]:
+    """Name the causes of which a run that saw all tells the end: not those that a later run has told of since."""
+    later = {
+        cause for cause, last in said.items() if last.run_id and last.run_id > str(run.run_id)
+    }  # ids grow with time
+    return (found | said.keys()) - OF_THE_CHECKER - later
 
 
 @contextmanager

@@ -10,10 +10,11 @@ from backfill.alerts.alert import Found, State
 
 
 class Said(NamedTuple):
-    """The last alert of one cause."""
+    """The last alert of one cause, and the run it rested on."""
 
     state: State
     found: Found
+    run_id: str | None = None
 
 
 def decide(found: Mapping[str, Found], said: Mapping[str, Said], settled: Set[str]) -> Iterator[tuple[State, Found]]:

@@ -3,7 +3,8 @@
 Addresses are kept as digests, for they hold secrets.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -31,7 +32,29 @@ def open_drift(connection: Connection[Any], run_id: UUID) -> dict[str, Found]:
 def said(connection: Connection[Any]) -> dict[str, Said]:
     """Read the last alert of each cause."""
     rows = connection.execute(SQL["last_alerts"])
-    return {cause: Said(state, _found(cause, digest, document)) for cause, state, digest, document in rows}
+    return {
+        cause: Said(state, _found(cause, digest, document), document["run_id"])
+        for cause, state, digest, document in rows
+    }
+
+
+@contextmanager
+def deciding(connection: Connection[Any]) -> Iterator[None]:
+    """Let no other process decide meanwhile: those who share a check end it at once, and would say it each."""
+    with connection.transaction():
+        connection.execute(SQL["decide_alone"])
+        yield
+
+
+@contextmanager
+def delivering(connection: Connection[Any]) -> Iterator[bool]:
+    """Let no other process send meanwhile; the value tells whether we are the one; another sends ours as well."""
+    (alone,) = connection.execute(SQL["deliver_alone"]).fetchone() or (False,)
+    try:
+        yield bool(alone)
+    finally:
+        if alone and not connection.closed:
+            connection.execute(SQL["others_may_deliver"])
 
 
 def mended(connection: Connection[Any]) -> set[str]:

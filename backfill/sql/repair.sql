@@ -86,6 +86,16 @@ SELECT customer_id FROM repaired WHERE customer_id IS NOT NULL;
 -- The customers to repair.
 INSERT INTO touched_customers (customer_id) SELECT unnest(%(ids)s::bigint[]);
 
+-- name: scope_strays
+-- The meters that are shown under these customers, and that history gives to somebody else or to nobody.
+INSERT INTO scope (meter_id)
+SELECT r.meter_id FROM meter_balances r
+WHERE r.customer_id = ANY(%(ids)s::bigint[])
+  AND r.customer_id IS DISTINCT FROM (
+      SELECT a.customer_id FROM meter_assignments a
+      WHERE a.meter_id = r.meter_id AND a.active
+      ORDER BY a.assigned_at DESC, a.assignment_id DESC LIMIT 1);
+
 -- name: lock_customers
 -- Hold the customers' rows in key order, inserting those that are missing.
 INSERT INTO customer_balances AS stored (customer_id)

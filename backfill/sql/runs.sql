@@ -16,26 +16,6 @@ FROM backfill_runs WHERE run_id = %(run_id)s;
 SELECT run_id, command, state, options, phase, cursor, tally, error, started_at, updated_at, finished_at
 FROM backfill_runs ORDER BY started_at DESC LIMIT %(limit)s;
 
--- name: take_part
--- Be counted among those who carry a run out, for as long as the session lasts.
-SELECT pg_advisory_lock_shared(hashtextextended(%(run_id)s::text, 0));
-
--- name: count_workers
--- How many processes carry a run out.
-SELECT count(*)
-FROM pg_locks
-WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-  AND hashtextextended(%(run_id)s::text, 0) = (classid::bigint << 32) | objid::bigint;
-
--- name: leave_run
--- Be counted no longer.
-SELECT pg_advisory_unlock_shared(hashtextextended(%(run_id)s::text, 0));
-
--- name: nobody_left
--- Whether nobody carries the run out any more.
-SELECT pg_try_advisory_lock(hashtextextended(%(run_id)s::text, 0))
-       AND pg_advisory_unlock(hashtextextended(%(run_id)s::text, 0));
-
 -- name: hold_run
 -- Read a run and hold its row. What has passed since it was last held was spent on its chunks: time in which nobody
 -- was at it is left out, for --resume begins anew.

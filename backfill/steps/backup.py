@@ -19,10 +19,9 @@ from backfill import runs
 from backfill.execute import failure_written_down, record
 from backfill.runs import BEFORE_ALL_KEYS, Run
 from backfill.session import retried, snapshot
-from backfill.steps.show import say
 from backfill.steps.step import CHUNK_SIZE
 from backfill.tally import Tally
-from events.console import Format, print_json
+from events.console import Format, print_json, say
 from events.errors import StateError
 from events.settings import Settings
 from projector.roles import backups_of

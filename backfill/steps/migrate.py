@@ -22,11 +22,11 @@ from backfill.steps import invoice_amounts, payment_meter_ids
 from backfill.steps.backup import Backup, back_up
 from backfill.steps.balances import Balances, recalculate
 from backfill.steps.perform import perform
-from backfill.steps.show import Document, Show, Tables, banner, result, say
+from backfill.steps.show import Document, Show, Tables, banner, result
 from backfill.steps.step import Options, Step
 from backfill.steps.validate import choose, print_validation, validate
 from backfill.tally import Tally
-from events.console import Format, print_table
+from events.console import Format, print_table, say
 from events.errors import ProgramError
 from events.settings import Settings
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from backfill.report import ROWS_MAX
 from backfill.steps.perform import Performed
 from backfill.steps.step import Row, Step
-from events.console import escaped, print_table, stdout
+from events.console import escaped, print_table, say
 
 
 class Show(Protocol):
@@ -101,11 +101,6 @@ def banner(command: str, *, dry: bool) -> None:
     """Say, before and after a dry run, that it changes nothing."""
     if dry:
         say(f"DRY RUN: nothing is changed. To apply: backfill {command}")
-
-
-def say(line: str) -> None:
-    """Print one line for people."""
-    stdout().print(line, markup=False, soft_wrap=True)
 
 
 def result(performed: Performed) -> str:

@@ -10,8 +10,7 @@ from backfill import runs
 from backfill.execute import EXIT_CLEAN, EXIT_FOUND, EXIT_PAUSED, carried_out, record
 from backfill.runs import Run
 from backfill.steps.checks import CHECKS, METERS, NAMES, SQL, TOTALS, Check, Checked, totals_off
-from backfill.steps.show import say
-from events.console import Format, print_json, print_table
+from events.console import Format, print_json, print_table, say
 from events.errors import InputError
 from events.settings import Settings
 

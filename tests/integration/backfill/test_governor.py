@@ -6,7 +6,7 @@ import pytest
 from psycopg import Connection
 from sqlalchemy import Engine
 
-from backfill.governor import known_lag
+from backfill.governor import Broker
 from backfill.session import plain
 from events.settings import Settings
 from projector.deadline import Deadline
@@ -79,15 +79,16 @@ def test_a_run_goes_on_where_kafka_is_away(environment: dict[str, str], run_comm
 def test_without_kafka_the_lag_is_unknown_and_that_is_said_once(
     database: Connection[Any], settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert list(known_lag(settings, database)) == []
+    assert Broker(settings).lag(database) is None
     elsewhere = settings.model_copy(
         update={"kafka_bootstrap_servers": "127.0.0.1:1", "kafka": {"socket_timeout_ms": "1000"}}
     )
-    assert list(known_lag(elsewhere, database)) == []
+    broker = Broker(elsewhere)
+    assert [broker.lag(database), broker.lag(database)] == [None, None]
     said = "".join(capsys.readouterr())
     assert said.count("lag unknown, only the consumers' transactions are watched") == 1
 
 
-def _lag(settings: Settings, engine: Engine) -> int:
+def _lag(settings: Settings, engine: Engine) -> int | None:
     with plain(engine) as connection:
-        return next(known_lag(settings, connection))
+        return Broker(settings).lag(connection)

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
 from psycopg import Connection
 from sqlalchemy import Engine
 
-from backfill import ledger, runs
+from backfill import ledger, participation, runs
 from backfill.carry_out import carry_out
 from backfill.runs import SQL, Command, Run
 from backfill.session import session
@@ -110,7 +111,7 @@ def test_the_last_to_leave_pauses_the_run(database: Connection[Any], engine: Eng
     with session(engine) as first, session(engine) as second:
         run = runs.begin(first, "rebuild", OPTIONS)
         assert runs.resume(second, "rebuild", str(run.run_id), dry=False).state == "running"
-        assert runs.workers(database, run) == 2
+        assert participation.workers(database, run.run_id) == 2
         assert carry_out(first, run, stop=lambda: True).state == "running"
         assert carry_out(second, run, stop=lambda: True).state == "paused"
     assert runs.find(database, str(run.run_id)).state == "paused"
@@ -230,4 +231,4 @@ def _run_of(database: Connection[Any]) -> str:
 
 
 def _workers(database: Connection[Any], run_id: str) -> int:
-    return runs.workers(database, runs.find(database, run_id))
+    return participation.workers(database, UUID(run_id))

@@ -1,0 +1,24 @@
+-- The lock that everybody holds who is at a run.
+
+-- name: take_part
+-- Be counted among those who carry a run out, for as long as the session lasts.
+SELECT pg_advisory_lock_shared(hashtextextended(%(run_id)s::text, 0));
+
+-- name: count_workers
+-- How many processes carry a run out.
+SELECT count(*)
+FROM pg_locks
+WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND hashtextextended(%(run_id)s::text, 0) = (classid::bigint << 32) | objid::bigint;
+
+-- name: leave_run
+-- Be counted no longer.
+SELECT pg_advisory_unlock_shared(hashtextextended(%(run_id)s::text, 0));
+
+-- name: nobody_left
+-- Whether nobody carries the run out any more; if so, nobody joins it until it is open again.
+SELECT pg_try_advisory_lock(hashtextextended(%(run_id)s::text, 0));
+
+-- name: open_again
+-- Let others join.
+SELECT pg_advisory_unlock(hashtextextended(%(run_id)s::text, 0));
