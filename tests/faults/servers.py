@@ -4,8 +4,6 @@ A sandbox of this suite's own, so that no other test's server is touched. Progra
 advertised address is the proxy's; the tests themselves go past it.
 """
 
-import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,12 +20,9 @@ from projector.sandbox.kafka import Kafka
 from projector.sandbox.local import throwaway
 from projector.sandbox.ports import HOST, free_port
 from projector.sandbox.postgres import Postgres
-from projector.sandbox.processes import wait_until
+from tests.faults.disk import Disk, under
 from tests.faults.proxy import Proxy
 
-DISK_MB: Final = 1024
-SHRINK_SECONDS: Final = 10.0
-ROOM_KB: Final = 64  # what a full disk still takes
 TEMPLATE: Final = "faults_template"
 CONSUMER_SESSION_MS: Final = 2000  # a group of the new protocol that notices a dead member as soon as the old one's
 
@@ -48,36 +43,6 @@ class ProxiedKafka(Kafka):
         given["inter.broker.listener.name"] = "PLAINTEXT"
         given["group.consumer.session.timeout.ms"] = str(CONSUMER_SESSION_MS)
         file.write_text("".join(f"{name}={value}\n" for name, value in given.items()))
-
-
-@dataclass(frozen=True)
-class Disk:
-    """A file system in memory, as large as it is told to be."""
-
-    folder: Path
-
-    def mount(self) -> None:
-        """Make it."""
-        self.folder.mkdir(mode=0o711)
-        _mount("-t", "tmpfs", "-o", f"size={DISK_MB}m,mode=711", "tmpfs", str(self.folder))
-
-    def fill(self) -> None:
-        """Leave next to no room on it."""
-        assert wait_until(self._shrink, seconds=SHRINK_SECONDS), f"{self.folder} cannot be made smaller"
-
-    def _shrink(self) -> bool:
-        """Take the room away that is there; not where somebody has used some of it meanwhile."""
-        used_kb = shutil.disk_usage(self.folder).used >> 10
-        command = ["mount", "-o", f"remount,size={used_kb + ROOM_KB}k", str(self.folder)]
-        return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-    def free(self) -> None:
-        """Give the room back."""
-        _mount("-o", f"remount,size={DISK_MB}m", str(self.folder))
-
-    def unmount(self) -> None:
-        """Remove it; whoever still uses it keeps it until he ends."""
-        subprocess.run(["umount", "--lazy", str(self.folder)], check=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,8 +93,7 @@ class Servers:
 def started() -> Iterator[Servers]:
     """Give running servers with a migrated template; nothing of them is left afterwards."""
     with throwaway(started=False) as sandbox:
-        disk = Disk(sandbox.postgres.home)
-        disk.mount()
+        disk = under(sandbox.postgres)
         inner = free_port()
         proxy = Proxy(inner)
         broker = ProxiedKafka(sandbox.kafka.home, inner, proxy.port)
@@ -145,8 +109,4 @@ def started() -> Iterator[Servers]:
             sandbox.postgres.kill()
             broker.kill()
             proxy.close()
-            disk.unmount()
-
-
-def _mount(*arguments: str) -> None:
-    subprocess.run(["mount", *arguments], check=True)
+            disk.close()
