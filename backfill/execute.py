@@ -170,10 +170,11 @@ def failure_written_down(settings: Settings, connection: Connection[Any], run: R
 
 def _fail(connection: Connection[Any], run: Run, why: str, *, for_all: bool) -> None:
     """End a run as failed, unless others who share it go on, or have already ended it."""
-    run = ledger.fold(connection, run)
-    with participation.left(connection, run.run_id) as alone, suppress(StateError):
-        if alone or for_all:
-            runs.change_state(connection, run, "failed", why)
+    with suppress(StateError, psycopg.Error):  # what is wrong is told already
+        run = ledger.fold(connection, run)
+        with participation.left(connection, run.run_id) as alone:
+            if alone or for_all:
+                runs.change_state(connection, run, "failed", why)
 
 
 def record(run: Run) -> None:

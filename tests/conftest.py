@@ -14,6 +14,7 @@ Only what a test asks for is started: unit tests start nothing, tests of the dat
 """
 
 import os
+import signal
 import subprocess
 import sys
 import uuid
@@ -40,6 +41,10 @@ pytest_plugins: Final = ("tests.workers",)
 
 PARTITIONS: Final = 3  # enough for two consumers to share unevenly
 COMMAND_SECONDS: Final = 120.0
+
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""A shell that starts us in the background has it ignored, and so would every program that a test interrupts."""
 
 
 def pytest_runtest_setup() -> None:

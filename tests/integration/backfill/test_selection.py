@@ -131,3 +131,19 @@ def test_a_selection_comes_back_from_the_database_as_it_went_in() -> None:
         again = Selection.of(json.loads(json.dumps(given.options)))
         assert (again.arguments, str(again)) == (given.arguments, str(given))
         assert again.whole == given.whole
+
+
+def test_a_customer_is_repaired_with_a_meter_that_is_shown_under_it_and_is_somebody_elses(
+    database: Connection[Any], environment: dict[str, str], run_command: RunCommand
+) -> None:
+    database.execute("UPDATE meter_balances SET customer_id = 1 WHERE meter_id = 3")
+    database.execute("UPDATE customer_balances SET balance = 0, active_meters = 0 WHERE customer_id = 1")
+    rebuilt = run_command("backfill", "rebuild", "--customer", "1", env=environment)
+    assert rebuilt.exit_code == 0, rebuilt.stderr
+    assert run_command("backfill", "drift-check", env=environment).exit_code == 0
+
+
+@pytest.mark.usefixtures("database")
+def test_a_name_that_nobody_has_is_no_clean_check(environment: dict[str, str], run_command: RunCommand) -> None:
+    done = run_command("backfill", "drift-check", "--meter", "999", env=environment)
+    assert (done.exit_code, done.stdout.splitlines()[-1][:35]) == (2, "Nothing is known of meter 999. 0 cu")
