@@ -76,8 +76,8 @@ class Writer:
         raise AssertionError("unreachable: attempts are not limited")
 
     def _worth_a_retry(self, error: Exception) -> bool:
-        if self._connection is not None and self._connection.driver_connection.closed:
-            self._disconnect()
+        """Say whether to try again, on a new connection: one that failed amid a COPY may be out of step."""
+        self._disconnect()
         return isinstance(error, ServiceAway) and not self._draining.is_set()
 
     def _narrow(self, connection: Connection[Any], batch: Batch) -> Applied:

@@ -94,6 +94,24 @@ def test_a_connection_that_could_not_be_prepared_is_not_used(engine: Engine, set
     assert not disagreement(engine, EVENTS)
 
 
+def test_a_connection_that_failed_is_not_used_again(engine: Engine, settings: Settings, lane: Lane) -> None:
+    """A disk that fills up amid a COPY leaves the client a result too many, which the next statement stumbles over."""
+    struck_pids: list[int] = []
+
+    def full(connection: psycopg.Connection[Any]) -> None:
+        struck_pids.append(connection.info.backend_pid)
+        raise psycopg.errors.DiskFull("could not extend file")
+
+    struck = Struck(settings, full)
+    made: list[int] = []
+    event.listen(struck.engine, "connect", lambda connection, _: made.append(connection.info.backend_pid))
+    assert struck.write(lane) == len(EVENTS)
+    assert struck.strikes == 1
+    assert made[:1] == struck_pids
+    assert len(made) == 2
+    assert not disagreement(engine, EVENTS)
+
+
 def test_a_connection_to_a_server_without_power_is_given_up(engine: Engine) -> None:
     """The system would try for a quarter of an hour to get through, and wait for two hours for an answer."""
     with engine.connect() as connection:
