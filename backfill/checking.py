@@ -7,14 +7,16 @@ operator has to be able to repair, and to compare with `rebuild --dry-run`, besi
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from psycopg import Connection
 from psycopg.errors import LockNotAvailable
 
-from backfill.runs import CLAIM_MS, SQL
+from backfill.runs import SQL
 from events.errors import StateError
+
+CLAIM_MS: Final = 3000  # a checker that was just killed lets go within moments
 
 
 class AnotherChecksError(StateError):

@@ -18,7 +18,6 @@ from projector.statements import statements
 
 SQL: Final = statements("backfill", "sql/runs.sql")
 BEFORE_ALL_KEYS: Final = -BIGINT_MAX - 1
-CLAIM_MS: Final = 3000
 RESUMED_WITHIN: Final = timedelta(days=1)  # since a check was last at work: its end says that all is compared
 
 Command = Literal[

@@ -13,6 +13,7 @@ open; see `backfill.ledger`.
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
@@ -115,7 +116,7 @@ def work(
 def turn(connection: Connection[Any], run: Run) -> Turn | None:
     """Do one chunk of the run's phase, if one is free."""
     for each in PASSES[run.phase]:
-        if done := retried(lambda each=each: _transaction(connection, run, each)):  # type: ignore[misc]
+        if done := retried(partial(_transaction, connection, run, each)):
             return done
     return None
 
