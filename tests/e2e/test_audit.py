@@ -24,10 +24,9 @@ def test_checks_and_rebuilds_under_load_find_nothing_that_is_not_there(deploymen
     consumers = [deployment.consumer(EAGER | BATCHES) for _ in range(2)]
     audits: list[Result] = []
     with _flowing(deployment, lines):
+        deployment.await_progress(1)
         for command in ("drift-check", "rebuild") * 2:
-            before = deployment.progress()
-            audits.append(deployment.command("backfill", command, *CHUNKS, "--format", "json"))
-            assert deployment.progress() > before, "nothing was applied meanwhile"
+            audits += _audited_beside_the_stream(deployment, command)
     for audit in audits:
         assert audit.exit_code == 0, audit.stdout + audit.stderr
     assert deployment.sql("SELECT * FROM drift") == []
@@ -85,6 +84,19 @@ def _flowing(deployment: Deployment, lines: list[str]) -> Iterator[None]:
         finally:
             enough.set()
             flowing.result()
+
+
+def _audited_beside_the_stream(deployment: Deployment, command: str) -> list[Result]:
+    """Audit until something was applied meanwhile: consumers that are still dividing the topics let one pass alone."""
+    audits: list[Result] = []
+
+    def beside() -> bool:
+        before = deployment.progress()
+        audits.append(deployment.command("backfill", command, *CHUNKS, "--format", "json"))
+        return deployment.progress() > before
+
+    deployment.wait_until(beside, what="something to be applied during an audit", timeout=60)
+    return audits
 
 
 def _edit(deployment: Deployment) -> None:
