@@ -88,17 +88,18 @@ def _apply(connection: Connection[Any], ids: list[int], decode: Decode, by: str)
         if accepted:
             _, conflicts = merge.fold(cursor, stage(items))
             cursor.execute(STATEMENTS["close_applied"], {"ids": accepted, "by": by})
-        refused = _keep_open(cursor, letters, items)
+        refused = _keep_open(cursor, letters, items, by)
     return Retried(applied=len(accepted), refused=refused, conflicts=conflicts, elsewhere=len(ids) - len(letters))
 
 
-def _keep_open(cursor: Cursor[Any], letters: Sequence[Letter], items: Sequence[Item]) -> Counter[str]:
+def _keep_open(cursor: Cursor[Any], letters: Sequence[Letter], items: Sequence[Item], by: str) -> Counter[str]:
     still = [(letter, one.refusal) for (letter, _), one in zip(letters, items, strict=True) if one.refusal is not None]
     if still:
         parameters = {
             "ids": [letter for letter, _ in still],
             "reasons": [refusal.reason for _, refusal in still],
             "details": [refusal.detail for _, refusal in still],
+            "by": by,
         }
         cursor.execute(STATEMENTS["keep_open"], parameters)
     return Counter(refusal.reason for _, refusal in still)

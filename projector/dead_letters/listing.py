@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
@@ -67,7 +68,7 @@ def print_one(row: Row, output: Format) -> None:
         ("Place", place(row)),
         ("Refused", f"{moment(row)} for {row['reason']}: {row['detail']}"),
         ("State", _state(row)),
-        ("Tried again", f"{row['attempts']} times"),
+        ("Tries", _tries(row)),
         ("Kafka timestamp", f"{row['timestamp_ms']} ms"),
         ("Key", shown(row["key"])),
         *((f"Header {name}", shown(value)) for name, value in row["headers"]),
@@ -84,7 +85,7 @@ def place(row: Row) -> str:
 
 def moment(row: Row) -> str:
     """Write when a message was first refused, in UTC."""
-    return f"{row['refused_at']:%Y-%m-%d %H:%M:%S}Z"
+    return _utc(row["refused_at"])
 
 
 def shown(raw: bytes | None) -> str:
@@ -106,4 +107,13 @@ def _state(row: Row) -> str:
     if row["closed_at"] is None:
         return str(row["state"])
     why = f": {row['closed_why']}" if row["closed_why"] else ""
-    return f"{row['state']} {row['closed_at']:%Y-%m-%d %H:%M:%S}Z by {row['closed_by']}{why}"
+    return f"{row['state']} {_utc(row['closed_at'])} by {row['closed_by']}{why}"
+
+
+def _tries(row: Row) -> str:
+    last = "" if row["tried_at"] is None else f", last {_utc(row['tried_at'])} by {row['tried_by']}"
+    return f"{row['attempts']}{last}"
+
+
+def _utc(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S}Z"

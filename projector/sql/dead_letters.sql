@@ -36,7 +36,7 @@ WHERE (%(state)s::text IS NULL OR state = %(state)s)
 -- name: list_matching
 -- The latest of a selection, without their bytes.
 SELECT dead_letter_id, topic, partition, source_offset AS "offset", reason, detail, refused_at, state, attempts,
-       closed_at, closed_by, closed_why
+       tried_at, tried_by, closed_at, closed_by, closed_why
 FROM dead_letters
 WHERE (%(state)s::text IS NULL OR state = %(state)s)
   AND (%(reason)s::text IS NULL OR reason = %(reason)s)
@@ -47,7 +47,7 @@ LIMIT %(limit)s;
 -- name: read_one
 -- Everything that is kept of one message.
 SELECT dead_letter_id, topic, partition, source_offset AS "offset", timestamp_ms, reason, detail, refused_at, state,
-       attempts, closed_at, closed_by, closed_why, key, headers, value
+       attempts, tried_at, tried_by, closed_at, closed_by, closed_why, key, headers, value
 FROM dead_letters
 WHERE dead_letter_id = %(id)s;
 
@@ -86,13 +86,14 @@ FOR UPDATE SKIP LOCKED;
 -- name: close_applied
 -- What has gone through the merge in this transaction.
 UPDATE dead_letters
-SET state = 'applied', closed_at = now(), closed_by = %(by)s, attempts = attempts + 1
+SET state = 'applied', closed_at = now(), closed_by = %(by)s,
+    attempts = attempts + 1, tried_at = now(), tried_by = %(by)s
 WHERE dead_letter_id = ANY(%(ids)s::bigint[]);
 
 -- name: keep_open
 -- What was tried and is refused still, for what it is refused now.
 UPDATE dead_letters d
-SET reason = t.reason, detail = t.detail, attempts = d.attempts + 1
+SET reason = t.reason, detail = t.detail, attempts = d.attempts + 1, tried_at = now(), tried_by = %(by)s
 FROM unnest(%(ids)s::bigint[], %(reasons)s::text[], %(details)s::text[]) AS t (dead_letter_id, reason, detail)
 WHERE d.dead_letter_id = t.dead_letter_id;
 

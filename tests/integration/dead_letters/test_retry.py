@@ -1,6 +1,7 @@
 """After a fix, what was refused goes through the consumer's own merge: once, or not at all."""
 
 import json
+import re
 
 import pytest
 from sqlalchemy import Engine, text
@@ -34,7 +35,8 @@ def test_after_a_fix_everything_is_applied_and_closed_and_no_position_moves(
     result = run_command("projector", "dead-letters", "retry", "--all", "--by", "ada", env=environment | DOLLARS)
     assert (result.exit_code, result.stdout) == (0, "applied: 8\n"), result.stderr
     assert not disagreement(engine, in_dollars([*EVENTS, payment(1, "2.00", invoice_id=1)]))
-    assert {(x["state"], x["closed_by"], x["attempts"]) for x in letters(engine)} == {("applied", "ada", 1)}
+    kept = {tuple(letter[of] for of in ("state", "closed_by", "attempts", "tried_by")) for letter in letters(engine)}
+    assert kept == {("applied", "ada", 1, "ada")}
     assert all(letter["closed_at"] for letter in letters(engine))
     assert _positions(engine) == positions
     with engine.connect() as connection:
@@ -48,7 +50,7 @@ def test_what_is_still_refused_stays_open_with_its_new_reason(
 ) -> None:
     reader.read([*dollars(EVENTS[0]), b"no json"])
     result = run_command(
-        "projector", "dead-letters", "retry", "--all", "--format", "json",
+        "projector", "dead-letters", "retry", "--all", "--by", "ada", "--format", "json",
         env=environment | {"PROJECTOR_CURRENCY": "EUR"},
     )  # fmt: skip
     assert result.exit_code == 1, result.stderr
@@ -56,7 +58,11 @@ def test_what_is_still_refused_stays_open_with_its_new_reason(
     first, second = letters(engine)
     assert (first["state"], first["detail"], first["attempts"]) == ("open", "data.currency: USD is not EUR", 1)
     assert (second["state"], second["reason"], second["attempts"]) == ("open", "not-json", 1)
-    assert first["closed_at"] is None
+    for letter in (first, second):
+        assert (letter["tried_by"], letter["closed_at"], letter["closed_by"]) == ("ada", None, None)
+        assert letter["tried_at"] > letter["refused_at"]
+    shown = run_command("projector", "dead-letters", "show", str(first["dead_letter_id"]), env=environment)
+    assert re.search(r"Tries +│ 1, last .+Z by ada", shown.stdout), shown.stdout
 
 
 def test_a_second_retry_changes_nothing(
