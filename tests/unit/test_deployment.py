@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from sqlalchemy import make_url
 
 from events.settings import KAFKA_PREFIX, Settings, known_variables
 from projector.sandbox.jars import KAFKA_VERSION
@@ -33,7 +34,7 @@ def test_postgres_keeps_its_data_where_18_writes_it(compose: dict[str, Any]) -> 
 
 def test_compose_starts_in_order_and_checks_health(compose: dict[str, Any]) -> None:
     healthy = {"condition": "service_healthy"}
-    assert compose["init"]["command"] == ["projector", "init"]
+    assert compose["init"]["command"] == ["projector", "init", "--roles"]
     assert compose["init"]["depends_on"] == {"postgres": healthy, "kafka": healthy}
     assert compose["projector"]["command"] == ["projector", "run"]
     assert compose["projector"]["depends_on"] == {"init": {"condition": "service_completed_successfully"}}
@@ -46,6 +47,14 @@ def test_our_containers_can_change_nothing_but_tmp(compose: dict[str, Any]) -> N
         assert compose[name]["tmpfs"] == ["/tmp"]  # noqa: S108 - in a container
         assert compose[name]["cap_drop"] == ["ALL"]
         assert set(compose[name]["environment"]) <= known_variables().keys()
+
+
+def test_the_projector_that_compose_starts_is_not_the_owner(compose: dict[str, Any]) -> None:
+    owner, consumer = (
+        make_url(compose[name]["environment"]["PROJECTOR_DATABASE_URL"]).username for name in ("init", "projector")
+    )
+    assert owner == compose["postgres"]["environment"]["POSTGRES_USER"]
+    assert (owner, consumer) == ("projector", "consumer")
 
 
 def test_no_container_can_gain_a_right(compose: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import yaml
 from psycopg import Connection
 from pydantic import ValidationError
 
@@ -12,7 +13,8 @@ from events.settings import Settings
 from projector.roles import ROLES, backups_of, role_of
 from tests.integration.security.conftest import OWNER, Deployed, upgrade
 
-PAGE: Final = Path(__file__).parents[3] / "docs" / "operations.md"
+ROOT: Final = Path(__file__).parents[3]
+PAGE: Final = ROOT / "docs" / "operations.md"
 ORDER: Final = ("select", "insert", "update", "delete")
 TABLE_GRANTS: Final = """
 SELECT lower(a.privilege_type)
@@ -93,3 +95,16 @@ def _cell(connection: Connection[Any], table: str, role: str) -> str:
     whole = sorted((kind for (kind,) in connection.execute(TABLE_GRANTS, where)), key=ORDER.index)
     parts = [f"{kind} of {', '.join(columns)}" for kind, columns in connection.execute(COLUMN_GRANTS, where)]
     return "; ".join([*([", ".join(whole)] if whole else []), *parts]) or "-"
+
+
+def test_the_user_that_compose_makes_is_of_the_projectors_role_and_no_more(deployed: Deployed) -> None:
+    users = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["configs"]["users"]["content"]
+    role = role_of(Settings.model_fields["schema_name"].default, "projector")
+    with deployed.connected(OWNER) as connection, connection.transaction(force_rollback=True):
+        connection.execute(users)
+        found = connection.execute(
+            "SELECT r.rolsuper, r.rolcreaterole, array_agg(g.rolname::text)"
+            " FROM pg_roles r JOIN pg_auth_members m ON m.member = r.oid JOIN pg_roles g ON g.oid = m.roleid"
+            " WHERE r.rolname = 'consumer' GROUP BY r.oid, r.rolsuper, r.rolcreaterole"
+        )
+        assert found.fetchall() == [(False, False, [role])]
