@@ -1,17 +1,18 @@
 """A database with history, and the auditor run on it in this process."""
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol, cast
 
 import psycopg
 import pytest
 from psycopg import Connection
 from sqlalchemy import Engine, make_url
 
-from backfill import runs
+from backfill import ledger, runs
 from backfill.carry_out import carry_out
 from backfill.runs import SQL, Command, Run
 from backfill.session import session
+from backfill.work import PASSES, Pass
 from events.settings import Settings
 from tests.integration.backfill import history
 
@@ -28,6 +29,12 @@ class Found(NamedTuple):
     cause: str
     evidence: dict[str, Any]
     repaired: bool
+
+
+class Doing(Protocol):
+    """Let these passes be what is done with chunks of customers."""
+
+    def __call__(self, *passes: Pass) -> None: ...
 
 
 class Audit(Protocol):
@@ -75,6 +82,26 @@ def audit(engine: Engine) -> Audit:
             return ended, [_found(row) for row in rows]
 
     return run
+
+
+@pytest.fixture
+def worker(engine: Engine) -> Iterator[Connection[Any]]:
+    """One of the auditor's connections."""
+    with session(engine) as connection:
+        yield connection
+
+
+@pytest.fixture
+def run(worker: Connection[Any]) -> Run:
+    """Have one open chunk, of the keys 1 to 8."""
+    begun = runs.begin(worker, "rebuild", {"dry_run": True})
+    return ledger.prepare(worker, begun, 8, {"customers": lambda *_: 8})
+
+
+@pytest.fixture
+def doing(monkeypatch: pytest.MonkeyPatch) -> Doing:
+    """Do something else with chunks of customers."""
+    return lambda *passes: monkeypatch.setitem(cast("dict[str, Sequence[Pass]]", PASSES), "customers", passes)
 
 
 def _found(row: tuple[Any, ...]) -> Found:

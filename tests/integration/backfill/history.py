@@ -45,6 +45,12 @@ SELECT customer_id, sum(balance), sum(overpayment), sum(total_billed), sum(total
 FROM meter_balances WHERE customer_id IS NOT NULL GROUP BY customer_id;
 """
 
+UNDO: Final = """
+CREATE FUNCTION undo() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN new.total_billed = -1; RETURN new; END $$;
+CREATE TRIGGER undo BEFORE UPDATE ON meter_balances FOR EACH ROW EXECUTE FUNCTION undo();
+"""
+"""A trigger that undoes what a repair does, as a forgotten job of somebody's might."""
+
 
 def write(connection: Connection[Any]) -> None:
     """Fill an empty schema: 6 customers, 11 meters (the last without a customer), 44 invoices, 35 payments."""

@@ -1,4 +1,4 @@
-"""A run survives its process, pauses when asked to, tells what failed, and is carried out by one process at a time."""
+"""A run survives its process, pauses when asked to, and tells what failed."""
 
 import signal
 from typing import Any

@@ -20,6 +20,7 @@ from backfill.session import session
 from backfill.work import CUTS, turn
 from events.errors import StateError
 from tests.conftest import RunCommand, StartCommand, WaitUntil
+from tests.integration.backfill.history import UNDO
 
 OPTIONS = {"dry_run": False, "chunk_size": 1}
 KILLS = 20
@@ -133,11 +134,7 @@ def test_a_worker_that_fails_stops_the_others_of_its_process(damaged: Connection
 def test_a_repair_that_does_not_hold_stops_the_run_and_says_so(
     damaged: Connection[Any], environment: dict[str, str], run_command: RunCommand
 ) -> None:
-    """A trigger undoes what the repair does, as a forgotten job of somebody's might."""
-    damaged.execute(
-        "CREATE FUNCTION undo() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN new.total_billed = -1; RETURN new; END $$;"
-        " CREATE TRIGGER undo BEFORE UPDATE ON meter_balances FOR EACH ROW EXECUTE FUNCTION undo()"
-    )
+    damaged.execute(UNDO)
     stopped = run_command("backfill", "rebuild", env=environment)
     assert (stopped.exit_code, stopped.stdout) == (1, "")
     [(run_id, state, error)] = damaged.execute("SELECT run_id, state, error FROM backfill_runs")

@@ -1,0 +1,210 @@
+"""The ledger of chunks by itself, over keys that nobody has: what is cut, claimed, split, settled and folded."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+from psycopg import Connection, Cursor
+from sqlalchemy import Engine
+
+from backfill import ledger, runs
+from backfill.ledger import Chunk, Cut
+from backfill.runs import BEFORE_ALL_KEYS, REBUILD, Phase, Run
+from backfill.session import session
+from backfill.tally import Tally
+from events.types import BIGINT_MAX
+from tests.integration.backfill.chunks import claimed
+
+
+class Keys:
+    """Cuts of phases that have these last keys; remembers what it was asked, as (phase, behind which key, how many)."""
+
+    def __init__(self, **lasts: Sequence[int]) -> None:
+        self.asked: list[tuple[str, int, int]] = []
+        self.cuts: dict[Phase, Cut] = {phase: self._cut(lasts.get(phase.replace("-", "_"), ())) for phase in REBUILD}
+
+    def _cut(self, lasts: Sequence[int]) -> Cut:
+        def cut(_: Cursor[Any], run: Run, size: int) -> int | None:
+            self.asked.append((run.phase, run.cursor, size))
+            return next((last for last in lasts if last > run.cursor), None)
+
+        return cut
+
+
+@pytest.fixture
+def other(engine: Engine) -> Iterator[Connection[Any]]:
+    with session(engine) as connection:
+        yield connection
+
+
+@pytest.fixture
+def run(worker: Connection[Any]) -> Run:
+    return runs.begin(worker, "rebuild", {"dry_run": False})
+
+
+def test_chunks_lie_one_behind_the_other_through_every_phase(worker: Connection[Any], run: Run) -> None:
+    keys = Keys(customers=[10, 25], meters=[7], repair_meters=[3], repair_customers=[1])
+    done = []
+    run = ledger.prepare(worker, run, 40, keys.cuts)
+    while run.phase != "done":
+        assert _stand(runs.find(worker, str(run.run_id))) == _stand(run)
+        done.append(_do(worker, run))
+        run = ledger.prepare(worker, run, 40, keys.cuts)
+    first = BEFORE_ALL_KEYS
+    assert done == [
+        ("customers", first, 10),
+        ("customers", 10, 25),
+        ("meters", first, 7),
+        ("repair-meters", first, 3),
+        ("repair-customers", first, 1),
+    ]
+    assert keys.asked[:4] == [
+        ("customers", first, 40),
+        ("customers", 10, 40),
+        ("customers", 25, 40),
+        ("meters", first, 40),
+    ]
+    assert _stand(run) == _stand(runs.find(worker, str(run.run_id))) == ("done", first, 5)
+    assert _rows(worker) == []
+    assert _stand(ledger.prepare(worker, run, 40, {})) == _stand(run)
+
+
+def test_a_phase_that_was_cut_to_the_last_key_there_can_be_is_not_asked_again(
+    worker: Connection[Any], run: Run
+) -> None:
+    keys = Keys(customers=[BIGINT_MAX])
+    _do(worker, ledger.prepare(worker, run, 1, keys.cuts))
+    assert ledger.prepare(worker, run, 1, keys.cuts).phase == "done"
+    assert [phase for phase, *_ in keys.asked] == ["customers", "meters", "repair-meters", "repair-customers"]
+
+
+def test_nothing_is_cut_while_a_chunk_waits_for_somebody(worker: Connection[Any], run: Run) -> None:
+    keys = Keys(customers=[10, 25])
+    once = ledger.prepare(worker, run, 1, keys.cuts)
+    assert _stand(ledger.prepare(worker, once, 1, keys.cuts)) == _stand(once)
+    with worker.transaction(), worker.cursor() as cursor:
+        ledger.settle(cursor, once, claimed(cursor, once), "repaired", Tally())
+    assert _stand(ledger.prepare(worker, once, 1, keys.cuts)) == _stand(once), "a repaired one waits as well"
+    assert _rows(worker) == [("customers", BEFORE_ALL_KEYS, 10, "repaired")]
+
+
+def test_beside_a_chunk_that_is_held_another_is_cut_and_the_phase_lasts_until_it_is_done(
+    worker: Connection[Any], other: Connection[Any], run: Run
+) -> None:
+    keys = Keys(customers=[10, 25])
+    run = ledger.prepare(other, run, 1, keys.cuts)
+    with other.transaction(), other.cursor() as holder:
+        held = claimed(holder, run)
+        run = ledger.prepare(worker, run, 1, keys.cuts)
+        assert _stand(run) == ("customers", 25, 0)
+        assert _do(worker, run) == ("customers", 10, 25)
+        run = ledger.prepare(worker, run, 1, keys.cuts)
+        assert _stand(run) == ("customers", 25, 1)
+        with worker.transaction(), worker.cursor() as cursor:
+            assert ledger.claim(cursor, run, "open") is None
+        ledger.settle(holder, run, held, "done", Tally(customers=5))
+    run = ledger.prepare(worker, run, 1, keys.cuts)
+    assert _stand(run) == ("done", BEFORE_ALL_KEYS, 6)
+
+
+def test_waiting_for_another_s_chunk_has_an_end_and_leaves_nothing_behind(
+    worker: Connection[Any], other: Connection[Any], run: Run
+) -> None:
+    def timeout() -> object:
+        return worker.execute("SHOW lock_timeout").fetchone()
+
+    run = ledger.prepare(worker, run, 1, Keys(customers=[10]).cuts)
+    before = timeout()
+    with other.transaction(), other.cursor() as holder:
+        claimed(holder, run)
+        ledger.wait(worker, run)
+        assert worker.info.transaction_status.name == "IDLE"
+    ledger.wait(worker, run)
+    assert timeout() == before
+    assert _rows(worker) == [("customers", BEFORE_ALL_KEYS, 10, "open")]
+
+
+def test_chunks_are_claimed_by_their_state_in_key_order_with_what_they_have_counted(
+    worker: Connection[Any], other: Connection[Any], run: Run
+) -> None:
+    run = ledger.prepare(worker, run, 1, Keys(customers=[10]).cuts)
+    with worker.transaction(), worker.cursor() as cursor:
+        ledger.split(cursor, run, claimed(cursor, run), 4)
+    with worker.transaction(), worker.cursor() as cursor:
+        first = claimed(cursor, run)
+        assert first == Chunk(phase="customers", state="open", after=BEFORE_ALL_KEYS, last=4, tally=Tally())
+        ledger.settle(cursor, run, first, "repaired", Tally(repaired=2))
+    with worker.transaction(), worker.cursor() as cursor, other.transaction(), other.cursor() as beside:
+        again = ledger.claim(cursor, run, "repaired")
+        assert again == Chunk(
+            phase="customers", state="repaired", after=BEFORE_ALL_KEYS, last=4, tally=Tally(repaired=2)
+        )
+        assert ledger.claim(beside, run, "repaired") is None
+        assert claimed(beside, run).after == 4
+        ledger.settle(cursor, run, again, "done", Tally(unrepaired=1))
+    with worker.transaction(), worker.cursor() as cursor:
+        ledger.settle(cursor, run, claimed(cursor, run), "done", Tally(repaired=3))
+    run = ledger.prepare(worker, run, 1, Keys().cuts)
+    assert (run.tally.repaired, run.tally.unrepaired) == (5, 1)
+
+
+def test_a_chunk_that_is_split_leaves_two_that_cover_the_same_keys(worker: Connection[Any], run: Run) -> None:
+    run = ledger.prepare(worker, run, 1, Keys(customers=[10]).cuts)
+    with worker.transaction(), worker.cursor() as cursor:
+        ledger.split(cursor, run, claimed(cursor, run), 4)
+    assert _rows(worker) == [("customers", BEFORE_ALL_KEYS, 4, "open"), ("customers", 4, 10, "open")]
+
+
+def test_of_a_run_that_is_no_longer_running_nothing_is_cut_and_what_is_done_counts_once_somebody_folds_it(
+    worker: Connection[Any], run: Run
+) -> None:
+    keys = Keys(customers=[10, 25])
+    run = ledger.prepare(worker, run, 1, keys.cuts)
+    _do(worker, run)
+    cancelled = runs.change_state(worker, run, "cancelled")
+    seen = ledger.prepare(worker, run, 1, keys.cuts)
+    assert (seen.state, *_stand(seen)) == ("cancelled", "customers", 10, 0)
+    assert _rows(worker) == [("customers", BEFORE_ALL_KEYS, 10, "done")]
+    folded = ledger.fold(worker, run)
+    assert (folded.state, folded.tally.customers) == ("cancelled", 1)
+    assert runs.find(worker, str(run.run_id)).tally == folded.tally
+    assert folded.tally.seconds == cancelled.tally.seconds, "nobody was at it"
+    assert _rows(worker) == []
+
+
+def test_what_is_folded_adds_up_to_what_was_there(worker: Connection[Any], run: Run) -> None:
+    keys = Keys(customers=[10, 25, 30])
+    for customers in (2, 3):
+        run = ledger.prepare(worker, run, 1, keys.cuts)
+        _do(worker, run, customers=customers)
+        assert ledger.fold(worker, run).tally.customers == sum(range(2, customers + 1))
+
+
+def test_runs_share_a_ledger_and_none_of_its_chunks(worker: Connection[Any], run: Run) -> None:
+    others = runs.begin(worker, "rebuild", {"dry_run": False})
+    keys = Keys(customers=[10])
+    for each in (run, others):
+        ledger.prepare(worker, each, 1, keys.cuts)
+    _do(worker, run, customers=7)
+    assert ledger.fold(worker, others).tally.customers == 0
+    assert ledger.prepare(worker, run, 1, keys.cuts).phase == "done"
+    assert ledger.prepare(worker, others, 1, keys.cuts).phase == "customers"
+
+
+def _stand(run: Run) -> tuple[str, int, int]:
+    return run.phase, run.cursor, run.tally.customers
+
+
+def _do(connection: Connection[Any], run: Run, customers: int = 1) -> tuple[str, int, int]:
+    """Do an open chunk in which so many customers are counted."""
+    with connection.transaction(), connection.cursor() as cursor:
+        chunk = claimed(cursor, run)
+        ledger.settle(cursor, run, chunk, "done", Tally(customers=customers))
+    return chunk.phase, chunk.after, chunk.last
+
+
+def _rows(connection: Connection[Any]) -> list[tuple[Any, ...]]:
+    found = connection.execute(
+        "SELECT phase, after_key, last_key, state FROM backfill_chunks ORDER BY phase, after_key"
+    )
+    return found.fetchall()
