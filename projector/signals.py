@@ -21,7 +21,10 @@ class Stop:
     _waiting: bool = False
 
     def unless_wanted(self, wait: Callable[[], Found]) -> Found | None:
-        """Return what a wait ends in; None where the wish ends it, at once: for waits that hold nothing to drain."""
+        """Return what a wait ends in; None where the wish ends it, at once: for waits that hold nothing to drain.
+
+        A client written in C may go on with the exception set, which Python then calls a SystemError of that cause.
+        """
         try:
             try:
                 self._waiting = True
@@ -30,6 +33,10 @@ class Stop:
                 self._waiting = False
         except _Wanted:
             return None
+        except SystemError as error:
+            if isinstance(error.__cause__, _Wanted):
+                return None
+            raise
 
     def ask(self, _number: int, _frame: object) -> None:
         """Handle a signal."""

@@ -6,6 +6,7 @@ folder and streams, runs the program's `main`, and ends as an interpreter ends.
 
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -28,13 +29,13 @@ IMPORTED: Final = (
 class Child:
     """One program that was started."""
 
-    args: tuple[str, ...]
     pid: int
-    exits: dict[int, int]
+    args: tuple[str, ...] = ()
+    exit_code: int | None = None
 
     def poll(self) -> int | None:
         """Return how it ended, as `subprocess` writes it; None while it runs."""
-        return self.exits.get(self.pid)
+        return self.exit_code
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send a signal, unless it has ended."""
@@ -43,8 +44,8 @@ class Child:
 
     def wait(self, seconds: float = 30) -> int:
         """Wait for its end."""
-        assert wait_until(lambda: self.pid in self.exits, seconds=seconds), f"{self.args} does not end"
-        return self.exits[self.pid]
+        assert wait_until(lambda: self.exit_code is not None, seconds=seconds), f"{self.args} does not end"
+        return self.exit_code or 0
 
 
 class Nursery:
@@ -55,9 +56,8 @@ class Nursery:
             [sys.executable, "-m", __name__], cwd=Path(__file__).parents[2], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
-        self._exits: dict[int, int] = {}
-        self._born = threading.Semaphore(0)
-        self._pid = 0
+        self._living: dict[int, Child] = {}  # by process id, which a later child may have again
+        self._born = queue.Queue[Child]()
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
@@ -71,8 +71,9 @@ class Nursery:
         assert self._interpreter.stdin is not None
         self._interpreter.stdin.write(json.dumps(request) + "\n")
         self._interpreter.stdin.flush()
-        assert self._born.acquire(timeout=60), "the nursery does not answer"
-        return Child(command, self._pid, self._exits)
+        child = self._born.get(timeout=60)
+        child.args = command
+        return child
 
     def close(self) -> None:
         """End the interpreter; its children have ended before."""
@@ -84,10 +85,10 @@ class Nursery:
         for line in self._interpreter.stdout:
             pid, exit_code = json.loads(line)
             if exit_code is None:
-                self._pid = pid
-                self._born.release()
+                self._living[pid] = Child(pid)
+                self._born.put(self._living[pid])
             else:
-                self._exits[pid] = exit_code
+                self._living.pop(pid).exit_code = exit_code
 
 
 def serve() -> Mapping[str, Any] | None:
