@@ -23,6 +23,7 @@ from psycopg.errors import LockNotAvailable
 
 from backfill import runs
 from backfill.runs import Phase, Run
+from backfill.session import snapshot
 from backfill.tally import JSON, Tally
 from events.types import BIGINT_MAX
 from projector.statements import statements
@@ -55,7 +56,7 @@ def prepare(connection: Connection[Any], run: Run, size: int, cuts: Mapping[Phas
         run = runs.hold(cursor, run)
         if run.state != "running":
             return run
-        run = replace(run, tally=sum(_folded(cursor, run), run.tally))
+        run = replace(run, tally=sum(_tallies(cursor, "fold_done", run), run.tally))
         while run.phase != "done" and not _any(cursor, "any_free", run):
             last = cuts[run.phase](cursor, run, size) if run.cursor < BIGINT_MAX else None
             if last is not None:
@@ -67,13 +68,25 @@ def prepare(connection: Connection[Any], run: Run, size: int, cuts: Mapping[Phas
 
 
 def fold(connection: Connection[Any], run: Run) -> Run:
-    """Fold what is done once more, when a worker leaves or somebody looks, whatever has become of the run."""
+    """Fold what is done once more, when a worker leaves, whatever has become of the run."""
     with connection.transaction(), connection.cursor() as cursor:
         seconds = runs.find(connection, str(run.run_id)).tally.seconds
         run = runs.hold(cursor, run)
-        run = replace(run, tally=replace(sum(_folded(cursor, run), run.tally), seconds=seconds))
+        run = replace(run, tally=replace(sum(_tallies(cursor, "fold_done", run), run.tally), seconds=seconds))
         cursor.execute(SQL["store_tally"], {"run_id": run.run_id, "tally": JSON.dump_json(run.tally).decode()})
         return run
+
+
+def seen(connection: Connection[Any], run_id: str) -> Run:
+    """Read a run with all that its chunks have counted, in one snapshot and without changing anything.
+
+    Raises:
+        InputError: there is none.
+
+    """
+    with snapshot(connection), connection.cursor() as cursor:
+        run = runs.find(connection, run_id)
+        return replace(run, tally=sum(_tallies(cursor, "read_done", run), run.tally))
 
 
 def claim(cursor: Cursor[Any], run: Run, state: State) -> Chunk | None:
@@ -107,8 +120,8 @@ def wait(connection: Connection[Any], run: Run) -> None:
         pass
 
 
-def _folded(cursor: Cursor[Any], run: Run) -> list[Tally]:
-    return [JSON.validate_python(tally) for (tally,) in cursor.execute(SQL["fold_done"], {"run_id": run.run_id})]
+def _tallies(cursor: Cursor[Any], name: str, run: Run) -> list[Tally]:
+    return [JSON.validate_python(tally) for (tally,) in cursor.execute(SQL[name], {"run_id": run.run_id})]
 
 
 def _any(cursor: Cursor[Any], name: str, run: Run) -> bool:

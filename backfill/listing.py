@@ -2,7 +2,7 @@
 
 from backfill import participation, runs, telling
 from backfill.execute import ready
-from backfill.ledger import fold
+from backfill.ledger import seen
 from backfill.report_json import head
 from backfill.runs import Run
 from backfill.session import plain
@@ -32,7 +32,7 @@ def show_run(settings: Settings, run_id: str, how: Telling) -> None:
     """Print a run's report."""
     telling.require_possible(how)
     with ready(settings) as engine, plain(engine) as connection, telling.opened(how) as file:
-        run = fold(connection, runs.find(connection, run_id))
+        run = seen(connection, run_id)
         if said := telling.tell(settings, connection, run, how, file):
             say(said)
 

@@ -4,6 +4,10 @@
 -- Take the chunks that are done out of the ledger; what they counted goes into the run's tally.
 DELETE FROM backfill_chunks WHERE run_id = %(run_id)s AND state = 'done' RETURNING tally;
 
+-- name: read_done
+-- What the chunks that are done have counted, for somebody who only looks.
+SELECT tally FROM backfill_chunks WHERE run_id = %(run_id)s AND state = 'done';
+
 -- name: store_tally
 -- Keep what was folded, whatever has become of the run; when it was last held stays as it was.
 UPDATE backfill_runs SET tally = %(tally)s WHERE run_id = %(run_id)s;

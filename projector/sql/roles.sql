@@ -52,11 +52,11 @@ GRANT SELECT, INSERT, UPDATE ON meter_balances, customer_balances, backfill_runs
 GRANT SELECT, INSERT, UPDATE, DELETE ON backfill_chunks TO {role};
 
 -- name: grant_reader
--- Reports and monitoring: the contract's tables and `projector status`; of dead letters how many, where and why, but
--- nothing that a producer wrote into them.
+-- Reports and monitoring: the contract's tables, `projector status` and `backfill runs show`; of dead letters how many,
+-- where and why, but nothing that a producer wrote into them.
 GRANT CONNECT ON DATABASE {database} TO {role};
 GRANT USAGE ON SCHEMA {schema} TO {role};
 GRANT SELECT ON invoices, payments, meter_assignments, customers, meter_balances, customer_balances TO {role};
-GRANT SELECT ON positions, backfill_runs, drift, alembic_version TO {role};
+GRANT SELECT ON positions, backfill_runs, backfill_chunks, drift, alembic_version TO {role};
 GRANT SELECT (dead_letter_id, topic, partition, source_offset, timestamp_ms, reason, refused_at, state, closed_at,
               closed_by, attempts, tried_at, tried_by) ON dead_letters TO {role};

@@ -165,6 +165,8 @@ def test_of_a_run_that_is_no_longer_running_nothing_is_cut_and_what_is_done_coun
     seen = ledger.prepare(worker, run, 1, keys.cuts)
     assert (seen.state, *_stand(seen)) == ("cancelled", "customers", 10, 0)
     assert _rows(worker) == [("customers", BEFORE_ALL_KEYS, 10, "done")]
+    assert ledger.seen(worker, str(run.run_id)).tally.customers == 1
+    assert _rows(worker) == [("customers", BEFORE_ALL_KEYS, 10, "done")], "who looks changes nothing"
     folded = ledger.fold(worker, run)
     assert (folded.state, folded.tally.customers) == ("cancelled", 1)
     assert runs.find(worker, str(run.run_id)).tally == folded.tally

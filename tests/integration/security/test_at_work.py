@@ -76,11 +76,15 @@ def test_backfill_checks_repairs_and_migrates(as_: As, deployed: Deployed) -> No
     as_("backfill", "backfill", "explain", "--meter", "1")
 
 
-def test_the_reader_reads_the_contracts_tables_and_the_status(as_: As, deployed: Deployed) -> None:
+def test_the_reader_reads_the_contracts_tables_the_status_and_reports(as_: As, deployed: Deployed) -> None:
+    as_("backfill", "backfill", "drift-check")
     with deployed.connected("reader") as connection:
         for table in CONTRACT:
             connection.execute(f"SELECT * FROM {table}".encode())
+        [(run_id,)] = connection.execute("SELECT run_id FROM backfill_runs")
     as_("reader", "projector", "status")
+    as_("reader", "backfill", "runs")
+    assert "No drift." in as_("reader", "backfill", "runs", "show", str(run_id)).stdout
 
 
 def test_a_program_under_the_wrong_role_says_so_in_one_line(as_: As) -> None:
