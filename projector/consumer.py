@@ -28,7 +28,7 @@ from events.settings import Settings
 from events.types import ENTITIES, Place, topic_of
 from projector import database, positions, schema
 from projector.batch import Batch
-from projector.breaker import Breaker, standing
+from projector.breaker import Breaker, Standing, standing
 from projector.deadline import Deadline
 from projector.errors import PositionMoved
 from projector.intake import Intake, receive
@@ -197,18 +197,21 @@ class Consumer:
 
     def _start(self, given: set[Place]) -> Mapping[Place, int]:
         """Look up where to start on partitions that we were given; on none, where we are asked to stop meanwhile."""
-        found = self._stop.unless_wanted(lambda: patiently(lambda: self._stored(given))) or {}
+        answer = self._stop.unless_wanted(lambda: patiently(lambda: self._stored(given)))
+        if answer is None:
+            return {}
+        found, refused = answer
+        self._breaker.recall(refused)
         self._intake.assign(found)
         self._applied.update(found)
         return found
 
-    def _stored(self, given: set[Place]) -> dict[Place, int]:
+    def _stored(self, given: set[Place]) -> tuple[dict[Place, int], Standing]:
         with database.reachable(self._settings), kafka.answering(self._settings), self._engine.begin() as connection:
             logs = self._describe()
             positions.require_described(given, logs)
             found = positions.start(connection, self._settings.group_id, {place: logs[place] for place in given})
-            self._breaker.recall(standing(connection, found))
-        return found
+            return found, standing(connection, found)
 
     def _leave(self, taken: set[Place]) -> Mapping[Place, int]:
         """Let the batch in flight end, and forget what was read of partitions that are taken from us."""

@@ -1,16 +1,21 @@
-"""SIGTERM and SIGINT as a wish to stop, which loops look at between their steps."""
+"""SIGTERM and SIGINT as a wish to stop, which loops look at between their steps.
+
+A signal raises nothing: an exception at any moment leaves the clients of Kafka and PostgreSQL in states that nobody
+has thought of. What may take long and holds nothing to drain is waited for on a thread, and left there.
+"""
 
 import signal
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
+
+LOOK_SECONDS: Final = 0.1  # how soon a wish is seen by who waits
 
 Found = TypeVar("Found")
-
-
-class _Wanted(BaseException):
-    """Ends a wait; never leaves this module."""
 
 
 @dataclass
@@ -18,32 +23,24 @@ class Stop:
     """A wish to stop."""
 
     wanted: bool = False
-    _waiting: bool = False
 
     def unless_wanted(self, wait: Callable[[], Found]) -> Found | None:
-        """Return what a wait ends in; None where the wish ends it, at once: for waits that hold nothing to drain.
+        """Return what a wait ends in, or raise it; None where the wish is there first: for what holds nothing to drain.
 
-        A client written in C may go on with the exception set, which Python then calls a SystemError of that cause.
+        The wait then goes on, undisturbed, on a thread that ends with the process: it must change nothing that others
+        look at.
         """
-        try:
-            try:
-                self._waiting = True
-                return None if self.wanted else wait()
-            finally:
-                self._waiting = False
-        except _Wanted:
-            return None
-        except SystemError as error:
-            if isinstance(error.__cause__, _Wanted):
-                return None
-            raise
+        answer: Future[Found] = Future()
+        if not self.wanted:
+            threading.Thread(target=_answer, args=(answer, wait), name="waiting", daemon=True).start()
+        while not self.wanted:
+            if wait_for([answer], LOOK_SECONDS).done:
+                return answer.result()
+        return None
 
     def ask(self, _number: int, _frame: object) -> None:
         """Handle a signal."""
         self.wanted = True
-        if self._waiting:
-            self._waiting = False
-            raise _Wanted
 
 
 @contextmanager
@@ -56,3 +53,10 @@ def stop_on_signals() -> Iterator[Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _answer(answer: Future[Found], wait: Callable[[], Found]) -> None:
+    try:
+        answer.set_result(wait())
+    except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
+        answer.set_exception(error)

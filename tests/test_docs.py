@@ -20,6 +20,7 @@ import projector.cli
 from events.decode import Decoder
 from events.settings import Settings, variable
 from events.types import TYPES, Event
+from tests.faults.plan import KINDS
 from tests.oracle import expected
 
 ROOT: Final = Path(__file__).parent.parent
@@ -70,6 +71,13 @@ def test_every_promise_and_every_way_to_die_names_its_test() -> None:
         for row in rows:
             test = row.split(" | ")[-1]
             assert NAMED_TEST.search(test) or test.startswith("the same"), f"{page}: no test in {row}"
+
+
+def test_every_kind_of_fault_and_every_defect_that_they_found_is_on_their_page() -> None:
+    kinds, defects = (ROW.findall(part)[1:] for part in _text("docs/faults.md").split("## What it found"))
+    named = [kind for row in kinds for kind in re.findall(r"`([a-z ]+)`", row.split(" | ")[0])]
+    assert sorted(named) == sorted(KINDS)
+    assert all(NAMED_TEST.search(row.split(" | ")[-1]) for row in defects)
 
 
 def test_everything_that_an_attacker_cannot_do_names_its_test() -> None:
