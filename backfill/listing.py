@@ -2,7 +2,7 @@
 
 from backfill import participation, runs, telling
 from backfill.execute import ready
-from backfill.ledger import seen
+from backfill.ledger import fold, seen
 from backfill.report_json import head
 from backfill.runs import Run
 from backfill.session import plain
@@ -45,7 +45,7 @@ def cancel_run(settings: Settings, run_id: str) -> str:
 
     """
     with ready(settings) as engine, plain(engine) as connection:
-        run = runs.change_state(connection, runs.find(connection, run_id), "cancelled")
+        run = fold(connection, runs.change_state(connection, runs.find(connection, run_id), "cancelled"))
         workers = participation.workers(connection, run.run_id)
     at_it = f"; {workers} processes at it stop after their chunks" if workers else ""
     return f"{run.title} {run.run_id} is cancelled{at_it}"

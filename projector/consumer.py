@@ -71,7 +71,7 @@ def run(settings: Settings, engine: Engine, stop: Stop, *, until_caught_up: bool
             client = kafka.admin(settings)
             return client, positions.describe(client, topics)
 
-    found = answered() if until_caught_up else stop.unless_wanted(lambda: patiently(answered))
+    found = answered() if until_caught_up else stop.unless_wanted(lambda: patiently(answered, stop=stop))
     if found is None:
         return NOTHING
     admin, logs = found
@@ -197,11 +197,11 @@ class Consumer:
 
     def _start(self, given: set[Place]) -> Mapping[Place, int]:
         """Look up where to start on partitions that we were given; on none, where we are asked to stop meanwhile."""
-        answer = self._stop.unless_wanted(lambda: patiently(lambda: self._stored(given)))
+        answer = self._stop.unless_wanted(lambda: patiently(lambda: self._stored(given), stop=self._stop))
         if answer is None:
             return {}
-        found, refused = answer
-        self._breaker.recall(refused)
+        found, before = answer
+        self._breaker.recall(before)
         self._intake.assign(found)
         self._applied.update(found)
         return found

@@ -27,8 +27,7 @@ class Stop:
     def unless_wanted(self, wait: Callable[[], Found]) -> Found | None:
         """Return what a wait ends in, or raise it; None where the wish is there first: for what holds nothing to drain.
 
-        The wait then goes on, undisturbed, on a thread that ends with the process: it must change nothing that others
-        look at.
+        The wait then goes on, undisturbed, on a thread that ends with the process: it must change nothing in it.
         """
         answer: Future[Found] = Future()
         if not self.wanted:

@@ -77,6 +77,7 @@ def test_every_kind_of_fault_and_every_defect_that_they_found_is_on_their_page()
     kinds, defects = (ROW.findall(part)[1:] for part in _text("docs/faults.md").split("## What it found"))
     named = [kind for row in kinds for kind in re.findall(r"`([a-z ]+)`", row.split(" | ")[0])]
     assert sorted(named) == sorted(KINDS)
+    assert len(defects) > 5
     assert all(NAMED_TEST.search(row.split(" | ")[-1]) for row in defects)
 
 

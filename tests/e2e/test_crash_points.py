@@ -12,7 +12,7 @@ import pytest
 from psycopg import Connection
 
 from tests.conftest import RunCommand, StartCommand, Started, WaitUntil
-from tests.e2e.deployment import EAGER, Deployment, records
+from tests.e2e.deployment import EAGER, Deployment, log, records, wait_for_exit
 from tests.integration.backfill import history
 
 QUICK: Final = {"PROJECTOR_KAFKA__SESSION_TIMEOUT_MS": "1000", "PROJECTOR_KAFKA__HEARTBEAT_INTERVAL_MS": "300"}
@@ -59,6 +59,15 @@ def test_a_batch_killed_in_a_drain_leaves_nothing(deployment: Deployment) -> Non
     assert deployment.positions() == before
     deployment.catch_up(EAGER | QUICK)
     assert not deployment.disagreement(lines)
+
+
+def test_a_signal_ends_a_consumer_that_waits_for_its_positions_at_once(deployment: Deployment) -> None:
+    with _held_table(deployment, "positions") as waiting:
+        consumer = deployment.start(EAGER | QUICK)
+        waiting()
+        consumer.process.send_signal(signal.SIGTERM)
+        assert wait_for_exit(consumer, 15) == 0, log(consumer)
+    assert "Traceback" not in log(consumer)
 
 
 def test_a_batch_committed_but_not_yet_answered_is_not_applied_again(deployment: Deployment) -> None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -40,7 +41,8 @@ class Child:
     def send_signal(self, number: signal.Signals) -> None:
         """Send a signal, unless it has ended."""
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):  # it has, and the nursery has yet to say so
+                os.kill(self.pid, number)
 
     def wait(self, seconds: float = 30) -> int:
         """Wait for its end."""
@@ -71,7 +73,10 @@ class Nursery:
         assert self._interpreter.stdin is not None
         self._interpreter.stdin.write(json.dumps(request) + "\n")
         self._interpreter.stdin.flush()
-        child = self._born.get(timeout=60)
+        try:
+            child = self._born.get(timeout=60)
+        except queue.Empty:
+            raise AssertionError("the nursery does not answer") from None
         child.args = command
         return child
 

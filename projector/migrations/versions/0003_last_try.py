@@ -1,4 +1,4 @@
-"""Who tried a dead letter again last, and when: a try that failed used to leave its count alone."""
+"""Who tried a dead letter again last, and when: a try that failed used to leave nothing but its count."""
 
 from alembic import op
 

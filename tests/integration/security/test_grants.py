@@ -74,6 +74,23 @@ def test_the_longest_name_of_a_schema_leaves_room_for_those_made_of_it() -> None
         Settings(_env_file=None, PROJECTOR_SCHEMA=f"{longest}s")
 
 
+def test_the_user_that_compose_makes_is_of_the_projectors_role_and_no_more(deployed: Deployed) -> None:
+    """Under other names, in a transaction that is taken back: roles are the whole server's."""
+    users = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["configs"]["users"]["content"]
+    role, own = role_of(Settings.model_fields["schema_name"].default, "projector"), deployed.settings.schema_name
+    assert users.count(role) == 2
+    assert users.count("ROLE consumer ") == 1
+    with deployed.connected(OWNER) as connection, connection.transaction(force_rollback=True):
+        connection.execute(users.replace(role, f"{own}_compose").replace("ROLE consumer ", f"ROLE {own}_consumer "))
+        found = connection.execute(
+            "SELECT r.rolsuper, r.rolcreaterole, array_agg(g.rolname::text)"
+            " FROM pg_roles r JOIN pg_auth_members m ON m.member = r.oid JOIN pg_roles g ON g.oid = m.roleid"
+            " WHERE r.rolname = %s GROUP BY r.oid, r.rolsuper, r.rolcreaterole",
+            [f"{own}_consumer"],
+        )
+        assert found.fetchall() == [(False, False, [f"{own}_compose"])]
+
+
 def _written() -> dict[str, list[str]]:
     """Read the page's table: a table's name to a cell for each role."""
     section = PAGE.read_text().partition("## Who may do what\n")[2].partition("\n## ")[0]
@@ -95,16 +112,3 @@ def _cell(connection: Connection[Any], table: str, role: str) -> str:
     whole = sorted((kind for (kind,) in connection.execute(TABLE_GRANTS, where)), key=ORDER.index)
     parts = [f"{kind} of {', '.join(columns)}" for kind, columns in connection.execute(COLUMN_GRANTS, where)]
     return "; ".join([*([", ".join(whole)] if whole else []), *parts]) or "-"
-
-
-def test_the_user_that_compose_makes_is_of_the_projectors_role_and_no_more(deployed: Deployed) -> None:
-    users = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["configs"]["users"]["content"]
-    role = role_of(Settings.model_fields["schema_name"].default, "projector")
-    with deployed.connected(OWNER) as connection, connection.transaction(force_rollback=True):
-        connection.execute(users)
-        found = connection.execute(
-            "SELECT r.rolsuper, r.rolcreaterole, array_agg(g.rolname::text)"
-            " FROM pg_roles r JOIN pg_auth_members m ON m.member = r.oid JOIN pg_roles g ON g.oid = m.roleid"
-            " WHERE r.rolname = 'consumer' GROUP BY r.oid, r.rolsuper, r.rolcreaterole"
-        )
-        assert found.fetchall() == [(False, False, [role])]
