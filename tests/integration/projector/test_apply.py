@@ -105,11 +105,15 @@ def test_a_refused_message_is_kept_to_the_byte(lane: Lane, engine: Engine) -> No
 
 def test_every_position_moves_and_the_one_that_does_not_is_named(lane: Lane, engine: Engine) -> None:
     batch = lane.batch([invoice(1, 1, "1.00"), payment(1, "1.00"), payment(2, "1.00")])
-    merge.apply(lane.connection, batch, lane.settings.group_id)
+    merge.apply(lane.connection, batch, lane.settings.group_id, transaction_ms=12.5)
     prefix = lane.settings.topic_prefix
     with engine.connect() as connection:
-        moved = text("SELECT topic, partition, next_offset FROM positions WHERE next_offset > 0 ORDER BY topic")
-        assert connection.execute(moved).all() == [(f"{prefix}.invoices", 0, 1), (f"{prefix}.payments", 0, 2)]
+        columns = "topic, partition, next_offset, transaction_ms"
+        moved = text(f"SELECT {columns} FROM positions WHERE next_offset > 0 ORDER BY topic")
+        assert connection.execute(moved).all() == [
+            (f"{prefix}.invoices", 0, 1, 12.5),
+            (f"{prefix}.payments", 0, 2, 12.5),
+        ]
     said = f"{prefix}.invoices/0 is no longer at 0: another consumer owns it"
     with pytest.raises(PositionMoved) as raised:
         merge.apply(lane.connection, batch, lane.settings.group_id)
