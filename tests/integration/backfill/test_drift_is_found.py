@@ -155,6 +155,19 @@ INJECTIONS = {
 }  # fmt: skip
 
 
+def test_a_customer_s_finding_names_the_meters_that_differ(database: Connection[Any], audit: Audit) -> None:
+    database.execute("UPDATE invoices SET amount = amount + 1 WHERE invoice_id IN (1, 2)")
+    _, found = audit()
+    assert [
+        each.evidence["meters"] for each in found if each.entity == "customer" and each.column == "total_billed"
+    ] == [[1, 2]]
+
+
+def test_a_customer_without_a_meter_now_was_known(database: Connection[Any], audit: Audit) -> None:
+    database.execute("INSERT INTO customer_balances (customer_id, balance) VALUES (6, 1)")
+    assert {(each.entity_id, each.cause) for each in audit()[1]} == {(6, "customer-sum-off")}
+
+
 def test_what_agrees_is_clean(database: Connection[Any], audit: Audit) -> None:
     run, found = audit()
     assert found == []
