@@ -41,6 +41,7 @@ pytest_plugins: Final = ("tests.workers",)
 
 PARTITIONS: Final = 3  # enough for two consumers to share unevenly
 COMMAND_SECONDS: Final = 120.0
+TAIL: Final = 4000  # characters of a program's log that a failure shows
 
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -189,7 +190,9 @@ def start_command(tmp_path: Path) -> Iterator[StartCommand]:
     for file in files:
         file.close()
     for command, each in zip(commands, started, strict=True):
-        planted.require_harmless(command, *(file.read_text(errors="replace") for file in (each.stdout, each.stderr)))
+        stdout, stderr = (file.read_text(errors="replace") for file in (each.stdout, each.stderr))
+        print(f"--- {command}: exit code {each.process.returncode}\n{stderr[-TAIL:]}")  # noqa: T201 - where a test fails
+        planted.require_harmless(command, stdout, stderr)
 
 
 class WaitUntil(Protocol):

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from tests.conftest import Started
-from tests.e2e.deployment import EAGER, NEXT_GENERATION, Deployment, records
+from tests.e2e.deployment import EAGER, NEXT_GENERATION, Deployment, ended, log, records
 
 SMALL_BATCHES: Final = {"PROJECTOR_BATCH_EVENTS_MAX": "20"}
 PROTOCOLS: Final = {"range": EAGER, "consumer": NEXT_GENERATION}
@@ -46,7 +46,10 @@ def test_paused_inside_a_transaction_that_the_server_then_ends(deployment: Deplo
     [pid] = [pid for pid, state in deployment.sql(BACKENDS) if state == "idle in transaction"]
 
     other = deployment.start(EAGER | SMALL_BATCHES)
-    deployment.wait_until(lambda: deployment.sql(BLOCKED, pid=pid), what="the other to wait for the sleeper")
+    deployment.wait_until(
+        lambda: deployment.sql(BLOCKED, pid=pid) or ended(other), what="the other to wait for the sleeper"
+    )
+    assert not ended(other), log(other)
     deployment.sql("SELECT pg_terminate_backend(:pid)", pid=pid)
     deployment.await_joined(other)
     deployment.await_caught_up()

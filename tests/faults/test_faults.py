@@ -17,6 +17,7 @@ from typing import Final
 
 import pytest
 
+from tests.conftest import TAIL
 from tests.faults import injections
 from tests.faults.conduct import conduct, judge, settle
 from tests.faults.nursery import Nursery
@@ -26,7 +27,6 @@ from tests.faults.servers import Servers
 
 ALWAYS: Final = (1, 2, 3, 4, 5)
 """Seeds that every run of the tests has."""
-TAIL: Final = 4000  # characters of each log that a failure shows
 
 
 def seeds() -> list[int]:
