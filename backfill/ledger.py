@@ -56,7 +56,7 @@ def prepare(connection: Connection[Any], run: Run, size: int, cuts: Mapping[Phas
         run = runs.hold(cursor, run)
         if run.state != "running":
             return run
-        run = replace(run, tally=sum(_tallies(cursor, "fold_done", run), run.tally))
+        run = _counted(cursor, "fold_done", run)
         while run.phase != "done" and not _any(cursor, "any_free", run):
             last = cuts[run.phase](cursor, run, size) if run.cursor < BIGINT_MAX else None
             if last is not None:
@@ -68,11 +68,12 @@ def prepare(connection: Connection[Any], run: Run, size: int, cuts: Mapping[Phas
 
 
 def fold(connection: Connection[Any], run: Run) -> Run:
-    """Fold what is done once more, when a worker leaves, whatever has become of the run."""
+    """Fold what is done once more, when a worker leaves or a run is cancelled, whatever has become of it."""
     with connection.transaction(), connection.cursor() as cursor:
         seconds = runs.find(connection, str(run.run_id)).tally.seconds
         run = runs.hold(cursor, run)
-        run = replace(run, tally=replace(sum(_tallies(cursor, "fold_done", run), run.tally), seconds=seconds))
+        run = _counted(cursor, "fold_done", run)
+        run = replace(run, tally=replace(run.tally, seconds=seconds))
         cursor.execute(SQL["store_tally"], {"run_id": run.run_id, "tally": JSON.dump_json(run.tally).decode()})
         return run
 
@@ -85,8 +86,7 @@ def seen(connection: Connection[Any], run_id: str) -> Run:
 
     """
     with snapshot(connection), connection.cursor() as cursor:
-        run = runs.find(connection, run_id)
-        return replace(run, tally=sum(_tallies(cursor, "read_done", run), run.tally))
+        return _counted(cursor, "read_done", runs.find(connection, run_id))
 
 
 def claim(cursor: Cursor[Any], run: Run, state: State) -> Chunk | None:
@@ -120,8 +120,10 @@ def wait(connection: Connection[Any], run: Run) -> None:
         pass
 
 
-def _tallies(cursor: Cursor[Any], name: str, run: Run) -> list[Tally]:
-    return [JSON.validate_python(tally) for (tally,) in cursor.execute(SQL[name], {"run_id": run.run_id})]
+def _counted(cursor: Cursor[Any], name: str, run: Run) -> Run:
+    """Add to a run's tally those of its chunks that a statement returns."""
+    tallies = (JSON.validate_python(tally) for (tally,) in cursor.execute(SQL[name], {"run_id": run.run_id}))
+    return replace(run, tally=sum(tallies, run.tally))
 
 
 def _any(cursor: Cursor[Any], name: str, run: Run) -> bool:

@@ -36,9 +36,9 @@ def claimed(cursor: Cursor[Any], run: Run) -> Chunk:
     return chunk
 
 
-def rows(connection: Connection[Any]) -> list[tuple[int, int, str, int]]:
-    """Read the ledger: after which key, up to which, the state, and how many customers are counted."""
+def rows(connection: Connection[Any]) -> list[tuple[str, int, int, str, int]]:
+    """Read the ledger: the phase, after which key, up to which, the state, and how many customers are counted."""
     return connection.execute(
-        "SELECT after_key, last_key, state, coalesce((tally ->> 'customers')::bigint, 0) FROM backfill_chunks"
+        "SELECT phase, after_key, last_key, state, coalesce((tally ->> 'customers')::bigint, 0) FROM backfill_chunks"
         " ORDER BY phase, after_key"
     ).fetchall()

@@ -13,7 +13,7 @@ from backfill.runs import BEFORE_ALL_KEYS, REBUILD, Phase, Run
 from backfill.session import session
 from backfill.tally import Tally
 from events.types import BIGINT_MAX
-from tests.integration.backfill.chunks import claimed
+from tests.integration.backfill.chunks import claimed, rows
 
 
 class Keys:
@@ -65,7 +65,7 @@ def test_chunks_lie_one_behind_the_other_through_every_phase(worker: Connection[
         ("meters", first, 40),
     ]
     assert _stand(run) == _stand(runs.find(worker, str(run.run_id))) == ("done", first, 5)
-    assert _rows(worker) == []
+    assert rows(worker) == []
     assert _stand(ledger.prepare(worker, run, 40, {})) == _stand(run)
 
 
@@ -85,7 +85,7 @@ def test_nothing_is_cut_while_a_chunk_waits_for_somebody(worker: Connection[Any]
     with worker.transaction(), worker.cursor() as cursor:
         ledger.settle(cursor, once, claimed(cursor, once), "repaired", Tally())
     assert _stand(ledger.prepare(worker, once, 1, keys.cuts)) == _stand(once), "a repaired one waits as well"
-    assert _rows(worker) == [("customers", BEFORE_ALL_KEYS, 10, "repaired")]
+    assert rows(worker) == [("customers", BEFORE_ALL_KEYS, 10, "repaired", 0)]
 
 
 def test_beside_a_chunk_that_is_held_another_is_cut_and_the_phase_lasts_until_it_is_done(
@@ -121,7 +121,7 @@ def test_waiting_for_another_s_chunk_has_an_end_and_leaves_nothing_behind(
         assert worker.info.transaction_status.name == "IDLE"
     ledger.wait(worker, run)
     assert timeout() == before
-    assert _rows(worker) == [("customers", BEFORE_ALL_KEYS, 10, "open")]
+    assert rows(worker) == [("customers", BEFORE_ALL_KEYS, 10, "open", 0)]
 
 
 def test_chunks_are_claimed_by_their_state_in_key_order_with_what_they_have_counted(
@@ -152,7 +152,7 @@ def test_a_chunk_that_is_split_leaves_two_that_cover_the_same_keys(worker: Conne
     run = ledger.prepare(worker, run, 1, Keys(customers=[10]).cuts)
     with worker.transaction(), worker.cursor() as cursor:
         ledger.split(cursor, run, claimed(cursor, run), 4)
-    assert _rows(worker) == [("customers", BEFORE_ALL_KEYS, 4, "open"), ("customers", 4, 10, "open")]
+    assert rows(worker) == [("customers", BEFORE_ALL_KEYS, 4, "open", 0), ("customers", 4, 10, "open", 0)]
 
 
 def test_of_a_run_that_is_no_longer_running_nothing_is_cut_and_what_is_done_counts_once_somebody_folds_it(
@@ -164,14 +164,14 @@ def test_of_a_run_that_is_no_longer_running_nothing_is_cut_and_what_is_done_coun
     cancelled = runs.change_state(worker, run, "cancelled")
     seen = ledger.prepare(worker, run, 1, keys.cuts)
     assert (seen.state, *_stand(seen)) == ("cancelled", "customers", 10, 0)
-    assert _rows(worker) == [("customers", BEFORE_ALL_KEYS, 10, "done")]
+    assert rows(worker) == [("customers", BEFORE_ALL_KEYS, 10, "done", 1)]
     assert ledger.seen(worker, str(run.run_id)).tally.customers == 1
-    assert _rows(worker) == [("customers", BEFORE_ALL_KEYS, 10, "done")], "who looks changes nothing"
+    assert rows(worker) == [("customers", BEFORE_ALL_KEYS, 10, "done", 1)], "who looks changes nothing"
     folded = ledger.fold(worker, run)
     assert (folded.state, folded.tally.customers) == ("cancelled", 1)
     assert runs.find(worker, str(run.run_id)).tally == folded.tally
     assert folded.tally.seconds == cancelled.tally.seconds, "nobody was at it"
-    assert _rows(worker) == []
+    assert rows(worker) == []
 
 
 def test_what_is_folded_adds_up_to_what_was_there(worker: Connection[Any], run: Run) -> None:
@@ -206,10 +206,3 @@ def _do(connection: Connection[Any], run: Run, customers: int = 1) -> tuple[str,
         chunk = claimed(cursor, run)
         ledger.settle(cursor, run, chunk, "done", Tally(customers=customers))
     return chunk.phase, chunk.after, chunk.last
-
-
-def _rows(connection: Connection[Any]) -> list[tuple[Any, ...]]:
-    found = connection.execute(
-        "SELECT phase, after_key, last_key, state FROM backfill_chunks ORDER BY phase, after_key"
-    )
-    return found.fetchall()

@@ -36,7 +36,7 @@ def test_a_turn_settles_the_chunk_with_what_was_counted(worker: Connection[Any],
     doing(one_pass(count))
     assert turn(worker, run) == Turn(Tally(customers=8), 8)
     assert seen == [(run, [1, 2, 3, 4, 5, 6, 7, 8])]
-    assert rows(worker) == [(BEFORE_ALL_KEYS, 8, "done", 8)]
+    assert rows(worker) == [("customers", BEFORE_ALL_KEYS, 8, "done", 8)]
     assert turn(worker, run) is None
 
 
@@ -55,7 +55,7 @@ def test_what_is_half_done_is_taken_first_and_left_as_its_pass_says(
 
     doing(one_pass(rest, "repaired", "done"), one_pass(half, "open", "repaired"))
     assert turn(worker, run) == Turn(Tally(repaired=8), 8)
-    assert rows(worker)[0][2] == "repaired"
+    assert rows(worker)[0][3] == "repaired"
     assert turn(worker, run) == Turn(Tally(unrepaired=1), 8)
     assert done == ["half", "rest"]
     assert ledger.fold(worker, run).tally.repaired == 8
@@ -87,7 +87,7 @@ def test_a_value_at_fault_is_looked_for_by_halves(
 
     doing(one_pass(refuse))
     assert turn(worker, run) == Turn(Tally(), 0)
-    assert rows(worker) == [(BEFORE_ALL_KEYS, 4, "open", 0), (4, 8, "open", 0)]
+    assert rows(worker) == [("customers", BEFORE_ALL_KEYS, 4, "open", 0), ("customers", 4, 8, "open", 0)]
     turns = []
     while (done := turn(worker, run)) is not None:
         turns.append(done)
@@ -114,7 +114,7 @@ def test_another_refusal_fails_the_chunk_at_once(worker: Connection[Any], run: R
     failure = Failure(phase="customers", first=1, last=8, reason=why)
     assert done == Turn(Tally(failed=1, failures=(failure,)), 8)
     assert logged == [{"event": "chunk failed", "log_level": "error", **vars(failure)}]
-    assert rows(worker) == [(BEFORE_ALL_KEYS, 8, "done", 0)]
+    assert rows(worker) == [("customers", BEFORE_ALL_KEYS, 8, "done", 0)]
     assert ledger.fold(worker, run).tally.failures == (failure,)
 
 
@@ -142,7 +142,7 @@ def test_a_refusal_of_what_is_half_done_is_not_halved(worker: Connection[Any], r
     done = turn(worker, run)
     assert done
     assert (done.keys, done.share.failed) == (8, 1)
-    assert rows(worker) == [(BEFORE_ALL_KEYS, 8, "done", 0)]
+    assert rows(worker) == [("customers", BEFORE_ALL_KEYS, 8, "done", 0)]
     assert ledger.fold(worker, run).tally.repaired == 8
 
 
@@ -157,4 +157,4 @@ def test_a_lost_connection_is_no_refusal_and_leaves_the_chunk_open(
     with pytest.raises(psycopg.OperationalError):
         turn(worker, run)
     with session(engine) as connection:
-        assert rows(connection) == [(BEFORE_ALL_KEYS, 8, "open", 0)]
+        assert rows(connection) == [("customers", BEFORE_ALL_KEYS, 8, "open", 0)]

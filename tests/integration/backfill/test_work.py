@@ -57,7 +57,7 @@ def test_a_worker_does_chunk_after_chunk_shows_each_and_learns_from_it(
 def test_a_worker_stops_before_the_next_chunk(worker: Connection[Any], run: Run, doing: Doing) -> None:
     doing(one_pass(counted))
     assert work.work(worker, run, stop=lambda: True, pace=Kept(), watch=lambda _: None) == run
-    assert rows(worker) == [(BEFORE_ALL_KEYS, 8, "open", 0)]
+    assert rows(worker) == [("customers", BEFORE_ALL_KEYS, 8, "open", 0)]
 
 
 def test_a_worker_leaves_a_run_that_was_cancelled(worker: Connection[Any], run: Run) -> None:
