@@ -9,6 +9,9 @@ WORKERS ?= 4
 COMPILE := $(BIN)/uv pip compile --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-emit-index-url --no-annotate --quiet
 
+# The tests start the programs hundreds of times; without bytecode each start would compile them anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-unit test-faults fuzz mutants lint types imports format bench soak sandbox lock clean

@@ -25,7 +25,7 @@ from events.console import say
 from events.errors import ServiceUnavailable, StateError, WorkFailed
 from events.settings import Settings
 from projector.database import address, make_engine, reachable
-from projector.schema import require_current
+from projector.revision import require_current
 
 EXIT_CLEAN: Final = 0
 EXIT_FOUND: Final = 1  # drift-check: drift; rebuild: something could not be repaired

@@ -96,13 +96,13 @@ def status(
 
     from events import kafka, settings
     from events.types import ENTITIES, topic_of
-    from projector import database, positions, schema
+    from projector import database, positions, revision
     from projector import status as status_
 
     chosen = settings.load()
     engine = database.make_engine(chosen, program="projector status")
     with database.reachable(chosen), kafka.answering(chosen):
-        schema.require_current(engine, chosen.schema_name)
+        revision.require_current(engine, chosen.schema_name)
         logs = positions.describe(kafka.admin(chosen), [topic_of(entity, chosen.topic_prefix) for entity in ENTITIES])
         with engine.connect() as connection:
             found = status_.read(connection, chosen.group_id, logs, datetime.now(UTC))

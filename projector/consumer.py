@@ -26,7 +26,7 @@ from events.decode import Decoder
 from events.errors import ServiceAway
 from events.settings import Settings
 from events.types import ENTITIES, Place, topic_of
-from projector import database, positions, schema
+from projector import database, positions, revision
 from projector.batch import Batch
 from projector.breaker import Breaker, Standing, standing
 from projector.deadline import Deadline
@@ -67,7 +67,7 @@ def run(settings: Settings, engine: Engine, stop: Stop, *, until_caught_up: bool
 
     def answered() -> tuple[AdminClient, dict[Place, positions.Log]]:
         with database.reachable(settings), kafka.answering(settings):
-            schema.require_current(engine, settings.schema_name)
+            revision.require_current(engine, settings.schema_name)
             client = kafka.admin(settings)
             return client, positions.describe(client, topics)
 

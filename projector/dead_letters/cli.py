@@ -183,12 +183,12 @@ def _user() -> str:
 @contextmanager
 def _database(command: str) -> "Iterator[tuple[Settings, Engine]]":
     from events import settings
-    from projector import database, schema
+    from projector import database, revision
 
     chosen = settings.load()
     engine = database.make_engine(chosen, program=f"projector dead-letters {command}")
     with database.reachable(chosen):
-        schema.require_current(engine, chosen.schema_name)
+        revision.require_current(engine, chosen.schema_name)
         yield chosen, engine
 
 

@@ -159,12 +159,12 @@ def _deployment(command: str) -> "Iterator[Deployment]":
 
     from events import kafka, settings
     from events.types import ENTITIES, topic_of
-    from projector import database, positions, schema
+    from projector import database, positions, revision
 
     chosen = settings.load()
     engine = database.make_engine(chosen, program=f"projector positions {command}")
     with database.reachable(chosen):
-        schema.require_current(engine, chosen.schema_name)
+        revision.require_current(engine, chosen.schema_name)
         client = kafka.admin(chosen)
         try:
             logs = positions.describe(client, [topic_of(entity, chosen.topic_prefix) for entity in ENTITIES])

@@ -4,17 +4,20 @@ The check is the program as it is installed, its governor on, begun again each t
 """
 
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
+
+from psycopg import Connection
 
 from events.errors import WorkFailed
+from projector.sandbox.processes import last_line, wait_until
 from tests.bench.figures import Figure
 from tests.bench.latency import projecting, rank, stream
 from tests.bench.programs import command, records
 from tests.bench.workload import Workload, say
 
+START_SECONDS: Final = 60
 STOP_SECONDS: Final = 60
 
 
@@ -47,14 +50,17 @@ def measure(workload: Workload) -> list[Figure]:
 
 @contextmanager
 def _checking(workload: Workload) -> Iterator[None]:
-    """Check again and again, as a service does, until the block ends."""
-    with (workload.folder / "beside.log").open("wb") as log:
+    """Check again and again, as a service does, from the first check's beginning until the block ends."""
+    with (workload.folder / "beside.log").open("wb") as log, workload.connected() as connection:
+        before = _begun(connection)
         process = subprocess.Popen(
             command("backfill", "drift-check", "--every", "1s"), env=workload.environment, cwd=workload.folder,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
         )  # fmt: skip
         try:
-            threading.Event().wait(1)  # its start is no part of what is measured
+            wait_until(lambda: process.poll() is not None or _begun(connection) > before, seconds=START_SECONDS)
+            if process.poll() is not None or _begun(connection) == before:
+                raise WorkFailed(f"the drift check has not begun: {last_line(workload.folder / 'beside.log')}")
             yield
             process.terminate()
             if process.wait(STOP_SECONDS):
@@ -62,3 +68,9 @@ def _checking(workload: Workload) -> Iterator[None]:
         finally:
             process.kill()
             process.wait()
+
+
+def _begun(connection: Connection[Any]) -> int:
+    """Count the drift checks that were ever begun."""
+    row = connection.execute("SELECT count(*) FROM backfill_runs WHERE command = 'drift-check'").fetchone()
+    return int(row[0]) if row else 0

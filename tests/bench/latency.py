@@ -25,7 +25,7 @@ from events.cloudevents import STRUCTURED_HEADERS
 from events.decode import Decoder
 from events.errors import WorkFailed
 from events.types import KEY_OF, Event, topic_of
-from projector.sandbox.processes import wait_until
+from projector.sandbox.processes import last_line, wait_until
 from tests.bench.figures import Figure
 from tests.bench.plan import WARM_UP_SECONDS, Steady
 from tests.bench.programs import command, records
@@ -97,9 +97,8 @@ def stream(workload: Workload, steady: Steady) -> Streamed:
             raise WorkFailed(f"after {CATCH_UP_SECONDS} s the projector has still not caught up")
     counted = sorted(sent, key=lambda one: one.at)[steady.rate * WARM_UP_SECONDS :]
     waits = list(waits_of(counted, seen))
-    until = counted[-1].at
-    in_time = sum(one.at + wait <= until for one, wait in zip(counted, waits, strict=True))
-    return Streamed(sorted(1000 * wait for wait in waits), per_second, in_time / (until - counted[0].at))
+    until = max(one.at + wait for one, wait in zip(counted, waits, strict=True))
+    return Streamed(sorted(1000 * wait for wait in waits), per_second, len(counted) / (until - counted[0].at))
 
 
 def waits_of(sent: Sequence[Sent], seen: Mapping[Place, Sequence[Seen]]) -> Iterator[float]:
@@ -139,7 +138,7 @@ def projecting(workload: Workload) -> Iterator[None]:
         try:
             joined = wait_until(lambda: bool(records(log, "joined")), seconds=JOIN_SECONDS)
             if not joined or process.poll() is not None:
-                raise WorkFailed(f"the projector has not joined: {log.read_text().strip().rpartition(chr(10))[2]}")
+                raise WorkFailed(f"the projector has not joined: {last_line(log)}")
             yield
             process.terminate()
             if process.wait(STOP_SECONDS):
