@@ -15,6 +15,9 @@ next, so one that is in the middle of a batch is at one of these places:
 The same holds for customers: the sum over the committed meter rows is taken under the customer's lock, and whoever
 changes one of those meters adds his change to the customer's row after us, or has committed before us.
 
+A meter that was damaged may be moved after it was compared: its former customer, found well then, loses what the row
+said. So whoever ever had the meter is summed anew with it.
+
 The totals written are sums of marks and not of history: under the marks' locks both are made equal, but only the
 marks are what later increments subtract. A mark that moved takes the meter it left and the one it reached into the
 repair, whichever chunk they belong to.

@@ -58,10 +58,13 @@ SELECT DISTINCT meter_id FROM scope ORDER BY meter_id
 ON CONFLICT (meter_id) DO UPDATE SET updated_at = stored.updated_at WHERE false;
 
 -- name: touch_recorded_customers
--- The customers these rows point at until now.
+-- The customers these rows point at until now, and whoever ever had one of the meters: a consumer that moved a meter
+-- after it was compared took from the former customer what the row said, and that was wrong.
 INSERT INTO touched_customers (customer_id)
 SELECT customer_id FROM meter_balances
-WHERE meter_id IN (SELECT meter_id FROM scope) AND customer_id IS NOT NULL;
+WHERE meter_id IN (SELECT meter_id FROM scope) AND customer_id IS NOT NULL
+UNION
+SELECT customer_id FROM meter_assignments WHERE meter_id IN (SELECT meter_id FROM scope);
 
 -- name: set_meters
 -- Under the meters' locks: totals as the marks add up, the customer as the assignments say.

@@ -54,7 +54,8 @@ def test_edits_by_hand_are_found_exactly_and_mended_while_events_flow(deployment
     assert rebuilt.exit_code == 0, rebuilt.stdout + rebuilt.stderr
     deployment.await_caught_up()
     assert not ended(consumer), log(consumer)
-    assert deployment.drift_check(*CHUNKS).exit_code == 0
+    after = deployment.drift_check(*CHUNKS)
+    assert after.exit_code == 0, rebuilt.stdout + after.stdout
     with deployment.engine.connect() as connection:
         recorded = read_projection(connection)
     assert not differences(recomputed(recorded), recorded)
