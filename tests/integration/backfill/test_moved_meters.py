@@ -22,16 +22,17 @@ def test_a_meter_that_moved_after_it_was_compared_leaves_nothing_wrong_with_its_
 ) -> None:
     """The consumer takes from the former customer what the damaged row says; who that was, only history knows then."""
     database.execute(edit)
-    moved = list[None]()
+    moved: list[str] = []
 
     def between(run: Run) -> None:
         if run.phase == "repair-meters" and not moved:
-            moved.append(_move_meter(database))
+            _move_meter(database)
+            moved.append(run.phase)
 
     with session(engine) as connection:
         run = runs.begin(connection, "rebuild", {"dry_run": False, "chunk_size": 2})
         run = carry_out(connection, run, stop=lambda: False, watch=between)
-    assert (len(moved), run.state) == (1, "finished")
+    assert (moved, run.state) == (["repair-meters"], "finished")
     assert audit()[1] == []
 
 
