@@ -88,7 +88,7 @@ def recompute(cursor: Cursor[Any], amend: Callable[[], None] | None = None) -> N
     for name in ("mark_invoices", "mark_payments"):
         cursor.execute(REPAIR[name])
     cursor.execute(REPAIR["lock_meters"])
-    cursor.execute(REPAIR["touch_recorded_customers"])
+    cursor.execute(REPAIR["touch_holders"])
     cursor.execute(EVIDENCE["sum_marks"])
     cursor.execute(REPAIR["set_meters"])
     _set_customers(cursor)

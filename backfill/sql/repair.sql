@@ -57,7 +57,7 @@ INSERT INTO meter_balances AS stored (meter_id)
 SELECT DISTINCT meter_id FROM scope ORDER BY meter_id
 ON CONFLICT (meter_id) DO UPDATE SET updated_at = stored.updated_at WHERE false;
 
--- name: touch_recorded_customers
+-- name: touch_holders
 -- The customers these rows point at until now, and whoever ever had one of the meters: a consumer that moved a meter
 -- after it was compared took from the former customer what the row said, and that was wrong.
 INSERT INTO touched_customers (customer_id)

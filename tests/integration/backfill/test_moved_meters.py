@@ -11,7 +11,7 @@ from backfill.carry_out import carry_out
 from backfill.runs import Run
 from backfill.session import session
 from tests.integration.backfill.conftest import Audit
-from tests.integration.backfill.test_repair_beside_consumers import EDIT, GIVE_TO_CUSTOMER, TAKE_FROM_CUSTOMER
+from tests.integration.backfill.test_repair_beside_consumers import EDIT, reassign_meter
 
 
 @pytest.mark.parametrize(
@@ -37,18 +37,10 @@ def test_a_meter_that_moved_after_it_was_compared_leaves_nothing_wrong_with_its_
 
 
 def _move_meter(consumer: Connection[Any]) -> None:
-    """Move meter 1 from customer 1 to 6 as the projector does, by what the meter's row says."""
-    with consumer.transaction():
-        consumer.execute("UPDATE meter_assignments SET active = false WHERE assignment_id = 101")
-        consumer.execute(
-            "INSERT INTO meter_assignments (assignment_id, meter_id, customer_id, assigned_at, active)"
-            " VALUES (301, 1, 6, '2026-02-01', true)"
-        )
-        moved = (
-            "UPDATE meter_balances SET customer_id = 6 WHERE meter_id = 1"
-            " RETURNING old.customer_id, balance, overpayment, total_billed, total_paid"
-        )
-        customer_id, *figures = consumer.execute(moved).fetchone() or (None,)
-        if customer_id is not None:
-            consumer.execute(TAKE_FROM_CUSTOMER, (*figures, customer_id))
-        consumer.execute(GIVE_TO_CUSTOMER, figures)
+    consumer.execute("BEGIN")
+    consumer.execute("UPDATE meter_assignments SET active = false WHERE assignment_id = 101")
+    consumer.execute(
+        "INSERT INTO meter_assignments (assignment_id, meter_id, customer_id, assigned_at, active)"
+        " VALUES (301, 1, 6, '2026-02-01', true)"
+    )
+    reassign_meter(consumer)

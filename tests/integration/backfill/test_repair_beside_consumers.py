@@ -139,7 +139,7 @@ def test_a_reassignment_in_flight_lands_on_the_repaired_meter(
         with _held(blocker, "SELECT FROM customer_balances WHERE customer_id = 1 FOR UPDATE"):
             repair = threads.submit(audit, "rebuild")
             waits("the repair for the customer, holding the meter")
-            batch = threads.submit(_reassign_meter, consumer)
+            batch = threads.submit(reassign_meter, consumer)
         _both(repair, batch)
     _exact(audit)
 
@@ -180,7 +180,8 @@ def _replace_invoice(consumer: Connection[Any]) -> None:
     consumer.execute("COMMIT")
 
 
-def _reassign_meter(consumer: Connection[Any]) -> None:
+def reassign_meter(consumer: Connection[Any]) -> None:
+    """Give meter 1 to customer 6, take it from whoever the row names, and commit."""
     moved = (
         "UPDATE meter_balances SET customer_id = 6 WHERE meter_id = 1"
         " RETURNING old.customer_id, balance, overpayment, total_billed, total_paid"
