@@ -9,9 +9,14 @@ import stamina
 from psycopg import Connection, IsolationLevel
 from sqlalchemy import Engine
 
+from projector.connections import tune
 from projector.statements import statements
 
 CREATE_SCRATCH: Final = statements("backfill", "sql/scratch.sql")["create_scratch"]
+SIZES: Final = {
+    "work_mem": "32MB",  # a chunk's joins and sums stay in memory
+    "max_parallel_workers_per_gather": "0",  # a check must not take the consumers' cores
+}
 RETRIED: Final = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
 ATTEMPTS: Final = 8
 
@@ -22,8 +27,7 @@ Result = TypeVar("Result")
 def session(engine: Engine) -> Iterator[Connection[Any]]:
     """Take a connection for the auditor alone and close it afterwards, with its locks and scratch tables."""
     with plain(engine) as connection:
-        connection.execute("SET work_mem = '32MB'")  # a chunk's joins and sums stay in memory
-        connection.execute("SET max_parallel_workers_per_gather = 0")  # a check must not take the consumers' cores
+        tune(connection, SIZES)
         with connection.transaction():
             connection.execute(CREATE_SCRATCH)
         yield connection
@@ -51,7 +55,7 @@ def snapshot(connection: Connection[Any]) -> Iterator[None]:
             yield
     finally:
         if not connection.closed:
-            connection.isolation_level = None
+            connection.isolation_level = IsolationLevel.READ_COMMITTED
 
 
 def retried(transaction: Callable[[], Result]) -> Result:

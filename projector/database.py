@@ -1,16 +1,18 @@
-"""PostgreSQL: one engine a process, every connection inside our schema and with bounded waits."""
+"""PostgreSQL: one engine a process, each of whose connections `projector.connections` makes and prepares."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
 import psycopg
+from psycopg import Connection
 from psycopg.conninfo import make_conninfo
-from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from events.errors import ServiceAway, ServiceUnavailable, SettingError
 from events.settings import Settings, required
+from projector import connections
 
 CONNECT_SECONDS: Final = 10
 ALIVE: Final = {
@@ -20,8 +22,6 @@ ALIVE: Final = {
     "tcp_user_timeout": 25_000,  # ms
 }
 """A server that lost its power, or its network, says no goodbye: it is given up after some 25 s, not after hours."""
-LOCK_MS: Final = 60_000  # longer than any batch or repair holds a row; what waits longer is stuck
-IDLE_IN_TRANSACTION_MS: Final = 60_000  # a paused process must not hold its locks for ever
 REFUSED: Final = {
     "42501",  # the role lacks a privilege
     "25006",  # a standby, or a role that may only read
@@ -55,23 +55,23 @@ def make_engine(settings: Settings, *, program: str) -> Engine:
         raise SettingError(f"PROJECTOR_DATABASE_URL: PostgreSQL's client has no option {unknown!r}")
     if url.get_backend_name() not in {"postgresql", "postgres"}:
         raise SettingError("PROJECTOR_DATABASE_URL: the scheme has to be postgresql://")
-    options = {
-        "search_path": settings.schema_name,
-        "lock_timeout": LOCK_MS,
-        "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_MS,
-        "timezone": "UTC",
-        "jit": "off",  # compiling costs more than it saves in statements of milliseconds
-    }
-    return create_engine(
+    engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
         pool_pre_ping=True,
-        connect_args={
-            "application_name": program,
-            "connect_timeout": CONNECT_SECONDS,
-            **ALIVE,
-            "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
-        },
+        hide_parameters=True,  # an error's text holds no customer's name
+        connect_args={"application_name": program, "connect_timeout": CONNECT_SECONDS, **ALIVE},
     )
+    event.listen(engine, "do_connect", _connects(settings.schema_name))
+    return engine
+
+
+def _connects(schema: str) -> Callable[..., Connection[Any]]:
+    """Return what makes the engine's connections, in place of its own way."""
+
+    def connect(_dialect: object, _record: object, given: Sequence[str], parameters: dict[str, Any]) -> Connection[Any]:
+        return connections.connect(*given, schema=schema, **parameters)
+
+    return connect
 
 
 def _unknown_option(query: Mapping[str, Any]) -> str | None:

@@ -38,11 +38,16 @@ from psycopg.types.json import Jsonb
 
 from events.types import ENTITIES, Message, Refusal
 from projector.batch import Batch, Staged, stage
+from projector.connections import tune
 from projector.errors import PositionMoved
 from projector.rows import COLUMNS
 from projector.statements import statements
 
 COPY_ROWS: Final = 1_000  # handed on at once: some hundred kilobytes
+SIZES: Final = {"work_mem": "32MB", "temp_buffers": "32MB", "random_page_cost": "1.1", "enable_hashagg": "off"}
+"""Sorting and joining a batch of the largest size stays in memory, said before the first temporary table. A batch
+looks rows up by key, in pages that are mostly cached, so a lookup must not be priced like a disk's seek. Sums are taken
+in the order of the keys, which is the order of the locks: hashing them first, then sorting, takes longer."""
 MERGE: Final = statements("projector", "sql/merge.sql")
 STAGING: Final = statements("projector", "sql/staging.sql")
 POSITIONS: Final = statements("projector", "sql/positions.sql")
@@ -77,8 +82,8 @@ def prepare(connection: Connection[Any]) -> None:
     """Give a new connection its staging tables; plan each statement anew, since batch sizes vary a thousandfold."""
     connection.autocommit = True  # so that each transaction block is a transaction, never a savepoint
     connection.prepare_threshold = None
+    tune(connection, SIZES)
     with connection.transaction(), connection.cursor() as cursor:
-        cursor.execute(STAGING["size_session"])
         cursor.execute(STAGING["create_staging"])
 
 

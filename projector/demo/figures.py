@@ -5,10 +5,10 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-import psycopg
 from psycopg import Connection
 from psycopg.rows import namedtuple_row
 
+from projector import connections
 from projector.statements import statements
 
 DEMO: Final = statements("projector", "sql/demo.sql")
@@ -44,8 +44,8 @@ class Customer(NamedTuple):
 
 
 def connect(url: str) -> Connection[Any]:
-    """Connect as `psql` would, with every statement a transaction of its own."""
-    return psycopg.connect(url, autocommit=True, options="-c search_path=billing", row_factory=namedtuple_row)
+    """Connect, with every statement a transaction of its own."""
+    return connections.connect(url, schema="billing", autocommit=True, row_factory=namedtuple_row)
 
 
 def one(connection: Connection[Any], name: str) -> Any:  # noqa: ANN401 - each statement has columns of its own

@@ -16,6 +16,7 @@ import psutil
 import psycopg
 
 from events.errors import ServiceUnavailable
+from projector.connections import connect
 from projector.sandbox import processes
 from projector.sandbox.folder import prepare, server_account, write_atomically
 from projector.sandbox.ports import HOST, settle, stored
@@ -136,7 +137,7 @@ class Postgres:
         """Connect, and create the database where a first start was killed before it did."""
         base = self.url.rpartition("/")[0]
         try:
-            with psycopg.connect(f"{base}/postgres", autocommit=True, connect_timeout=5) as connection:
+            with connect(f"{base}/postgres", schema="pg_catalog", autocommit=True, connect_timeout=5) as connection:
                 known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone()
                 if known is None:
                     connection.execute(f'CREATE DATABASE "{DATABASE}"')
