@@ -6,7 +6,7 @@ import typer
 
 from backfill.options import OutputOption, ReportFormat, ReportOption, RunOptions, SignificantOption, takes_run_options
 from backfill.steps import cli as steps
-from events import console
+from events import boundary, console
 from events.console import Format, FormatOption
 
 app = console.app("Compare balances with history, name what differs and why, and repair it beside live consumers.")
@@ -103,4 +103,4 @@ steps.register(app)
 
 def main() -> None:
     """Run the program."""
-    console.run("backfill", app)
+    boundary.run("backfill", app)

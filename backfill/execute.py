@@ -29,7 +29,7 @@ from projector.revision import require_current
 
 EXIT_CLEAN: Final = 0
 EXIT_FOUND: Final = 1  # drift-check: drift; rebuild: something could not be repaired
-EXIT_UNCHECKED: Final = 2  # drift-check: some chunk could not be compared
+EXIT_UNCHECKED: Final = 2  # drift-check: some chunk could not be compared; all: nothing is known of whom was named
 EXIT_PAUSED: Final = 3  # by a signal, or cancelled
 
 _log = structlog.get_logger()
@@ -64,11 +64,13 @@ def execute(
         if not request.silent:
             telling.begin(run, request.telling)
         run = carried_out(settings, connection, run, engine=engine, manner=request.manner)
-        if file or not request.silent:
-            said = telling.tell(settings, connection, run, request.telling, file)
-            if said and not request.silent:
-                say(said)
-        after(connection, run)
+        try:
+            if file or not request.silent:
+                said = telling.tell(settings, connection, run, request.telling, file)
+                if said and not request.silent:
+                    say(said)
+        finally:  # whoever is to be alerted is, also where nobody reads the report
+            after(connection, run)
     record(run)
     return exit_code(run)
 
@@ -99,9 +101,11 @@ def exit_code(run: Run) -> int:
         return EXIT_UNCHECKED if checks else EXIT_FOUND
     if run.state != "finished":
         return EXIT_PAUSED
+    if run.found_nobody:
+        return EXIT_UNCHECKED
     if not checks:
         return EXIT_FOUND if tally.failed or tally.unrepaired else EXIT_CLEAN
-    if tally.failed or run.found_nobody:
+    if tally.failed:
         return EXIT_UNCHECKED
     return EXIT_FOUND if tally.drifted else EXIT_CLEAN
 

@@ -120,7 +120,7 @@ def _watch(settings: Settings, engine: Engine, governor: Governor, ended: Event)
     """Look every second; without a connection the consumers cannot be pressed by what we do either."""
     broker = Broker(settings)
     while not ended.wait(LOOK_SECONDS):
-        with suppress(psycopg.Error, DBAPIError), plain(engine) as connection:
+        with suppress(psycopg.Error, DBAPIError, ProgramError), plain(engine) as connection:
             while not ended.wait(LOOK_SECONDS):
                 governor.judge(Look(transaction_ms=transaction_ms(connection), lag=broker.lag(connection)))
 

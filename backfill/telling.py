@@ -69,9 +69,27 @@ def opened(telling: Telling) -> Iterator[IO[str] | None]:
     try:
         with file:
             yield file
-        draft.replace(telling.output)
+        with _written(telling):
+            draft.replace(telling.output)
     finally:
         draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def _written(telling: Telling) -> Iterator[None]:
+    """Tell a disk that is full, say, from a run that failed: what was found is kept with the run.
+
+    Raises:
+        InputError: the file cannot be written.
+
+    """
+    try:
+        yield
+    except OSError as error:
+        again = (
+            "what was found is kept: `backfill runs` names the run, `backfill runs show RUN --output FILE` writes it"
+        )
+        raise InputError(f"--output {telling.output}: {error.strerror or error}; {again}") from None
 
 
 def begin(run: Run, telling: Telling) -> None:
@@ -81,17 +99,24 @@ def begin(run: Run, telling: Telling) -> None:
 
 
 def tell(settings: Settings, connection: Connection[Any], run: Run, telling: Telling, file: IO[str] | None) -> str:
-    """Write a run's report; return the sentence that says where it went, where that is a file."""
+    """Write a run's report; return the sentence that says where it went, where that is a file.
+
+    Raises:
+        InputError: it cannot be written there.
+
+    """
     if file is None:
         _write(settings, connection, run, telling)
         return ""
-    if telling.format is ReportFormat.PARQUET:
-        from backfill import report_parquet  # noqa: PLC0415 - an extra
+    with _written(telling):
+        if telling.format is ReportFormat.PARQUET:
+            from backfill import report_parquet  # noqa: PLC0415 - an extra
 
-        report_parquet.write(connection, run, Path(file.name))
-    else:
-        with redirect_stdout(file):
-            _write(settings, connection, run, telling)
+            report_parquet.write(connection, run, Path(file.name))
+        else:
+            with redirect_stdout(file):
+                _write(settings, connection, run, telling)
+            file.flush()
     return f"{report.sentence(run)} Report: {telling.output}"
 
 

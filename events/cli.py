@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from events import console, settings
+from events import boundary, console, settings
 from events.console import Format, FormatOption
 from events.errors import InputError
 from events.types import Mode
@@ -25,7 +25,7 @@ STANDARD_INPUT = "-"
 
 def main() -> None:
     """Run the program."""
-    console.run("events", app)
+    boundary.run("events", app)
 
 
 def _share(given: str | float) -> float:

@@ -1,9 +1,8 @@
-"""The process boundary: output for people and programs, and failures as one line with an exit code."""
+"""Output for people and for programs: tables, JSON, lines; nothing that a terminal obeys."""
 
 import json
-import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -16,9 +15,6 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from events.errors import ProgramError
-
-EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 PIPE_WIDTH = 160  # columns of a table that goes to a file or a pipe
 
 
@@ -33,51 +29,10 @@ FormatOption = Annotated[Format, typer.Option("--format", help="table for people
 
 
 def app(help_text: str, *, is_command: bool = False) -> typer.Typer:
-    """Make a command group, which may be a command itself, that prints plain tracebacks only for defects."""
+    """Make a command group, which may be a command itself; `events.boundary` runs it and catches what it raises."""
     return typer.Typer(
         help=help_text, no_args_is_help=not is_command, add_completion=False, pretty_exceptions_enable=False
     )
-
-
-def run(program: str, command: Callable[[], Any]) -> None:
-    """Run a typer app; end every known failure in one line on standard error and its exit code."""
-    _open_what_is_closed()
-    try:
-        _flushed(command)
-    except ProgramError as error:
-        sys.stderr.write(f"{program}: {' '.join(printable(str(error)).split())}\n")
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
-    except KeyboardInterrupt:
-        sys.exit(EXIT_INTERRUPTED)
-    except OSError as error:  # a full disk under standard output, say
-        where = f"{error.filename}: " if error.filename else ""
-        sys.stderr.write(f"{program}: {printable(where)}{error.strerror or error}\n")
-        _drop_output()
-        sys.exit(ProgramError.exit_code)
-
-
-def _flushed(command: Callable[[], Any]) -> None:
-    """Let output that cannot be written fail here, and not while the interpreter shuts down."""
-    try:
-        command()
-    finally:
-        sys.stdout.flush()
-
-
-def _open_what_is_closed() -> None:
-    """Give each standard stream that the shell has closed (`>&-`) a place that takes all and gives nothing."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - for the process's life
-
-
-def _drop_output() -> None:
-    """Let what is still buffered go nowhere, so that the interpreter's own last flush succeeds."""
-    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a descriptor is all that is wanted
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def printable(text: str) -> str:

@@ -9,7 +9,7 @@
     +- WorkFailed                the work was started and some of it failed; exit code 1
 
 The projector adds its own branches in `projector.errors`. Code below the process boundary raises these and
-catches none of them broadly; `events.console.run` turns them into the line and the exit code.
+catches none of them broadly; `events.boundary.run` turns them into the line and the exit code.
 """
 
 from typing import ClassVar

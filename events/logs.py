@@ -1,6 +1,7 @@
 """Structured logs on standard error: one line a batch or chunk, never one an event."""
 
 import logging
+import os
 import sys
 
 import stamina.instrumentation
@@ -13,7 +14,16 @@ from events.settings import Settings
 
 def configure(settings: Settings) -> None:
     """Send structlog and librdkafka's own lines to standard error in the format chosen."""
-    for_people = settings.log_format == "console"
+    _configure(for_people=settings.log_format == "console")
+
+
+def configure_anyhow() -> None:
+    """Do the same where nobody has, for what must be logged even if the settings cannot be read."""
+    if not structlog.is_configured():
+        _configure(for_people=os.environ.get("PROJECTOR_LOG_FORMAT") != "json")
+
+
+def _configure(*, for_people: bool) -> None:
     shape: structlog.types.Processor = (
         structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
         if for_people

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from events import console
+from events import boundary, console
 from events.console import Format, FormatOption
 from projector.dead_letters.cli import app as dead_letters_app
 from projector.recovery.cli import app as positions_app
@@ -24,7 +24,7 @@ app.add_typer(positions_app, name="positions")
 
 def main() -> None:
     """Run the command line."""
-    console.run("projector", app)
+    boundary.run("projector", app)
 
 
 @app.command()

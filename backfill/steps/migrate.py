@@ -16,7 +16,7 @@ import structlog
 from psycopg import Connection
 
 from backfill import runs
-from backfill.execute import EXIT_CLEAN, EXIT_FOUND, EXIT_PAUSED, exit_code, failure_written_down
+from backfill.execute import EXIT_CLEAN, EXIT_FOUND, EXIT_PAUSED, EXIT_UNCHECKED, exit_code, failure_written_down
 from backfill.runs import Run
 from backfill.steps import invoice_amounts, payment_meter_ids
 from backfill.steps.backup import Backup, back_up
@@ -65,9 +65,9 @@ class Progress:
 
     @property
     def exit_code(self) -> int:
-        """Take over how its steps ended: paused, failed, or well."""
+        """Take over how its steps ended: paused, not checked, failed, or well."""
         codes = {step.exit_code for _, step, _ in self.done}
-        return next((code for code in (EXIT_PAUSED, EXIT_FOUND) if code in codes), EXIT_CLEAN)
+        return next((code for code in (EXIT_PAUSED, EXIT_UNCHECKED, EXIT_FOUND) if code in codes), EXIT_CLEAN)
 
 
 def migrate(migration: Migration) -> int:

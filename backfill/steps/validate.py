@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from psycopg import Connection
 
 from backfill import runs
-from backfill.execute import EXIT_CLEAN, EXIT_FOUND, EXIT_PAUSED, carried_out, record
+from backfill.execute import EXIT_CLEAN, EXIT_FOUND, EXIT_PAUSED, EXIT_UNCHECKED, carried_out, record
 from backfill.runs import Run
 from backfill.steps.checks import CHECKS, METERS, NAMES, SQL, TOTALS, Check, Checked, totals_off
 from events.console import Format, print_json, print_table, say
@@ -19,11 +19,15 @@ NOTHING_CHANGED: Final = "DRY RUN: nothing is changed. There is nothing to apply
 
 
 class Validation(NamedTuple):
-    """Everything that was checked; `paused` where a signal came before the end."""
+    """Everything that was checked; `paused` where a signal came before the end, or somebody cancelled its drift check.
+
+    `failed` counts the chunks that the drift check could not compare.
+    """
 
     checked: list[Checked]
     seconds: float
     paused: bool = False
+    failed: int = 0
 
     def amiss(self, severity: str) -> int:
         """Count the checks of a severity that found something."""
@@ -34,6 +38,8 @@ class Validation(NamedTuple):
         """Say by number what was found; warnings alone are none of it."""
         if self.paused:
             return EXIT_PAUSED
+        if self.failed:
+            return EXIT_UNCHECKED
         return EXIT_FOUND if self.amiss("error") else EXIT_CLEAN
 
     @property
@@ -67,7 +73,10 @@ def validate(settings: Settings, connection: Connection[Any], chosen: Sequence[C
             checked.append(Checked(check, count, ids))
         elif run:
             checked.append(totals_off(run) if check is TOTALS else _meters(connection, run))
-    return Validation(checked, monotonic() - began, paused=bool(run and run.state == "paused"))
+    seconds = monotonic() - began
+    if run is None:
+        return Validation(checked, seconds)
+    return Validation(checked, seconds, paused=run.state != "finished", failed=run.tally.failed)
 
 
 def print_validation(validation: Validation, form: Format, *, dry: bool = False) -> None:
@@ -90,7 +99,8 @@ def print_validation(validation: Validation, form: Format, *, dry: bool = False)
     ]
     print_table("Validation", ["Check", "Result", "Count>", "First IDs", "What", "To Mend"], rows)
     paused = " Paused; run it again." if validation.paused else ""
-    say(f"Result: {validation.result}. Duration: {validation.seconds:,.1f} s.{paused}")
+    failed = f" {validation.failed:,} chunks could not be compared." if validation.failed else ""
+    say(f"Result: {validation.result}. Duration: {validation.seconds:,.1f} s.{paused}{failed}")
     if dry:
         say(NOTHING_CHANGED)
 
@@ -112,6 +122,7 @@ def document(validation: Validation) -> dict[str, Any]:
         "errors": validation.amiss("error"),
         "warnings": validation.amiss("warning"),
         "paused": validation.paused,
+        "failed_chunks": validation.failed,
         "seconds": round(validation.seconds, 3),
     }
 

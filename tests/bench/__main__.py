@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from events import console
+from events import boundary, console
 from events.console import Format, FormatOption
 from events.errors import InputError
 from tests.bench import auditing, beside, copying, latency, machine, memory, one_by_one, report, scale, streaming
@@ -104,4 +104,4 @@ def _write(output: Path, document: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    console.run("bench", app)
+    boundary.run("bench", app)
