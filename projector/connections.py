@@ -3,8 +3,8 @@
 What a statement means depends on settings that the server, the database, the role, the environment (`PGOPTIONS`,
 `PGDATESTYLE`, `PGTZ`, `PGCLIENTENCODING`) and the address may set; `projector.session_settings` says which matter. They
 are pinned twice. Options of the connection's start-up count for more than what server, database and role say, from the
-first statement on, and survive a `RESET ALL`. The session is then looked at, and what differs (because the
-environment wrote into the start-up as well, or a pooler dropped the options) is set by a statement, in autocommit so
+first statement on, and survive a `RESET ALL`. The session is then looked at, and what differs (because `PGDATESTYLE` or
+`PGTZ` wrote into the start-up as well, or a pooler dropped the options) is set by a statement, in autocommit so
 that no rollback takes it back, and looked at again. What still differs is refused.
 
 Whoever needs further settings, for speed, calls `tune` on a prepared connection. A transaction that is to see a single

@@ -38,7 +38,7 @@ PINNED: Final[Mapping[str, Pin]] = {
     "statement_timeout": Pin("0", "a large batch or chunk would never be done"),
     "transaction_timeout": Pin("0", "the same"),
     "idle_session_timeout": Pin("0", "a run that gives way to the consumers would lose its locks"),
-    "lock_timeout": Pin("1min", "longer than any batch or repair holds a row; what waits longer is stuck"),
+    "lock_timeout": Pin("1min", "a wait for a lock that nobody gives back, longer than any batch takes, would not end"),
     "idle_in_transaction_session_timeout": Pin("1min", "a paused process would hold its locks for ever"),
     "exit_on_error": Pin("off", "an event that PostgreSQL refuses would end the session, and not stand alone"),
     "synchronous_commit": Pin(

@@ -9,6 +9,8 @@ import psycopg
 from psycopg import Connection, sql
 from sqlalchemy import make_url
 
+from projector.sandbox.processes import wait_until
+
 ENVIRONMENT: Final = {
     "PGOPTIONS": "-c default_transaction_isolation=serializable -c array_nulls=off -c search_path=pg_temp",
     "PGDATESTYLE": "SQL, DMY",
@@ -24,10 +26,12 @@ CHOSEN: Final = {
     "default_tablespace": "pg_global",
     "default_text_search_config": "pg_catalog.simple",
     "default_transaction_isolation": "serializable",
+    "jit": "on",
     "lc_monetary": "POSIX",
     "lc_numeric": "POSIX",
     "lc_time": "POSIX",
     "restrict_nonsystem_relation_kind": "",
+    "row_security": "on",
     "search_path": "hostile, pg_catalog",
     "synchronous_commit": "off",
     "temp_tablespaces": "pg_global",
@@ -86,6 +90,8 @@ def hostile_role(address: str, *, member_of: str = "") -> Iterator[Hostile]:
     with psycopg.connect(address, autocommit=True) as connection:
         create(connection, made, member_of=member_of)
         yield made
+        gone = "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE usename = %s)"  # and its temporary tables with it
+        assert wait_until(lambda: connection.execute(gone, (made.name,)).fetchone() == (True,), seconds=60), made.name
         connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(made.name)))
 
 
