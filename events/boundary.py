@@ -93,6 +93,8 @@ def _ended(program: str, command: Callable[[], int]) -> int:  # noqa: PLR0911 - 
         _say(f"{program}: {printable(f'{error.filename}: ' if error.filename else '')}{error.strerror}")
         return ProgramError.exit_code
     except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # rich's own way, of a bar on standard error
+            return EXIT_PIPE
         return end.code if isinstance(end.code, int) and end.code > SIGNALLED else _defect(program, end)
     except BaseException as error:  # noqa: BLE001 - this is the boundary
         return _defect(program, error)

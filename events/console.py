@@ -1,6 +1,8 @@
 """Output for people and for programs: tables, JSON, lines; nothing that a terminal obeys."""
 
+import errno
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
@@ -52,6 +54,10 @@ class _Inert(Console):
 
     def render_str(self, text: str, **how: Any) -> Text:  # noqa: ANN401 - rich's own options, handed on
         return super().render_str(printable(text), **how)
+
+    def on_broken_pipe(self) -> None:
+        """Let it be told like any other output that nobody reads; rich would end the process with 1."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 def stdout() -> Console:

@@ -1,0 +1,213 @@
+"""An accident at any layer of any program never looks like a result: 70, or 2 where it has a name; not 0, not 1."""
+
+import errno
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+import pytest
+import structlog
+from psycopg import Connection
+
+from backfill import work
+from events import boundary, logs
+from events import settings as settings_module
+from tests.integration.backfill import history
+
+Program = Callable[..., int]
+CHECK: Final = ("backfill", "drift-check", "--chunk-size", "2")
+LAYERS: Final = (
+    "backfill.watching.load", "backfill.execute.make_engine", "projector.connections.prepare",
+    "backfill.execute.require_current", "backfill.session.plain", "backfill.checking.claim", "backfill.runs.begin",
+    "backfill.participation.take_part", "backfill.governor.transaction_ms", "backfill.progress.shown",
+    "backfill.ledger.prepare", "backfill.ledger.claim", "backfill.comparison.tally_customers",
+    "backfill.ledger.settle", "backfill.ledger.fold", "backfill.report.read", "backfill.report.print_report",
+    "backfill.execute.exit_code",
+)  # fmt: skip
+"""What a check calls, from its settings to its verdict."""
+OTHERS: Final[Mapping[str, str]] = {
+    "backfill rebuild": "backfill.session.plain",
+    "backfill rebuild --dry-run": "backfill.comparison.tally_customers",
+    "backfill meter-balances": "backfill.comparison.tally_customers",
+    "backfill customer-balances": "backfill.ledger.settle",
+    "backfill payment-meter-ids": "backfill.runs.begin",
+    "backfill invoice-amounts": "backfill.runs.advance",
+    "backfill validate": "backfill.comparison.tally_customers",
+    "backfill migrate --yes --skip-validation": "backfill.steps.migrate.back_up",
+    "backfill restore 00000000-0000-0000-0000-000000000000 --yes": "backfill.runs.find",
+    "backfill explain --meter 1": "backfill.explain.state",
+    "backfill runs": "backfill.runs.recent",
+    "backfill runs show 00000000-0000-0000-0000-000000000000": "backfill.runs.find",
+    "backfill runs cancel 00000000-0000-0000-0000-000000000000": "backfill.runs.find",
+    "backfill drift-check --every 5m": "backfill.report.sentence",
+    "projector init": "projector.schema.upgrade",
+    "projector run --until-caught-up": "projector.revision.require_current",
+    "projector status": "projector.revision.current",
+    "projector positions show": "projector.revision.current",
+    "projector dead-letters list": "projector.dead_letters.listing.print_list",
+    "projector dead-letters retry --all": "projector.merge.prepare",
+    "projector sandbox env": "projector.sandbox.local.at",
+    "projector demo": "projector.demo.story.throwaway",
+    "events simulate": "events.simulate.simulate",
+    "events schema": "events.schema.schemas",
+    "events publish /dev/null": "events.publish.Sender",
+}
+
+
+@pytest.fixture
+def program(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Program]:
+    """Run a program in this process; return its exit code."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(logs, "_configure", lambda **_: None)  # loggers would keep this test's standard error
+
+    def run(*words: str) -> int:
+        settings_module.load.cache_clear()
+        monkeypatch.setattr(sys, "argv", list(words))
+        with pytest.raises(SystemExit) as ended:
+            boundary.run(words[0], import_module(f"{words[0]}.cli").app)
+        assert isinstance(ended.value.code, int)
+        return ended.value.code
+
+    yield run
+    structlog.reset_defaults()
+
+
+@pytest.mark.usefixtures("database")
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_check_that_met_an_accident_says_neither_clean_nor_drift(
+    program: Program, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], layer: str
+) -> None:
+    for error in (RuntimeError("boom"), SystemExit(0), SystemExit(1), MemoryError()):
+        with monkeypatch.context() as patch:
+            patch.setattr(layer, _raising(error))
+            assert program(*CHECK) == boundary.EXIT_DEFECT, error
+        assert "backfill: internal error, exit code 70: " in capsys.readouterr().err
+    with monkeypatch.context() as patch:
+        patch.setattr(layer, _raising(psycopg.errors.UndefinedColumn("boom")))
+        assert program(*CHECK) in {2, boundary.EXIT_DEFECT}
+    assert program(*CHECK) == 0
+
+
+@pytest.mark.usefixtures("database")
+@pytest.mark.parametrize("command", OTHERS)
+def test_no_command_takes_an_accident_for_a_result(
+    program: Program, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("PROJECTOR_KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    if "positions" in command or "status" in command:
+        monkeypatch.setattr("events.kafka.admin", lambda _: None)
+        monkeypatch.setattr("projector.positions.describe", lambda *_: {})
+    monkeypatch.setattr(OTHERS[command], _raising(RuntimeError("boom")))
+    assert program(*command.split()) == boundary.EXIT_DEFECT
+
+
+@pytest.mark.usefixtures("database")
+@pytest.mark.parametrize("error", [RuntimeError("boom"), SystemExit(0)])
+def test_a_helper_that_dies_ends_the_run_with_its_own_code(
+    program: Program, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    at_work = work.work
+
+    def only_here(*given: Any, **named: Any) -> Any:  # noqa: ANN401 - handed on
+        if threading.current_thread() is not threading.main_thread():
+            raise error
+        return at_work(*given, **named)
+
+    monkeypatch.setattr("backfill.carry_out.work", only_here)
+    assert program(*CHECK, "--workers", "2") == boundary.EXIT_DEFECT
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("tally", '{"drifted_meters": "none"}'),
+        ("tally", "[]"),
+        ("tally", '{"heads": 1}'),
+        ("options", '{"selection": {"heads": [1]}}'),
+        ("options", '{"chunk_size": "few"}'),
+    ],
+)
+def test_a_run_that_a_hand_has_edited_is_no_result(
+    program: Program, database: Connection[Any], column: str, value: str
+) -> None:
+    assert program(*CHECK) == 0
+    database.execute(
+        f"UPDATE backfill_runs SET state = 'paused', phase = 'customers', {column} = %s".encode(), (value,)
+    )
+    (run_id,) = database.execute("SELECT run_id::text FROM backfill_runs").fetchone() or ("",)
+    assert program(*CHECK[:2], "--resume", run_id) == boundary.EXIT_DEFECT
+
+
+@pytest.mark.usefixtures("database")
+def test_a_report_that_cannot_be_written_is_neither(
+    program: Program, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    for where in ("backfill.report_csv.print_rows", "pathlib.Path.replace"):
+        with monkeypatch.context() as patch:
+            patch.setattr(where, _raising(full))
+            assert program(*CHECK, "--format", "csv", "--output", str(tmp_path / "report.csv")) == 2
+        [line] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("backfill: ")]
+        assert "report.csv: No space left on device; what was found is kept" in line
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_validation_that_did_not_compare_all_is_neither(
+    program: Program, database: Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("backfill.comparison.tally_customers", _raising(psycopg.errors.RaiseException("not today")))
+        assert program("backfill", "validate", "--check", "totals") == 2
+    database.execute(
+        "CREATE FUNCTION cancel() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN NEW.state = 'cancelled'; RETURN NEW; END $$;"
+        "CREATE TRIGGER cancel BEFORE UPDATE ON backfill_runs FOR EACH ROW WHEN (NEW.phase <> 'customers')"
+        " EXECUTE FUNCTION cancel()"
+    )
+    assert program("backfill", "validate", "--check", "totals") == 3
+
+
+@pytest.mark.usefixtures("database")
+def test_nobody_compared_is_no_clean_run(program: Program) -> None:
+    for command in ("drift-check", "rebuild", "rebuild --dry-run"):
+        assert program("backfill", *command.split(), "--customer", "987654321") == 2
+
+
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_a_reader_that_leaves_before_the_verdict_has_seen_none(
+    database: Connection[Any], environment: dict[str, str], form: str
+) -> None:
+    """There is drift, and whoever reads the report has gone before its first word."""
+    database.execute("UPDATE meter_balances SET total_billed = 0 WHERE meter_id = 1")
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [str(Path(sys.executable).parent / "backfill"), "drift-check", "--format", form]
+    done = subprocess.run(command, env=environment, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert done.returncode == boundary.EXIT_PIPE
+    assert b"Traceback" not in done.stderr
+
+
+def _raising(error: BaseException) -> Callable[..., Any]:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    return fail
+
+
+@pytest.fixture
+def database(engine: Any) -> Iterator[Connection[Any]]:  # noqa: ANN401 - SQLAlchemy's
+    """Fill the database with a history and its projection."""
+    pooled = engine.raw_connection()
+    connection = pooled.driver_connection
+    connection.autocommit = True
+    history.write(connection)
+    yield connection
+    pooled.invalidate()
