@@ -162,7 +162,8 @@ def failure_written_down(settings: Settings, connection: Connection[Any], run: R
         yield
     except WorkFailed as error:
         _fail(connection, run, str(error), for_all=True)
-        raise WorkFailed(f"run {run.run_id} stopped: {error}; `backfill runs show {run.run_id}` tells which") from None
+        kind = StateError if run.command == "drift-check" else WorkFailed  # whose code would say that drift was found
+        raise kind(f"run {run.run_id} stopped: {error}; `backfill runs show {run.run_id}` tells which") from None
     except psycopg.Error as error:
         how = f"go on with `{run.resume_command}`"
         if connection.closed:

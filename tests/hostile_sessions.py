@@ -40,6 +40,9 @@ CHOSEN: Final = {
 """Values of what is neither a number nor one of a few words, or where one word is worse than the others."""
 SPARED: Final = {
     "application_name": "every program gives its own with the connection, as it should",
+    "debug_print_parse": "the server's log would grow by megabytes, and nothing else would change",
+    "debug_print_plan": "the same",
+    "debug_print_rewritten": "the same",
     "default_table_access_method": "the server has one method only",
     "local_preload_libraries": "a library that is not there lets nobody in",
     "transaction_deferrable": "is of one transaction",
@@ -47,6 +50,8 @@ SPARED: Final = {
     "transaction_read_only": "is of one transaction",
 }
 """What a role may set and is left as it is, and why."""
+EVERYTHING: Final = "pg_read_all_data, pg_write_all_data"
+"""Groups that make of a role one that works on any schema, whatever the deployment's own roles are called."""
 SETTABLE: Final = """
 SELECT name, vartype, boot_val, min_val, max_val, enumvals FROM pg_settings
 WHERE context = 'user' AND name NOT LIKE '%.%' ORDER BY name

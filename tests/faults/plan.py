@@ -49,6 +49,8 @@ KINDS: Final = {
     "redeliver": 4,
 }
 """Every kind of fault, and its weight: what takes a broker's start is rarer."""
+HOSTILE_SHARE: Final = 0.25
+"""Of runs whose programs meet hostile defaults; drawn apart, so that what a seed was before it still is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +93,7 @@ class Plan:
     traffic: Options
     poison: float  # broken events for each sound one
     faults: tuple[Fault, ...]
+    hostile: bool = False  # whether programs work as a role, and in an environment, whose every default is hostile
 
     def __str__(self) -> str:
         """Write it for people, with how to have it once more."""
@@ -98,7 +101,7 @@ class Plan:
             f"FAULT_SEED={self.seed} make test-faults   does this again:",
             f"  {self.consumers} consumers by {self.protocol}, {self.partitions} partitions",
             f"  batches of at most {self.batch_events_max}, chunks of {self.chunk_size} by {self.workers} workers",
-            f"  {self.traffic}, {self.poison:.0%} poison",
+            f"  {self.traffic}, {self.poison:.0%} poison{', hostile defaults' if self.hostile else ''}",
             *(f"  {number} {fault}" for number, fault in enumerate(self.faults, 1)),
         ])  # fmt: skip
 
@@ -125,6 +128,7 @@ def plan(seed: int) -> Plan:
         ),
         poison=draw.choice((0.0, 0.03, 0.1)),
         faults=tuple(_fault(draw) for _ in range(draw.randint(2, 4))),
+        hostile=random.Random(f"session defaults {seed}").random() < HOSTILE_SHARE,
     )
 
 

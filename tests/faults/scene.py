@@ -20,6 +20,7 @@ from events.types import ENTITIES, topic_of
 from projector import positions, schema
 from projector.database import make_engine
 from projector.sandbox.processes import wait_until
+from tests import hostile_sessions
 from tests.e2e.deployment import COOPERATIVE, EAGER, NEXT_GENERATION, Place
 from tests.faults.nursery import Nursery
 from tests.faults.plan import Plan
@@ -141,6 +142,10 @@ class Scene:
 
     def environment(self, proxy: Proxy) -> dict[str, str]:
         """Point a program at both servers through proxies."""
+        own = self._environment(proxy)
+        return hostile_sessions.environment(own, self.servers.hostile) if self.plan.hostile else own
+
+    def _environment(self, proxy: Proxy) -> dict[str, str]:
         return {
             **os.environ,
             **PROTOCOLS[self.plan.protocol],

@@ -4,6 +4,7 @@ A sandbox of this suite's own, so that no other test's server is touched. Progra
 advertised address is the proxy's; the tests themselves go past it.
 """
 
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from projector.sandbox.ports import HOST, free_port
 from projector.sandbox.postgres import Postgres
 from tests.faults.disk import Disk, under
 from tests.faults.proxy import Proxy
+from tests.hostile_sessions import EVERYTHING, Hostile, create
 
 TEMPLATE: Final = "faults_template"
 CONSUMER_SESSION_MS: Final = 2000  # a group of the new protocol that notices a dead member as soon as the old one's
@@ -53,6 +55,7 @@ class Servers:
     kafka: Kafka
     kafka_proxy: Proxy
     disk: Disk
+    hostile: Hostile
 
     @property
     def postgres_port(self) -> int:
@@ -97,13 +100,16 @@ def started() -> Iterator[Servers]:
         inner = free_port()
         proxy = Proxy(inner)
         broker = ProxiedKafka(sandbox.kafka.home, inner, proxy.port)
-        servers = Servers(postgres=sandbox.postgres, kafka=broker, kafka_proxy=proxy, disk=disk)
+        hostile = Hostile("hostile", secrets.token_hex(8))
+        servers = Servers(postgres=sandbox.postgres, kafka=broker, kafka_proxy=proxy, disk=disk, hostile=hostile)
         try:
             servers.heal()
             servers.administer(f'CREATE DATABASE "{TEMPLATE}"')
             engine = make_engine(servers.settings(TEMPLATE), program="tests")
             schema.upgrade(engine, "billing")
             engine.dispose()
+            with psycopg.connect(servers.url("postgres"), autocommit=True) as connection:
+                create(connection, hostile, member_of=EVERYTHING)
             yield servers
         finally:
             sandbox.postgres.kill()

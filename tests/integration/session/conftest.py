@@ -8,10 +8,8 @@ from sqlalchemy import Engine
 
 from events.settings import Settings
 from projector.database import make_engine
-from tests.hostile_sessions import ENVIRONMENT, Hostile, hostile_role
+from tests.hostile_sessions import ENVIRONMENT, EVERYTHING, Hostile, hostile_role
 from tests.services import Services
-
-EVERYTHING: str = "pg_read_all_data, pg_write_all_data"
 
 
 @pytest.fixture

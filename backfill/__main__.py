@@ -1,0 +1,12 @@
+"""`backfill` as an installed command, and as `python -m backfill`."""
+
+from events.entry import start
+
+
+def main() -> None:
+    """Run the program."""
+    start("backfill")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,12 @@
+"""`events` as an installed command, and as `python -m events`."""
+
+from events.entry import start
+
+
+def main() -> None:
+    """Run the program."""
+    start("events")
+
+
+if __name__ == "__main__":
+    main()
