@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from sqlalchemy import Connection as Reader
 from sqlalchemy import Engine, make_url, text
 
-from backfill.session import session, snapshot
+from backfill.session import plain, session, snapshot
 from events.errors import ServiceUnavailable
 from events.settings import Settings
 from projector import connections, merge
@@ -145,6 +145,20 @@ def test_what_makes_a_program_fast_is_set_in_one_way_and_looked_at(hostile_engin
     merge.prepare(consumer)
     assert {name: _shown(consumer, name) for name in merge.SIZES} == merge.SIZES
     pooled.invalidate()
+
+
+def test_a_view_in_the_place_of_a_table_is_not_read(engine: Engine, settings: Settings) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE customers RENAME TO hidden; CREATE VIEW customers AS TABLE hidden"))
+    with plain(engine) as driver, pytest.raises(psycopg.Error, match="access to non-system view"):
+        driver.execute(f"SELECT name FROM {settings.schema_name}.customers".encode())
+
+
+def test_rows_that_a_policy_hides_are_an_error(engine: Engine, hostile_engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE invoices ENABLE ROW LEVEL SECURITY"))
+    with plain(hostile_engine) as driver, pytest.raises(psycopg.errors.InsufficientPrivilege, match="policy"):
+        driver.execute("SELECT count(*) FROM invoices")
 
 
 def _values(connection: Reader) -> dict[str, str]:
