@@ -8,22 +8,21 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from pathlib import Path
 from traceback import TracebackException
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import structlog
-from dotenv import dotenv_values
 
 from events import logs
 from events.console import printable
-from events.settings import ENV_FILE, KAFKA_PREFIX
+from events.settings import KAFKA_PREFIX, load
 
 ADDRESSES: Final = ("PROJECTOR_DATABASE_URL", "PROJECTOR_ALERTS")
 PASSWORDS: Final = re.compile("PASS|SECRET|TOKEN|KEY|JAAS|OAUTH|CREDENTIAL")
 PARTS: Final = re.compile(r"[/:@?&=,;\s]+")  # between the parts of an address, any of which may be a password
+DATABASE: Final = re.compile(r"postgres(ql)?(\+\w+)?://[^@/?#]*@[\w.,:-]*(/\w*)?(\?[^@]*)?")
+MISTYPED: Final = 8  # characters from which on a property's value may be a password under a mistyped name
 GUESSABLE_BELOW: Final = 4  # characters of a part that is no password by its name: a port, a scheme's end
 SAID_MAX: Final = 300  # characters of an exception's text in the line for people
 LEFT_OUT: Final = "(its text holds a secret and is left out)"
@@ -41,21 +40,34 @@ def record(program: str, error: BaseException) -> str:
 
 def known_secrets() -> Iterator[str]:
     """Yield whatever may be a secret: the parts of addresses, and passwords by the names of their variables."""
-    given = dict(os.environ)
-    with suppress(OSError, UnicodeDecodeError):
-        given |= (
-            {name: value for name, value in dotenv_values(ENV_FILE).items() if value}
-            if Path(ENV_FILE).is_file()
-            else {}
-        )
-    for name, value in given.items():
-        if name.startswith(("PROJECTOR_", "PG")) and PASSWORDS.search(name) and value:
+    for name, value in {**os.environ, **_loaded()}.items():
+        ours = name.startswith(("PROJECTOR_", "PG"))
+        if ours and value and (PASSWORDS.search(name) or (name.startswith(KAFKA_PREFIX) and len(value) >= MISTYPED)):
             yield value
-        elif name in ADDRESSES or name.startswith(KAFKA_PREFIX):
-            yield from _parts(value)
+        elif name in ADDRESSES:
+            yield from _of_address(value)
     for argument in sys.argv[1:]:  # --alert ADDRESS
         if "://" in argument:
-            yield from _parts(argument)
+            yield from _of_address(argument)
+
+
+def _loaded() -> dict[str, str]:
+    """Return what of the settings may be secret, wherever they were read from; nothing where they never were."""
+    if not load.cache_info().currsize:
+        return {}
+    settings = load()
+    kafka = {f"{KAFKA_PREFIX}{name.upper()}": value for name, value in settings.kafka.items()}
+    found = (settings.database_url.get_secret_value(), settings.alerts.get_secret_value())
+    return {**kafka, **dict(zip(ADDRESSES, found, strict=True))}
+
+
+def _of_address(address: str) -> Iterable[str]:
+    """Take a database's password and options out of its address, and every part of any other address."""
+    if not DATABASE.fullmatch(address):
+        return _parts(address)
+    parts = urlsplit(address)
+    password = parts.password or ""
+    return [*filter(None, (password, unquote(password))), *_parts(parts.query)]
 
 
 def _parts(address: str) -> Iterable[str]:
@@ -77,5 +89,5 @@ def _named(told: TracebackException, secrets: set[str]) -> str:
     text = "".join(told.format_exception_only()).strip()
     if not any(secret in text for secret in secrets):
         return text
-    kind = told.exc_type.__name__ if told.exc_type else "exception"
+    kind = getattr(told, "exc_type_str", None) or getattr(told.exc_type, "__name__", "exception")
     return f"{kind} {LEFT_OUT}"

@@ -27,6 +27,7 @@ WRITERS: Final[dict[str, str]] = {}
 
 WRITE: Final = re.compile(r"\b(INSERT\s+INTO|UPDATE\s+\"?\w+\"?\s+SET|DELETE\s+FROM|MERGE\s+INTO|TRUNCATE)\b")
 STATEMENT: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+SETTING: Final = re.compile(r"^SET (?!LOCAL )\w+ (=|TO) ")
 GIVING_UP: Final = re.compile(r"\btime\.sleep\(|\bpytest\.(skip|xfail|importorskip)\b|\bmark\.(skip|skipif|xfail)\b")
 HOSTS: Final = re.compile(r"pypi[.]org|pythonhosted[.]org|maven[.]apache[.]org|npmjs[.]org")
 
@@ -66,6 +67,17 @@ def test_only_sql_files_and_migrations_write_tables() -> None:
         if "migrations" not in file.parts and any(WRITE.search(text) for text in _strings(file))
     }
     assert writers == WRITERS.keys()
+
+
+def test_connections_to_the_database_are_made_in_one_place() -> None:
+    """So that none is without its pins: the engine's are made there as well, and `SET` outlives no transaction."""
+    makers = {_name(file) for file in _python(*PROGRAMS) if "psycopg.connect(" in file.read_text()}
+    assert makers == {"projector/connections.py"}
+    assert {_name(file) for file in _python(*PROGRAMS) if "create_engine(" in file.read_text()} == {
+        "projector/database.py"
+    }
+    setting = {_name(file) for file in _python(*PROGRAMS) if any(SETTING.search(text) for text in _strings(file))}
+    assert not setting, "`projector.connections.tune` looks whether it took"
 
 
 def test_tests_neither_sleep_nor_give_up() -> None:

@@ -73,6 +73,7 @@ def test_pins_outlive_a_rollback_a_reset_and_the_pool(hostile_engine: Engine, mo
         for name in ("default_transaction_isolation", "DateStyle", "search_path", "statement_timeout", "array_nulls"):
             shown = driver.execute(sql.SQL("SHOW {}").format(sql.Identifier(name))).fetchone()
             assert shown == (pinned("billing")[name].value,), (end, name)
+        assert driver.isolation_level == IsolationLevel.READ_COMMITTED
         driver.autocommit = False
         pooled.close()
 

@@ -19,9 +19,10 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.exc import DBAPIError, StatementError
 
-from events import boundary, console
+from events import boundary, console, defects
 from events.boundary import EXIT_DEFECT, EXIT_INTERRUPTED, EXIT_PIPE
 from events.errors import InputError, ServiceAway, WorkFailed
+from events.settings import load
 from tests.planted import leaks, secret
 
 
@@ -163,7 +164,7 @@ def test_no_secret_is_told_with_a_defect_nor_what_a_terminal_obeys(
     monkeypatch.setenv("PROJECTOR_ALERTS", f"slack://{alert}/B1/x")
     monkeypatch.setattr(sys, "argv", ["program", f"--alert=json://u:{given}@h"])
     (tmp_path / ".env").write_text(f"PROJECTOR_KAFKA__SASL_PASSWORD={kept}\n")
-    monkeypatch.setattr(boundary, "_invoke", lambda *_: _fail([f"{own}!", kept, alert, given]))
+    monkeypatch.setattr(boundary, "_invoke", lambda *_: load() and _fail([f"{own}!", kept, alert, given]))
     assert run(lambda: None) == EXIT_DEFECT
     printed = capsys.readouterr().err
     assert not leaks(printed)
@@ -200,3 +201,23 @@ def test_a_reader_that_has_gone_is_neither_success_nor_drift(command: str) -> No
     gone = subprocess.run(program, stdout=writing, stderr=subprocess.PIPE, check=False)
     os.close(writing)
     assert (gone.returncode, gone.stderr) == (EXIT_PIPE, b"")
+
+
+@pytest.mark.parametrize(
+    ("address", "holds"),
+    [
+        ("postgresql://u:pw@db.example:5432/billing?sslpassword=other", {"pw", "sslpassword", "other"}),
+        ("postgresql://u:p%40w@db/billing", {"p%40w", "p@w"}),
+        ("postgresql://u:1/pass@db/billing", {"postgresql", "pass", "billing"}),
+        ("postgresql://u:a@pass@db/billing", {"postgresql", "pass", "billing"}),
+        ("password", {"password"}),
+    ],
+)
+def test_of_a_sound_address_only_what_may_be_secret_is_one(
+    monkeypatch: pytest.MonkeyPatch, address: str, holds: set[str]
+) -> None:
+    for name in [name for name in os.environ if name.startswith(("PROJECTOR_", "PG"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(sys, "argv", ["program"])
+    monkeypatch.setenv("PROJECTOR_DATABASE_URL", address)
+    assert set(defects.known_secrets()) == holds
