@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
+from stamina import retry_context
 
 from events import kafka
+from events.kafka import PROBE_SECONDS
 from events.settings import Settings
 from events.types import ENTITIES, Place, topic_of
 from projector import positions, topic_configuration, witness
@@ -47,6 +49,18 @@ class Broker:
         with self._client() as admin:
             return topic_configuration.read(admin, self.topics)
 
+    def settled_problems(self) -> list[Problem]:
+        """Do the same of topics that may have been created just now: a broker may not have heard of them yet.
+
+        Raises:
+            KafkaException, ServiceUnavailable: it has not after a while, or does not answer.
+
+        """
+        for attempt in retry_context(on=_is_unheard_of, attempts=None, timeout=PROBE_SECONDS):
+            with attempt:
+                return self.problems()
+        raise AssertionError("unreachable: the last try raises")
+
     def witnessed(self, stored: Mapping[Place, Position], logs: Mapping[Place, Log]) -> dict[Place, Log]:
         """Look at what identifies each log; raises the same."""
         return witness.look(self._settings, stored, logs)
@@ -61,3 +75,7 @@ class Broker:
             if error.args[0].code() > 0:  # the broker's own answer, and no failure to reach it
                 self._admin = None
             raise
+
+
+def _is_unheard_of(error: Exception) -> bool:
+    return isinstance(error, KafkaException) and error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART

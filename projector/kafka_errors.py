@@ -70,8 +70,8 @@ def at_end(message: KafkaMessage) -> bool:
     if error.code() in OUT_OF_RANGE:
         again = f"`projector positions set {topic} {partition} earliest` replays what the broker has"
         raise PositionImpossible(
-            f"{topic}/{partition}: the broker cannot serve the position: {error.str()}; `projector positions show` says "
-            f"where it stands; {again}"
+            f"{topic}/{partition}: the broker cannot serve the position: {error.str()}; `projector positions show` "
+            f"says where it stands; {again}"
         )
     if error.code() in GONE:
         raise PositionImpossible(deleted(str(topic)))

@@ -131,7 +131,11 @@ class Membership:
             self._failure = failure
 
     def _consume(self, messages_max: int, timeout_seconds: float) -> list[KafkaMessage]:
-        messages = self._consumer.consume(messages_max, timeout_seconds)
+        try:
+            messages = self._consumer.consume(messages_max, timeout_seconds)
+        except KafkaException as error:  # fatal to the client, which raises it out of any call
+            require_able(error.args[0])
+            raise
         if self._failure is not None:
             raise self._failure
         return messages

@@ -57,8 +57,8 @@ LIMIT %(limit)s;
 
 -- name: read_one
 -- Everything that is kept of one message.
-SELECT dead_letter_id, topic, partition, source_offset AS "offset", timestamp_ms, topic_id, reason, detail, refused_at, state,
-       attempts, tried_at, tried_by, closed_at, closed_by, closed_why, key, headers, value
+SELECT dead_letter_id, topic, partition, source_offset AS "offset", timestamp_ms, topic_id, reason, detail, refused_at,
+       state, attempts, tried_at, tried_by, closed_at, closed_by, closed_why, key, headers, value
 FROM dead_letters
 WHERE dead_letter_id = %(id)s;
 
