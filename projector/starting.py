@@ -10,6 +10,7 @@ from events.types import Place
 from projector import database, positions
 from projector.breaker import Standing, standing
 from projector.broker import Broker
+from projector.errors import PositionImpossible, TopicMissing
 from projector.positions import Position
 
 
@@ -26,12 +27,14 @@ class Starts:
 
         Raises:
             PositionImpossible: a position cannot be served.
-            StateError: a topic does not exist.
             ServiceUnavailable: a service is away, or refuses us.
 
         """
         with database.reachable(self._settings), kafka.answering(self._settings):
-            logs = self._broker.logs()
+            try:
+                logs = self._broker.logs()
+            except TopicMissing as missing:  # it was there when the program began
+                raise PositionImpossible(positions.deleted(missing.topic)) from None
             positions.require_described(given, logs)
             logs = {place: logs[place] for place in given}
             with self._engine.begin() as connection:
