@@ -89,6 +89,16 @@ def unavailable(settings: Settings, error: KafkaException) -> ServiceUnavailable
     return ServiceUnavailable(said) if refused else ServiceAway(said)
 
 
+def fatal_error(raised: Exception) -> KafkaError | None:
+    """Return what is fatal to a client, which raises that out of any call; None where something else was raised.
+
+    A callback that the client still makes afterwards, such as a delivery report, ends in a SystemError that has it as its
+    cause.
+    """
+    cause = raised.__cause__ if isinstance(raised, SystemError) else raised
+    return cause.args[0] if isinstance(cause, KafkaException) else None
+
+
 def _hopeless(complaints: list[KafkaError]) -> KafkaError | None:
     """Find what no waiting mends, once no broker is left that might take us all the same."""
     if all(error.code() != KafkaError._ALL_BROKERS_DOWN for error in complaints):  # noqa: SLF001 - as above

@@ -95,8 +95,10 @@ class Sender:
         """
         try:
             call(*arguments)
-        except KafkaException as error:
-            raise self._refused(error.args[0]) from None
+        except (KafkaException, SystemError) as error:
+            if (fatal := kafka.fatal_error(error)) is None:
+                raise
+            raise self._refused(fatal) from None
 
 
 @contextmanager

@@ -1,11 +1,12 @@
 """What a consumer asks the broker for beside messages: topics and their ids, ends of logs, what is configured."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
-from stamina import retry_context
 
 from events import kafka
 from events.kafka import PROBE_SECONDS
@@ -14,6 +15,8 @@ from events.types import ENTITIES, Place, topic_of
 from projector import positions, topic_configuration, witness
 from projector.positions import Log, Position
 from projector.topic_configuration import Problem
+
+HEARD_SECONDS: Final = 0.1  # between two looks whether a broker has heard of a new topic
 
 
 class Broker:
@@ -45,21 +48,22 @@ class Broker:
             return {topic: found[0] for topic, found in positions.topics_of(admin, self.topics).items()}
 
     def problems(self) -> list[Problem]:
-        """Compare the topics' configuration with what the contract needs; raises the same."""
-        with self._client() as admin:
-            return topic_configuration.read(admin, self.topics)
-
-    def settled_problems(self) -> list[Problem]:
-        """Do the same of topics that may have been created just now: a broker may not have heard of them yet.
+        """Compare the topics' configuration with what the contract needs.
 
         Raises:
-            KafkaException, ServiceUnavailable: it has not after a while, or does not answer.
+            KafkaException: the broker does not answer, or has after a while not heard of a topic created just now.
+            ServiceUnavailable: it refuses us.
 
         """
-        for attempt in retry_context(on=_is_unheard_of, attempts=None, timeout=PROBE_SECONDS):
-            with attempt:
-                return self.problems()
-        raise AssertionError("unreachable: the last try raises")
+        deadline = time.monotonic() + PROBE_SECONDS
+        while True:
+            try:
+                with self._client() as admin:
+                    return topic_configuration.read(admin, self.topics)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART or time.monotonic() > deadline:
+                    raise
+                time.sleep(HEARD_SECONDS)
 
     def witnessed(self, stored: Mapping[Place, Position], logs: Mapping[Place, Log]) -> dict[Place, Log]:
         """Look at what identifies each log; raises the same."""
@@ -75,7 +79,3 @@ class Broker:
             if error.args[0].code() > 0:  # the broker's own answer, and no failure to reach it
                 self._admin = None
             raise
-
-
-def _is_unheard_of(error: Exception) -> bool:
-    return isinstance(error, KafkaException) and error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART

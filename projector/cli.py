@@ -48,7 +48,7 @@ def init(
         before, after, granted = schema.upgrade(engine, chosen.schema_name, roles=roles)
     with kafka.answering(chosen):
         created = schema.create_topics(kafka.admin(chosen), chosen)
-        warnings = topic_configuration.require_sound(Broker(chosen).settled_problems())
+        warnings = topic_configuration.require_sound(Broker(chosen).problems())
     if output is Format.JSON:
         facts = {"schema": chosen.schema_name, "before": before, "after": after, "roles": granted}
         console.print_json({**facts, "topics_created": created, "warnings": warnings})

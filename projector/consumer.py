@@ -72,9 +72,10 @@ def run(settings: Settings, engine: Engine, stop: Stop, *, until_caught_up: bool
     def answered() -> dict[Place, positions.Log]:
         with database.reachable(settings), kafka.answering(settings):
             revision.require_current(engine, settings.schema_name)
+            found = broker.logs()
             for warning in topic_configuration.require_sound(broker.problems()):
                 _log.warning(warning)
-            return broker.logs()
+            return found
 
     logs = answered() if until_caught_up else stop.unless_wanted(lambda: patiently(answered, stop=stop))
     if logs is None:
@@ -159,8 +160,7 @@ class Consumer:
         wait = BUSY_SECONDS if self._flight or self._intake.has_work() else IDLE_SECONDS
         for message in self._membership.poll(min(room, SLICE_EVENTS), timeout_seconds=wait):
             if message.error() is None:
-                received = receive(message)
-                self._intake.add(received, self._decode(received))
+                self._intake.add(received := receive(message), self._decode(received))
             elif at_end(message):
                 self._intake.reach((str(message.topic()), message.partition() or 0), message.offset() or 0)
 

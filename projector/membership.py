@@ -133,8 +133,9 @@ class Membership:
     def _consume(self, messages_max: int, timeout_seconds: float) -> list[KafkaMessage]:
         try:
             messages = self._consumer.consume(messages_max, timeout_seconds)
-        except KafkaException as error:  # fatal to the client, which raises it out of any call
-            require_able(error.args[0])
+        except (KafkaException, SystemError) as error:
+            if (fatal := kafka.fatal_error(error)) is not None:
+                require_able(fatal)
             raise
         if self._failure is not None:
             raise self._failure

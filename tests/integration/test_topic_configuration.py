@@ -13,6 +13,7 @@ from events import kafka
 from events.settings import Settings
 from events.types import ENTITIES, topic_of
 from projector import topic_configuration
+from projector.broker import Broker
 from tests.conftest import RunCommand, WaitUntil
 from tests.e2e.deployment import one_line
 
@@ -22,7 +23,7 @@ def test_a_compacted_topic_is_refused_and_short_retention_is_warned_of(
 ) -> None:
     client = kafka.admin(kafka_settings)
     topics = [topic_of(entity, kafka_settings.topic_prefix) for entity in ENTITIES]
-    assert topic_configuration.read(client, topics) == []
+    assert Broker(kafka_settings).problems() == []
     _configure(client, topics[1], "retention.ms", "3600000")
     wait_until(lambda: len(topic_configuration.read(client, topics)) == 1, what="the retention")
     created = run_command("projector", "init", "--format", "json", env=kafka_environment)
