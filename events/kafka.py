@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
+from events.client_properties import require_allowed
 from events.errors import ServiceAway, ServiceUnavailable, SettingError
 from events.settings import Settings, required
 
@@ -34,14 +35,21 @@ Client = TypeVar("Client", Producer, Consumer, AdminClient)
 
 
 def client_config(settings: Settings, **own: Any) -> dict[str, Any]:  # noqa: ANN401 - librdkafka's values are of any type
-    """Merge the properties: ours first, then the deployment's `PROJECTOR_KAFKA__*`, which win."""
+    """Merge the properties: ours first, then the deployment's `PROJECTOR_KAFKA__*`, which win.
+
+    Raises:
+        SettingError: naming one that is not the deployment's to choose.
+
+    """
     given = {name.lower().replace("_", "."): value for name, value in settings.kafka.items()}
+    require_allowed(given, settings.group_id)
     return {"bootstrap.servers": required(settings, "kafka_bootstrap_servers"), **own, **given}
 
 
 def producer(settings: Settings, **own: Any) -> Producer:  # noqa: ANN401 - as above
     """Make an idempotent producer."""
-    return _made(Producer, client_config(settings, **{"enable.idempotence": True, "linger.ms": 5, **own}))
+    ours = {"enable.idempotence": True, "acks": "all", "linger.ms": 5}
+    return _made(Producer, client_config(settings, **{**ours, **own}))
 
 
 def admin(settings: Settings) -> AdminClient:
@@ -79,6 +87,16 @@ def unavailable(settings: Settings, error: KafkaException) -> ServiceUnavailable
     how = "refuses" if refused or failure.code() > 0 else "cannot be reached"  # librdkafka's own codes are negative
     said = f"Kafka at {settings.kafka_bootstrap_servers} {how}: {failure.str()}"
     return ServiceUnavailable(said) if refused else ServiceAway(said)
+
+
+def fatal_error(raised: Exception) -> KafkaError | None:
+    """Return what is fatal to a client, which raises that out of any call; None where something else was raised.
+
+    A callback that the client still makes afterwards, such as a delivery report, ends in a SystemError that has it as its
+    cause.
+    """
+    cause = raised.__cause__ if isinstance(raised, SystemError) else raised
+    return cause.args[0] if isinstance(cause, KafkaException) else None
 
 
 def _hopeless(complaints: list[KafkaError]) -> KafkaError | None:

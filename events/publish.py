@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from events.types import KEY_OF, Entity, Event, Mode, Refusal, topic_of
 
 POLL_EVERY: Final = 1000  # messages between looks at failed deliveries
 FULL_QUEUE_SECONDS: Final = 0.1  # wait for room in librdkafka's queue, then try again
+FATAL: Final = KafkaError._FATAL  # noqa: SLF001 - public in librdkafka; KafkaError.fatal() may be False for it
 DELIVERY_MS: Final = 30_000  # a message that no broker takes within this has failed
 
 
@@ -28,9 +29,9 @@ class Sender:
         self._settings = settings
         topics = kafka.admin(settings).list_topics(timeout=kafka.PROBE_SECONDS).topics
         self._missing = {name for name in (topic_of(e, settings.topic_prefix) for e in KEY_OF) if name not in topics}
+        self._failed: KafkaError | None = None
         own = {"delivery.report.only.error": True, "message.timeout.ms": DELIVERY_MS}
         self._producer = kafka.producer(settings, **own)
-        self._failed: KafkaError | None = None
         self._unpolled = 0
         self.counts: Counter[str] = Counter()
 
@@ -51,7 +52,11 @@ class Sender:
                 break
             except BufferError:
                 self._poll(FULL_QUEUE_SECONDS)
-            except KafkaException as error:  # larger than message.max.bytes
+            except KafkaException as error:
+                if error.args[0].code() in kafka.REFUSED | {FATAL}:
+                    self._poll(0)  # may tell why
+                    raise self._refused(error.args[0]) from None
+                # larger than message.max.bytes
                 raise InputError(f"a message to {topic} was refused: {error.args[0].str()}") from None
         self.counts[topic] += 1
         self._unpolled += 1
@@ -65,18 +70,35 @@ class Sender:
             ServiceUnavailable: where one was not.
 
         """
-        self._producer.flush()
+        self._serve(self._producer.flush)
         self._poll(0)
 
     def _poll(self, seconds: float) -> None:
         self._unpolled = 0
-        self._producer.poll(seconds)
+        self._serve(self._producer.poll, seconds)
         if self._failed is not None:
-            where = self._settings.kafka_bootstrap_servers
-            raise ServiceUnavailable(f"Kafka at {where} did not take a message: {self._failed.str()}")
+            raise self._refused(self._failed)
+
+    def _refused(self, error: KafkaError) -> ServiceUnavailable:
+        where = self._settings.kafka_bootstrap_servers
+        return ServiceUnavailable(f"Kafka at {where} did not take a message: {error.str()}")
 
     def _report(self, error: KafkaError | None, _message: Report) -> None:
         self._failed = self._failed or error
+
+    def _serve(self, call: Callable[..., object], *arguments: float) -> None:
+        """Let the client hand over what it has to say.
+
+        Raises:
+            ServiceUnavailable: what is fatal to an idempotent producer, which sends nothing more after it.
+
+        """
+        try:
+            call(*arguments)
+        except (KafkaException, SystemError) as error:
+            if (fatal := kafka.fatal_error(error)) is None:
+                raise
+            raise self._refused(fatal) from None
 
 
 @contextmanager

@@ -162,6 +162,7 @@ class Message(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...]
+    leader_epoch: int | None = None
 
 
 class Event(NamedTuple):

@@ -6,10 +6,11 @@ Two events of one version and id, which no sound producer sends, are settled by 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from events.types import ENTITIES, KEY_OF, Entity, Event, Message, Place, Refusal
+from projector.log_identity import Record, record_of
 from projector.rows import content_of, line
 
 Positions = Mapping[Place, int]
@@ -39,29 +40,47 @@ def item(message: Message, outcome: Event | Refusal) -> Item:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Consecutive messages of each partition, and the positions they start from and end at."""
+    """Consecutive messages of each partition, and the positions they start from and end at.
+
+    Args:
+        items: the messages, in the order they were read.
+        known: the positions that this consumer believes to be stored.
+        ends: the positions behind the last message, or behind a transaction's marker that follows it.
+        topic_ids: of the topics as they were when the partitions were given; None for one that was never stored.
+
+    """
 
     items: Sequence[Item]
     known: Positions
     ends: Positions
+    topic_ids: Mapping[str, str | None] = field(default_factory=dict)
+
+    def last_records(self) -> dict[Place, Record]:
+        """Return what identifies the last message of each partition; none for one of which only markers were read."""
+        left, found = set(self.ends), dict[Place, Record]()
+        for message, *_ in reversed(self.items):
+            if (place := (message.topic, message.partition)) in left:
+                found[place] = record_of(message)
+                left.remove(place)
+                if not left:
+                    break
+        return found
 
     def halves(self) -> tuple["Batch", "Batch"]:
         """Split in two that, applied one after the other, do the same."""
         middle = len(self.items) // 2
         between = ends_of(self.items[:middle])
         rest = {place: end for place, end in self.ends.items() if between.get(place) != end}
+        known = {place: self.known[place] for place in between}
+        known_of_rest = {place: between.get(place, self.known[place]) for place in rest}
         return (
-            Batch(items=self.items[:middle], known={place: self.known[place] for place in between}, ends=between),
-            Batch(
-                items=self.items[middle:],
-                known={place: between.get(place, self.known[place]) for place in rest},
-                ends=rest,
-            ),
+            replace(self, items=self.items[:middle], known=known, ends=between),
+            replace(self, items=self.items[middle:], known=known_of_rest, ends=rest),
         )
 
     def refused(self, refusal: Refusal) -> "Batch":
         """Make every item a refusal, its message kept."""
-        return Batch(items=[item._replace(refusal=refusal) for item in self.items], known=self.known, ends=self.ends)
+        return replace(self, items=[item._replace(refusal=refusal) for item in self.items])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from events.types import Place
 from projector.errors import TooManyRefused
+from projector.positions import Position
 from projector.statements import statements
 
 WINDOW_MESSAGES: Final = 10_000  # what the share is a share of
@@ -121,20 +122,21 @@ class Breaker:
         )
 
 
-def standing(connection: Connection, positions: Mapping[Place, int]) -> Standing:
+def standing(connection: Connection, positions: Mapping[Place, Position]) -> Standing:
     """Read what a consumer that starts at these positions should remember."""
     places = sorted(positions)
     each = WINDOW_MESSAGES // max(1, len(places))
     parameters = {
         "topics": [topic for topic, _ in places],
         "partitions": [partition for _, partition in places],
-        "offsets": [positions[place] for place in places],
+        "offsets": [positions[place].next_offset for place in places],
+        "topic_ids": [positions[place].topic_id for place in places],
         "share_depth": each,
         "run_depth": WINDOW_MESSAGES,
     }
     rows = list(connection.exec_driver_sql(DEAD_LETTERS["count_open_before"], parameters))
     return Standing(
-        seen=sum(min(each, offset) for offset in positions.values()),
+        seen=sum(min(each, position.next_offset) for position in positions.values()),
         refused={reason: refused for reason, refused, _ in rows if refused},
         run=sum(run for _, _, run in rows),
     )

@@ -39,7 +39,8 @@ def init(
     Roles that were created before get their rights on what is new without being asked for again.
     """
     from events import kafka, settings
-    from projector import database, schema
+    from projector import database, schema, topic_configuration
+    from projector.broker import Broker
 
     chosen = settings.load()
     engine = database.make_engine(chosen, program="projector init")
@@ -47,15 +48,18 @@ def init(
         before, after, granted = schema.upgrade(engine, chosen.schema_name, roles=roles)
     with kafka.answering(chosen):
         created = schema.create_topics(kafka.admin(chosen), chosen)
+        warnings = topic_configuration.require_sound(Broker(chosen).problems())
     if output is Format.JSON:
         facts = {"schema": chosen.schema_name, "before": before, "after": after, "roles": granted}
-        console.print_json({**facts, "topics_created": created})
+        console.print_json({**facts, "topics_created": created, "warnings": warnings})
         return
     done = "is up to date" if before == after else "was created" if before is None else f"was upgraded from {before}"
     typer.echo(f"schema {chosen.schema_name} {done} (revision {after})")
     if granted:
         typer.echo(f"roles: {', '.join(granted)}; a user of one: CREATE ROLE name LOGIN IN ROLE {granted[0]}")
     typer.echo(f"topics created: {', '.join(created) or 'none, all exist'}")
+    for warning in warnings:
+        typer.echo(f"warning: {console.printable(warning)}")
 
 
 @app.command()
@@ -91,21 +95,23 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="the same as --format json")] = False,
 ) -> None:
     """Show positions, lag, dead letters and the last drift check."""
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
     from datetime import UTC, datetime
 
     from events import kafka, settings
-    from events.types import ENTITIES, topic_of
-    from projector import database, positions, revision
+    from projector import database, revision
     from projector import status as status_
+    from projector.broker import Broker
 
     chosen = settings.load()
     engine = database.make_engine(chosen, program="projector status")
     with database.reachable(chosen), kafka.answering(chosen):
         revision.require_current(engine, chosen.schema_name)
-        logs = positions.describe(kafka.admin(chosen), [topic_of(entity, chosen.topic_prefix) for entity in ENTITIES])
+        broker = Broker(chosen)
+        logs, problems = broker.logs(), [str(problem) for problem in broker.problems()]
         with engine.connect() as connection:
             found = status_.read(connection, chosen.group_id, logs, datetime.now(UTC))
+        found = replace(found, topic_problems=problems)
     if as_json or output is Format.JSON:
         console.print_json(asdict(found))
     else:

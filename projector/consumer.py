@@ -11,31 +11,35 @@ move finds that another consumer was here, everything read is dropped and the gr
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
 from typing import Final
 
 import structlog
-from confluent_kafka.admin import AdminClient
 from sqlalchemy import Engine
 
 from events import kafka
 from events.decode import Decoder
 from events.errors import ServiceAway
 from events.settings import Settings
-from events.types import ENTITIES, Place, topic_of
-from projector import database, positions, revision
+from events.types import Place
+from projector import database, positions, revision, topic_configuration
 from projector.batch import Batch
-from projector.breaker import Breaker, Standing, standing
+from projector.breaker import Breaker
+from projector.broker import Broker
+from projector.continuity import Continuity
 from projector.deadline import Deadline
 from projector.errors import PositionMoved
 from projector.intake import Intake, receive
-from projector.membership import Membership, at_end
+from projector.kafka_errors import at_end
+from projector.membership import Membership
 from projector.merge import Applied
 from projector.patience import patiently
+from projector.positions import Position
 from projector.signals import Stop
+from projector.starting import Starts
 from projector.writer import Writer
 
 IDLE_SECONDS: Final = 0.5  # how long an idle poll waits, and so how late a signal may be noticed
@@ -57,28 +61,29 @@ def run(settings: Settings, engine: Engine, stop: Stop, *, until_caught_up: bool
 
     Raises:
         PositionImpossible: a stored position cannot be served.
-        StateError: the schema or a topic does not exist.
+        GroupRefused, TooManyRefused: the group will not have us; most of what is read is refused.
+        StateError: the schema or a topic does not exist, or a topic is compacted.
         ServiceUnavailable: PostgreSQL or the broker refuses us, or cannot be reached and was not to be waited for.
         WorkFailed: PostgreSQL refuses a batch for a reason that lies in no event.
-        TooManyRefused: most of what is read is refused.
 
     """
-    topics = [topic_of(entity, settings.topic_prefix) for entity in ENTITIES]
+    broker = Broker(settings)
 
-    def answered() -> tuple[AdminClient, dict[Place, positions.Log]]:
+    def answered() -> dict[Place, positions.Log]:
         with database.reachable(settings), kafka.answering(settings):
             revision.require_current(engine, settings.schema_name)
-            client = kafka.admin(settings)
-            return client, positions.describe(client, topics)
+            found = broker.logs()
+            for warning in topic_configuration.require_sound(broker.problems()):
+                _log.warning(warning)
+            return found
 
-    found = answered() if until_caught_up else stop.unless_wanted(lambda: patiently(answered, stop=stop))
-    if found is None:
+    logs = answered() if until_caught_up else stop.unless_wanted(lambda: patiently(answered, stop=stop))
+    if logs is None:
         return NOTHING
-    admin, logs = found
     total = NOTHING
     with database.reachable(settings), kafka.answering(settings):
         while not stop.wanted:
-            consumer = Consumer(settings, engine, topics, stop, lambda: positions.describe(admin, topics))
+            consumer = Consumer(settings, engine, stop, broker)
             try:
                 consumer.consume({place: log.high for place, log in logs.items()} if until_caught_up else None)
             except PositionMoved as moved:
@@ -103,18 +108,10 @@ class Flight:
 class Consumer:
     """The loop, and what it holds between two turns: an intake being filled and a batch being written."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        engine: Engine,
-        topics: list[str],
-        stop: Stop,
-        describe: Callable[[], dict[Place, positions.Log]],
-    ) -> None:
+    def __init__(self, settings: Settings, engine: Engine, stop: Stop, broker: Broker) -> None:
         self._settings = settings
         self._stop = stop
         self._engine = engine
-        self._describe = describe
         self._decode = Decoder(settings.currency, settings.topic_prefix)
         self._intake = Intake()
         self._breaker = Breaker(run_max=settings.refused_run_max, share_max=settings.refused_share_max)
@@ -123,14 +120,19 @@ class Consumer:
         self._applied: dict[Place, int] = {}
         self.total = NOTHING
         self._budget: Deadline | None = None
-        self._membership = Membership(settings, topics, start=self._start, leave=self._leave)
+        self._starts = Starts(settings, engine, broker)
+        self._continuity = Continuity(self._starts.topic_ids, lambda: self._starts.proven(self._membership.places)[0])
+        self._membership = Membership(settings, list(broker.topics), start=self._start, leave=self._leave)
 
     def consume(self, ends: Mapping[Place, int] | None) -> None:
         """Turn until asked to stop, or until our group has applied these ends on every partition."""
         while not self._stop.wanted and not (ends and self._caught_up(ends)):
             self._read()
             self._settle()
+            self._prove()
             self._submit()
+        if self._continuity.doubted:
+            self._intake.drop()
         self._budget = self._deadline()
         self._writer.drain()
         try:
@@ -158,14 +160,28 @@ class Consumer:
         wait = BUSY_SECONDS if self._flight or self._intake.has_work() else IDLE_SECONDS
         for message in self._membership.poll(min(room, SLICE_EVENTS), timeout_seconds=wait):
             if message.error() is None:
-                received = receive(message)
-                self._intake.add(received, self._decode(received))
+                self._intake.add(received := receive(message), self._decode(received))
             elif at_end(message):
                 self._intake.reach((str(message.topic()), message.partition() or 0), message.offset() or 0)
 
+    def _prove(self) -> None:
+        """Look whether the log is still the one that was read; while that is in doubt, drop what is read of it."""
+        if self._membership.interrupted:
+            self._membership.interrupted = False
+            self._continuity.doubt()
+        if not self._continuity.doubted:
+            self._continuity.look()
+            return
+        self._intake.drop()
+        if self._flight is None and (found := self._continuity.proven()) is not None:
+            if self._membership.places <= found.keys():
+                self._membership.seek(found)
+            else:  # some were given to us meanwhile, and what was read of them was dropped as well
+                self._continuity.doubt()
+
     def _submit(self) -> None:
         """Take step 3."""
-        if self._flight is None and self._intake.has_work():
+        if self._flight is None and self._intake.has_work() and not self._continuity.doubted:
             batch = self._intake.take()
             self._breaker.observe(item.refusal and item.refusal.reason for item in batch.items)
             self._flight = Flight(batch=batch, future=self._writer.submit(batch), since=time.monotonic())
@@ -195,29 +211,25 @@ class Consumer:
                 wait_for([self._flight.future], deadline.remaining_seconds)
             self._settle()
 
-    def _start(self, given: set[Place]) -> Mapping[Place, int]:
+    def _start(self, given: set[Place]) -> Mapping[Place, Position]:
         """Look up where to start on partitions that we were given; on none, where we are asked to stop meanwhile."""
-        answer = self._stop.unless_wanted(lambda: patiently(lambda: self._stored(given), stop=self._stop))
+        answer = self._stop.unless_wanted(lambda: patiently(lambda: self._starts.proven(given), stop=self._stop))
         if answer is None:
             return {}
         found, before = answer
+        starts = {place: position.next_offset for place, position in found.items()}
         self._breaker.recall(before)
-        self._intake.assign(found)
-        self._applied.update(found)
+        self._intake.assign(starts, {place[0]: position.topic_id for place, position in found.items()})
+        self._continuity.assign(found)
+        self._applied.update(starts)
         return found
-
-    def _stored(self, given: set[Place]) -> tuple[dict[Place, int], Standing]:
-        with database.reachable(self._settings), kafka.answering(self._settings), self._engine.begin() as connection:
-            logs = self._describe()
-            positions.require_described(given, logs)
-            found = positions.start(connection, self._settings.group_id, {place: logs[place] for place in given})
-            return found, standing(connection, found)
 
     def _leave(self, taken: set[Place]) -> Mapping[Place, int]:
         """Let the batch in flight end, and forget what was read of partitions that are taken from us."""
         if self._flight is not None:
             wait_for([self._flight.future], self._deadline().remaining_seconds)
         self._intake.revoke(taken)
+        self._continuity.revoke(taken)
         return {place: self._applied.pop(place) for place in taken if place in self._applied}
 
     def _caught_up(self, ends: Mapping[Place, int]) -> bool:

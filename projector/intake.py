@@ -22,10 +22,13 @@ class Intake:
     ends: dict[Place, int] = field(default_factory=dict)
     items: list[Item] = field(default_factory=list)
     bytes: int = 0
+    topic_ids: dict[str, str | None] = field(default_factory=dict)
 
-    def assign(self, positions: Mapping[Place, int]) -> None:
-        """Begin to take in partitions at these positions."""
+    def assign(self, positions: Mapping[Place, int], topic_ids: Mapping[str, str | None] | None = None) -> None:
+        """Begin to take in partitions at these positions, of topics with these ids, with nothing read of them."""
+        self.revoke(positions)
         self.known.update(positions)
+        self.topic_ids.update(topic_ids or {})
 
     def revoke(self, places: Iterable[Place]) -> None:
         """Forget partitions and what was read of them; whoever owns them next reads it again."""
@@ -51,13 +54,19 @@ class Intake:
         if offset > self.ends.get(place, self.known.get(place, offset)):
             self.ends[place] = offset
 
+    def drop(self) -> None:
+        """Forget what was read and not handed out; it is read again from where the next batch starts."""
+        self.items, self.ends, self.bytes = [], {}, 0
+
     def has_work(self) -> bool:
         """Say whether a batch would move a position."""
         return bool(self.ends)
 
     def take(self) -> Batch:
         """Hand out all of it as one batch; the next one starts where it ends."""
-        batch = Batch(items=self.items, known={place: self.known[place] for place in self.ends}, ends=self.ends)
+        known = {place: self.known[place] for place in self.ends}
+        topic_ids = {topic: self.topic_ids.get(topic) for topic, _ in known}
+        batch = Batch(items=self.items, known=known, ends=self.ends, topic_ids=topic_ids)
         self.known.update(self.ends)
         self.items, self.ends, self.bytes = [], {}, 0
         return batch
@@ -82,4 +91,5 @@ def receive(message: KafkaMessage) -> Message:
     return Message(
         str(message.topic()), message.partition() or 0, message.offset() or 0, message.timestamp()[1],
         message.key(), message.value(), STRUCTURED_HEADERS if given == STRUCTURED_HEADERS else given,
+        message.leader_epoch(),
     )  # fmt: skip

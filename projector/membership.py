@@ -14,11 +14,13 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
 from events import kafka
-from events.errors import ProgramError, SettingError
+from events.errors import ProgramError
 from events.settings import Settings
 from events.types import Place
 from projector.deadline import Deadline
-from projector.errors import PositionImpossible
+from projector.errors import PositionMoved
+from projector.kafka_errors import INTERRUPTED, require_able
+from projector.positions import Position
 
 OWN_PROPERTIES: Final[dict[str, Any]] = {
     "enable.auto.commit": False,
@@ -31,19 +33,8 @@ OWN_PROPERTIES: Final[dict[str, Any]] = {
     "max.poll.interval.ms": 600_000,  # PostgreSQL may be away this long before the group moves on without us
 }
 LEAVE_SECONDS: Final = 2.0  # to tell the group, even where the budget is used up
-OURS_ALONE: Final = ("group.id", "auto.offset.reset", "enable.partition.eof")
-"""Properties that what is promised rests on: the positions' owner, that none is reset, and where a log ends."""
 COOPERATIVE: Final = {"partition.assignment.strategy": "cooperative-sticky"}
-HOPELESS: Final = {
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.GROUP_AUTHORIZATION_FAILED,
-    KafkaError._BAD_MSG,  # noqa: SLF001 - as below; librdkafka would step over what it cannot read
-    KafkaError._BAD_COMPRESSION,  # noqa: SLF001 - as below
-}
-OUT_OF_RANGE: Final = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}  # noqa: SLF001 - public in librdkafka
-
-Start = Callable[[set[Place]], Mapping[Place, int]]
+Start = Callable[[set[Place]], Mapping[Place, Position]]
 """Told which partitions were given, returns where to start on each."""
 Leave = Callable[[set[Place]], Mapping[Place, int]]
 """Told which partitions are being taken, settles what it holds of them and returns their positions."""
@@ -61,13 +52,12 @@ class Membership:
         self._failure: ProgramError | KafkaException | None = None
         self.places: set[Place] = set()
         self.joined = False
-        given = kafka.client_config(settings, **{"group.id": settings.group_id, **OWN_PROPERTIES})
-        _require_ours(settings, given)
+        self.interrupted = False  # a connection was lost since somebody last set this back
+        own = {"group.id": settings.group_id, **OWN_PROPERTIES, "error_cb": self._complain}
+        given = kafka.client_config(settings, **own)
         next_generation = given.get("group.protocol") == "consumer"
         strategy = {} if next_generation else COOPERATIVE
-        self._consumer: Consumer = kafka.consumer(
-            settings, **{"group.id": settings.group_id, **OWN_PROPERTIES, **strategy}
-        )
+        self._consumer: Consumer = kafka.consumer(settings, **{**own, **strategy})
         self._incremental = (
             next_generation or "cooperative" in {**COOPERATIVE, **given}["partition.assignment.strategy"]
         )
@@ -81,7 +71,7 @@ class Membership:
 
         Raises:
             ProgramError: what a rebalance ran into.
-            PositionImpossible: a partition's position left the broker's range.
+            GroupRefused: this consumer can do no more work.
 
         """
         first = self._consume(1, timeout_seconds)
@@ -101,6 +91,19 @@ class Membership:
             place: self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)[1] for place in self.places
         }
 
+    def seek(self, positions: Mapping[Place, Position]) -> None:
+        """Read on from these positions, on partitions that we still have, dropping what was fetched of them.
+
+        Raises:
+            PositionMoved: librdkafka is about to do something else with one of them: join anew.
+
+        """
+        for place in sorted(positions.keys() & self.places):
+            try:
+                self._consumer.seek(_start_at(place, positions[place]))
+            except KafkaException as error:
+                raise PositionMoved(f"{place[0]}/{place[1]} cannot be read again: {error.args[0].str()}") from None
+
     def close(self, deadline: Deadline) -> None:
         """Leave the group; where the broker does not answer within the budget, without a word.
 
@@ -118,8 +121,22 @@ class Membership:
         except KafkaException as error:
             _log.warning("leaving failed", group=self._group_id, error=error.args[0].str())
 
+    def _complain(self, error: KafkaError) -> None:
+        """Hear what librdkafka says of itself; called within `poll`, before what it fetches later is handed out."""
+        if error.code() in INTERRUPTED:
+            self.interrupted = True
+        try:
+            require_able(error)
+        except (ProgramError, KafkaException) as failure:
+            self._failure = failure
+
     def _consume(self, messages_max: int, timeout_seconds: float) -> list[KafkaMessage]:
-        messages = self._consumer.consume(messages_max, timeout_seconds)
+        try:
+            messages = self._consumer.consume(messages_max, timeout_seconds)
+        except (KafkaException, SystemError) as error:
+            if (fatal := kafka.fatal_error(error)) is not None:
+                require_able(fatal)
+            raise
         if self._failure is not None:
             raise self._failure
         return messages
@@ -131,8 +148,10 @@ class Membership:
         except (ProgramError, KafkaException) as failure:  # raised again by `poll`, outside librdkafka's callback
             self._failure = failure
             positions = {}
+        if not (self._incremental and self.places):  # all that we read was proven just now
+            self.interrupted = False
         assign = consumer.incremental_assign if self._incremental else consumer.assign
-        assign([TopicPartition(*place, offset) for place, offset in sorted(positions.items())])
+        assign([_start_at(place, position) for place, position in sorted(positions.items())])
         self.places = (self.places if self._incremental else set()) | set(positions)
         self.joined = True
         _log.info("joined", group=self._group_id, partitions=len(self.places), starts=_written(positions))
@@ -148,7 +167,7 @@ class Membership:
         self._drop(consumer, partitions, gone, "lost")
 
     def _drop(self, consumer: Consumer, partitions: list[TopicPartition], gone: set[Place], how: str) -> None:
-        self.places -= gone
+        self.places = self.places - gone  # a new set: another thread may be looking at the one before
         if self._incremental:
             consumer.incremental_unassign(partitions)
         else:
@@ -156,42 +175,18 @@ class Membership:
         _log.info(how, group=self._group_id, partitions=len(gone), left=len(self.places))
 
 
-def at_end(message: KafkaMessage) -> bool:
-    """Tell whether an error in a message's place says that the log ends there; raise what others mean.
-
-    Raises:
-        PositionImpossible: the broker no longer has, or does not have yet, what we asked for.
-        KafkaException: an error that waiting does not mend.
-
-    """
-    error = message.error()
-    if error is None or error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - as above
-        return error is not None
-    if error.code() in OUT_OF_RANGE:
-        raise PositionImpossible(
-            f"{message.topic()}/{message.partition()}: the broker cannot serve the position: {error.str()}; "
-            "start again to see where it stands and which command recovers"
-        )
-    if error.fatal() or error.code() in HOPELESS:
-        raise KafkaException(error)
-    _log.warning("Kafka reports", error=error.str())
-    return False
-
-
-def _require_ours(settings: Settings, effective: Mapping[str, Any]) -> None:
-    ours = {"group.id": settings.group_id, **OWN_PROPERTIES}
-    for name in OURS_ALONE:
-        if str(effective[name]).lower() != str(ours[name]).lower():
-            raise SettingError(
-                f"PROJECTOR_KAFKA__{name.upper().replace('.', '_')} cannot be changed: exactly once rests on "
-                f"{name}={str(ours[name]).lower()}"
-                + ("; PROJECTOR_GROUP_ID names the group" if name == "group.id" else "")
-            )
-
-
 def _places(partitions: Iterable[TopicPartition]) -> set[Place]:
     return {(partition.topic, partition.partition) for partition in partitions}
 
 
-def _written(positions: Mapping[Place, int]) -> str:
-    return " ".join(f"{topic}/{partition}@{offset}" for (topic, partition), offset in sorted(positions.items()))
+def _start_at(place: Place, position: Position) -> TopicPartition:
+    """Name a position; with the epoch, the broker is asked first whether its log still has what was read under it."""
+    if position.leader_epoch is None:
+        return TopicPartition(*place, position.next_offset)
+    return TopicPartition(*place, position.next_offset, leader_epoch=position.leader_epoch)
+
+
+def _written(positions: Mapping[Place, Position]) -> str:
+    return " ".join(
+        f"{topic}/{partition}@{position.next_offset}" for (topic, partition), position in sorted(positions.items())
+    )

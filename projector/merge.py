@@ -7,7 +7,8 @@ Invariants, each kept by every transaction of this module:
   a null meter and an amount of zero.
 - A meter's totals and counts are the sums over the rows that carry its id in `projected_meter_id`.
 - A customer's figures are the sums over the meter rows that carry its `customer_id`.
-- A position stands behind exactly the messages whose effects are stored.
+- A position stands behind exactly the messages whose effects are stored. With it stand the id of the topic that they
+  were read from, which no batch changes, and what identifies the last of them.
 
 Locks, taken in this order by every writer, so that none can wait in a circle:
 
@@ -29,7 +30,7 @@ what that consumer committed:
 - Which customer gains or loses a meter is read from that locked row.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -40,6 +41,7 @@ from events.types import ENTITIES, Message, Refusal
 from projector.batch import Batch, Staged, stage
 from projector.connections import tune
 from projector.errors import PositionMoved
+from projector.log_identity import digest_of
 from projector.rows import COLUMNS
 from projector.statements import statements
 
@@ -98,7 +100,7 @@ def apply(connection: Connection[Any], batch: Batch, group_id: str, *, transacti
     staged = stage(batch.items)
     with connection.transaction(), connection.cursor() as cursor:
         _move_positions(cursor, batch, group_id, transaction_ms)
-        _keep_dead_letters(cursor, staged.refused)
+        _keep_dead_letters(cursor, staged.refused, batch.topic_ids)
         applied, conflicts = fold(cursor, staged)
         if conflicts:
             topic, partition = min(batch.known)
@@ -120,6 +122,8 @@ def fold(cursor: Cursor[Any], staged: Staged) -> tuple[int, int]:
 
 def _move_positions(cursor: Cursor[Any], batch: Batch, group_id: str, transaction_ms: float | None) -> None:
     places = sorted(batch.ends)
+    records = batch.last_records()
+    last = [records.get(place) for place in places]
     cursor.execute(
         POSITIONS["move_positions"],
         {
@@ -128,6 +132,11 @@ def _move_positions(cursor: Cursor[Any], batch: Batch, group_id: str, transactio
             "partitions": [partition for _, partition in places],
             "known": [batch.known[place] for place in places],
             "next": [batch.ends[place] for place in places],
+            "topic_ids": [batch.topic_ids.get(topic) for topic, _ in places],
+            "last_offsets": [record and record.offset for record in last],
+            "last_leader_epochs": [record and record.leader_epoch for record in last],
+            "last_timestamps_ms": [record and record.timestamp_ms for record in last],
+            "last_digests": [record and record.digest for record in last],
             "transaction_ms": transaction_ms,
         },
     )
@@ -138,15 +147,20 @@ def _move_positions(cursor: Cursor[Any], batch: Batch, group_id: str, transactio
             raise PositionMoved(f"{topic}/{partition} is no longer at {batch.known[place]}: another consumer owns it")
 
 
-def _keep_dead_letters(cursor: Cursor[Any], refused: Sequence[tuple[Message, Refusal]]) -> None:
+def _keep_dead_letters(
+    cursor: Cursor[Any], refused: Sequence[tuple[Message, Refusal]], topic_ids: Mapping[str, str | None]
+) -> None:
     if refused:
-        cursor.executemany(DEAD_LETTERS["keep_dead_letters"], [_dead_letter(*pair) for pair in refused])
+        letters = [_dead_letter(message, refusal, topic_ids.get(message.topic)) for message, refusal in refused]
+        cursor.executemany(DEAD_LETTERS["keep_dead_letters"], letters)
 
 
-def _dead_letter(message: Message, refusal: Refusal) -> dict[str, Any]:
+def _dead_letter(message: Message, refusal: Refusal, topic_id: str | None) -> dict[str, Any]:
     headers = [[name, None if value is None else value.hex()] for name, value in message.headers]
     return {
         **message._asdict(),
+        "topic_id": topic_id,
+        "digest": digest_of(message),
         "headers": Jsonb(headers),
         "reason": refusal.reason,
         "detail": refusal.detail,

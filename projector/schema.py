@@ -13,6 +13,7 @@ from events.settings import Settings
 from events.types import ENTITIES, topic_of
 from projector import revision
 from projector import roles as roles_
+from projector.topic_configuration import CREATED_WITH
 
 MIGRATION_LOCK = 0x70726F6A  # an advisory lock, so that two `init`s do not create the same schema at once
 
@@ -41,10 +42,10 @@ def upgrade(engine: Engine, schema: str, *, roles: bool = False) -> Upgraded:
 
 
 def create_topics(client: AdminClient, settings: Settings) -> list[str]:
-    """Create the topics that are missing; return their names."""
+    """Create the topics that are missing, configured as the contract needs; return their names."""
+    shape = (settings.topic_partitions, settings.topic_replication)
     wanted = [
-        NewTopic(topic_of(entity, settings.topic_prefix), settings.topic_partitions, settings.topic_replication)
-        for entity in ENTITIES
+        NewTopic(topic_of(entity, settings.topic_prefix), *shape, config=dict(CREATED_WITH)) for entity in ENTITIES
     ]
     return [name for name, future in client.create_topics(wanted).items() if _created(future)]
 

@@ -1,6 +1,6 @@
 """`projector status`: how far the stream is applied, what was refused, and when the figures were last proved."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -26,6 +26,7 @@ class Status:
     dead_letters: list[dict[str, Any]]
     last_check: dict[str, Any] | None
     last_verified: dict[str, Any] | None = None
+    topic_problems: Sequence[str] = ()
     asked_at: datetime
 
 
@@ -78,6 +79,8 @@ def show(status: Status) -> None:
         out.print("Dead letters: none open")
     out.print(_verified_line(status))
     out.print(_check_line(status))
+    for problem in status.topic_problems:
+        out.print(f"Warning: {problem}")
 
 
 def _check_line(status: Status) -> str:

@@ -70,6 +70,7 @@ def print_one(row: Row, output: Format) -> None:
         ("State", _state(row)),
         ("Tries", _tries(row)),
         ("Kafka timestamp", f"{row['timestamp_ms']} ms"),
+        ("Topic id", row["topic_id"] or "not kept"),
         ("Key", shown(row["key"])),
         *((f"Header {name}", shown(value)) for name, value in row["headers"]),
     ]

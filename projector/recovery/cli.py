@@ -49,11 +49,13 @@ def show(output: FormatOption = Format.TABLE) -> None:
     """
     from dataclasses import asdict
 
-    from projector import positions
+    from projector import positions, witness
     from projector.recovery.view import standings
 
-    with _deployment("show") as (settings, engine, _, logs), engine.connect() as connection:
-        found = standings(positions.read(connection, settings.group_id), logs)
+    with _deployment("show") as (settings, engine, _, logs):
+        with engine.connect() as connection:
+            stored = positions.read(connection, settings.group_id)
+        found = standings(stored, witness.look(settings, stored, logs))
     problems = [standing.problem for standing in found if standing.problem]
     if output is Format.JSON:
         console.print_json({"group_id": settings.group_id, "positions": [asdict(standing) for standing in found]})
@@ -83,7 +85,7 @@ def set_(
     """
     from dataclasses import asdict
 
-    from projector import positions
+    from projector import positions, witness
     from projector.recovery import move
 
     chosen, target = _partition(partition), _target(offset)
@@ -93,7 +95,7 @@ def set_(
         move.require_idle(client, settings.group_id)
         with engine.connect() as connection:
             stored = positions.read(connection, settings.group_id)
-        moves = move.plan(stored, logs, topic, chosen, target)
+        moves = move.plan(stored, witness.look(settings, stored, logs), topic, chosen, target)
         if output is Format.TABLE:
             _print_plan(settings.group_id, moves)
         if not (yes or _confirmed()):

@@ -1,16 +1,27 @@
 -- name: keep_dead_letters
--- A message that is read again is the same dead letter: a replay adds none.
-INSERT INTO dead_letters (topic, partition, source_offset, timestamp_ms, reason, detail, key, value, headers)
-VALUES (%(topic)s, %(partition)s, %(offset)s, %(timestamp_ms)s, %(reason)s, %(detail)s, %(key)s, %(value)s, %(headers)s)
-ON CONFLICT (topic, partition, source_offset, timestamp_ms) DO NOTHING;
+-- A message that is read again is the same dead letter: a replay adds none. The same message has the same place, time,
+-- topic id and bytes; at the same place of a topic that was created again, or of a log that was cut, stands another. One
+-- kept before these were has neither id nor digest, and is known by its bytes.
+INSERT INTO dead_letters (topic, partition, source_offset, timestamp_ms, topic_id, digest, reason, detail, key, value,
+                          headers)
+SELECT %(topic)s::text, %(partition)s::integer, %(offset)s::bigint, %(timestamp_ms)s::bigint, %(topic_id)s::text,
+       %(digest)s::bytea, %(reason)s::text, %(detail)s::text, %(key)s::bytea, %(value)s::bytea, %(headers)s::jsonb
+WHERE NOT EXISTS (
+    SELECT FROM dead_letters d
+    WHERE d.topic = %(topic)s AND d.partition = %(partition)s AND d.source_offset = %(offset)s
+      AND d.timestamp_ms = %(timestamp_ms)s AND d.topic_id IS NULL AND d.digest IS NULL
+      AND d.key IS NOT DISTINCT FROM %(key)s::bytea AND d.value IS NOT DISTINCT FROM %(value)s::bytea
+      AND d.headers = %(headers)s::jsonb
+)
+ON CONFLICT (topic, partition, source_offset, timestamp_ms, topic_id, digest) DO NOTHING;
 
 -- name: count_open_before
 -- What stands open right before these positions, by reason: how many lie within the share's depth, and how many end the
--- partition, with no other message between them and the position.
+-- partition, with no other message between them and the position. Those of another topic of the same name stand aside.
 WITH given AS (
     SELECT *
-    FROM unnest(%(topics)s::text[], %(partitions)s::integer[], %(offsets)s::bigint[])
-         AS g (topic, partition, next_offset)
+    FROM unnest(%(topics)s::text[], %(partitions)s::integer[], %(offsets)s::bigint[], %(topic_ids)s::text[])
+         AS g (topic, partition, next_offset, topic_id)
 ),
 recent AS (
     SELECT d.reason, g.next_offset - d.source_offset AS back,
@@ -18,7 +29,7 @@ recent AS (
     FROM given g
     JOIN dead_letters d ON d.topic = g.topic AND d.partition = g.partition
      AND d.source_offset < g.next_offset AND d.source_offset >= g.next_offset - %(run_depth)s
-    WHERE d.state = 'open'
+    WHERE d.state = 'open' AND (d.topic_id IS NULL OR d.topic_id IS NOT DISTINCT FROM g.topic_id)
 )
 SELECT reason, count(*) FILTER (WHERE back <= %(share_depth)s), count(*) FILTER (WHERE back = nth)
 FROM recent
@@ -46,8 +57,8 @@ LIMIT %(limit)s;
 
 -- name: read_one
 -- Everything that is kept of one message.
-SELECT dead_letter_id, topic, partition, source_offset AS "offset", timestamp_ms, reason, detail, refused_at, state,
-       attempts, tried_at, tried_by, closed_at, closed_by, closed_why, key, headers, value
+SELECT dead_letter_id, topic, partition, source_offset AS "offset", timestamp_ms, topic_id, reason, detail, refused_at,
+       state, attempts, tried_at, tried_by, closed_at, closed_by, closed_why, key, headers, value
 FROM dead_letters
 WHERE dead_letter_id = %(id)s;
 

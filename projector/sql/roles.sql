@@ -58,5 +58,5 @@ GRANT CONNECT ON DATABASE {database} TO {role};
 GRANT USAGE ON SCHEMA {schema} TO {role};
 GRANT SELECT ON invoices, payments, meter_assignments, customers, meter_balances, customer_balances TO {role};
 GRANT SELECT ON positions, backfill_runs, backfill_chunks, drift, alembic_version TO {role};
-GRANT SELECT (dead_letter_id, topic, partition, source_offset, timestamp_ms, reason, refused_at, state, closed_at,
-              closed_by, attempts, tried_at, tried_by) ON dead_letters TO {role};
+GRANT SELECT (dead_letter_id, topic, partition, source_offset, timestamp_ms, topic_id, reason, refused_at, state,
+              closed_at, closed_by, attempts, tried_at, tried_by) ON dead_letters TO {role};

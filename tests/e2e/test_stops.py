@@ -1,5 +1,6 @@
 """How the projector ends: drained on a signal, or with one clear line where its position cannot be served."""
 
+import json
 import signal
 from typing import Final
 
@@ -9,7 +10,7 @@ from confluent_kafka import TopicPartition
 from events import kafka
 from events.types import topic_of
 from projector import schema
-from tests.e2e.deployment import EAGER, Deployment, log, records, wait_for_exit
+from tests.e2e.deployment import EAGER, NEXT_GENERATION, Deployment, log, records, wait_for_exit
 
 SMALL_BATCHES: Final = {"PROJECTOR_BATCH_EVENTS_MAX": "20"}
 BUDGET_SECONDS: Final = 20.0  # the default of PROJECTOR_SHUTDOWN_SECONDS
@@ -54,6 +55,41 @@ def test_a_topic_that_was_created_again_stops_the_consumer(deployment: Deploymen
     assert last_line(result.stderr, "projector:", invoices, "created again", "projector ")
     assert result.exit_code == 1
     assert deployment.positions() == before
+
+
+@pytest.mark.parametrize("protocol", [EAGER, NEXT_GENERATION], ids=["range", "consumer"])
+def test_a_topic_that_is_created_again_under_a_running_consumer_stops_it(
+    deployment: Deployment, protocol: dict[str, str]
+) -> None:
+    """However far it read in the other log: the position keeps the id of the one it was given for."""
+    lines = deployment.simulate(*TRAFFIC)
+    consumer = deployment.consumer(protocol)
+    deployment.publish(lines)
+    deployment.await_caught_up()
+    invoices = topic_of("invoices", deployment.settings.topic_prefix)
+    client = kafka.admin(deployment.settings)
+    client.delete_topics([invoices])[invoices].result()
+    deployment.wait_until(lambda: invoices not in client.list_topics(timeout=10).topics, what="the topic to be deleted")
+    schema.create_topics(client, deployment.settings)
+    more = deployment.simulate(*TRAFFIC[:2], "--customers", "90", "--months", "3")
+    deployment.publish([*more, *more])
+
+    assert wait_for_exit(consumer, 60) == 1
+    assert last_line(
+        log(consumer), "projector:", invoices, "the topic was deleted", f"`projector positions set {invoices}"
+    )
+    again = deployment.command("projector", "run", "--until-caught-up")
+    assert again.exit_code == 1
+    assert last_line(
+        again.stderr, invoices, "created again since", f"`projector positions set {invoices} all earliest`"
+    )
+    shown = deployment.command("projector", "positions", "show", "--format", "json")
+    assert shown.exit_code == 1
+    problems = [one["problem"] for one in json.loads(shown.stdout)["positions"] if one["topic"] == invoices]
+    assert all("created again" in problem for problem in problems)
+    assert deployment.command("projector", "positions", "set", invoices, "all", "earliest", "--yes").exit_code == 0
+    deployment.catch_up()
+    assert not deployment.disagreement([*lines, *more])
 
 
 def test_a_position_beyond_the_end_stops_the_consumer(deployment: Deployment) -> None:

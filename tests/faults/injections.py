@@ -12,6 +12,7 @@ from confluent_kafka.admin import NewPartitions
 from events import kafka
 from events.errors import ServiceUnavailable
 from projector.sandbox.processes import wait_until
+from tests.faults import log_faults
 from tests.faults.plan import Fault
 from tests.faults.program import Program
 from tests.faults.scene import Scene
@@ -169,6 +170,16 @@ def _consumer_at(scene: Scene, fault: Fault) -> Heal:
     return _at(scene, fault, fault.table, "projector run")
 
 
+def _lasting_nothing(done: Callable[[Scene, Fault], None]) -> Callable[[Scene, Fault], Heal]:
+    """Do what leaves nothing to undo."""
+
+    def do(scene: Scene, fault: Fault) -> Heal:
+        done(scene, fault)
+        return _nothing
+
+    return do
+
+
 KINDS: Final[Mapping[str, Callable[[Scene, Fault], Heal]]] = {
     "kill": lambda scene, fault: _kill(_consumer(scene, fault)),
     "pause": lambda scene, fault: _pause(_consumer(scene, fault)),
@@ -181,6 +192,8 @@ KINDS: Final[Mapping[str, Callable[[Scene, Fault], Heal]]] = {
     **dict.fromkeys(("hang kafka", "reset kafka", "trickle kafka", "away kafka"), _disturb),
     **dict.fromkeys(("kill postgres", "kill kafka", "restart kafka"), _end_server),
     "fill disk": _fill_disk,
+    "truncate": _lasting_nothing(log_faults.truncate),
+    "recreate": _lasting_nothing(log_faults.recreate),
     "storm": _storm,
     "add partitions": _add_partitions,
     "redeliver": _redeliver,

@@ -43,6 +43,9 @@ KINDS: Final = {
     # of Kafka
     "kill kafka": 1,
     "restart kafka": 1,
+    # of its logs
+    "truncate": 1,
+    "recreate": 2,
     # of the group
     "storm": 4,
     "add partitions": 3,

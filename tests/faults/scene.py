@@ -101,6 +101,10 @@ class Scene:
         again = self._draw.sample(self.sound, len(self.sound) // 3)
         self.send([(sent, True) for sent in again])
 
+    def reconnect(self) -> None:
+        """Send by a new producer: a broker that was restored does not know how far the one before had come."""
+        self._producer = self._make_producer()
+
     def places(self) -> dict[Place, int]:
         """Ask the broker for every partition, and where it ends."""
         return {place: log.high for place, log in positions.describe(self.admin, self.topics).items()}

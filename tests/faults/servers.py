@@ -5,6 +5,7 @@ advertised address is the proxy's; the tests themselves go past it.
 """
 
 import secrets
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -84,6 +85,28 @@ class Servers:
         """Give the disk its room back; PostgreSQL may have given up without it."""
         self.disk.free()
         self.postgres.start()
+
+    def copy_logs(self) -> None:
+        """Keep a copy of Kafka's folder as it is now."""
+        self.kafka.stop()
+        shutil.rmtree(self._copy, ignore_errors=True)
+        shutil.copytree(self._logs, self._copy)
+        self.kafka.start()
+
+    def restore_logs(self) -> None:
+        """Put the copy in the folder's place: what was sent since is gone; topics' ids and epochs are as they were."""
+        self.kafka.kill()
+        shutil.rmtree(self._logs)
+        shutil.copytree(self._copy, self._logs)
+        self.kafka.start()
+
+    @property
+    def _logs(self) -> Path:
+        return self.kafka.home / "data"
+
+    @property
+    def _copy(self) -> Path:
+        return self.kafka.home / "copy"
 
     def heal(self) -> None:
         """Undo whatever a run did to them."""

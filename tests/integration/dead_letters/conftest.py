@@ -1,6 +1,7 @@
 """A consumer that reads what a test hands it, in the deployment's currency, and keeps what it refuses."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
@@ -30,6 +31,7 @@ class Reader:
         self.settings = lane.settings
         self._decode = Decoder(self.settings.currency, self.settings.topic_prefix)
         self._next: dict[str, int] = {}
+        self._topic_id: str | None = None
 
     def read(
         self, values: Sequence[bytes | None], entity: Entity = "invoices", *, key: bytes = b"", headers: Headers = ()
@@ -44,6 +46,7 @@ class Reader:
         self._next[topic] = start + len(values)
         items = [item(message, self._decode(message)) for message in messages]
         batch = Batch(items=items, known={(topic, self.lane.partition): start}, ends=ends_of(items))
+        batch = replace(batch, topic_ids={topic: self._topic_id})
         return merge.apply(self.lane.connection, batch, self.settings.group_id)
 
     def replay(self) -> None:
@@ -51,6 +54,13 @@ class Reader:
         self._next.clear()
         with self.lane.connection.transaction():
             self.lane.connection.execute("UPDATE positions SET next_offset = 0")
+
+    def recreated(self, topic_id: str) -> None:
+        """Begin at offset 0 of other topics of the same names."""
+        self.replay()
+        self._topic_id = topic_id
+        with self.lane.connection.transaction():
+            self.lane.connection.execute("UPDATE positions SET topic_id = %s", [topic_id])
 
 
 @pytest.fixture

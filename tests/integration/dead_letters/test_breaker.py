@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from events.settings import Settings
 from events.types import topic_of
 from projector.breaker import Standing, standing
+from projector.positions import Position
 from tests.conftest import RunCommand, StartCommand, WaitUntil
 from tests.e2e.deployment import Deployment
 from tests.examples import invoice, line
@@ -71,11 +72,16 @@ def test_what_stands_right_before_the_positions_is_remembered(reader: Reader, en
     reader.read([b"no json", *GOOD[:3], b"no json", *BAD[:2]])
     reader.read([b"no json", b"no json"], "payments")
     topics = [f"{reader.settings.topic_prefix}.{entity}" for entity in ("invoices", "payments")]
-    positions = {(topics[0], 4): 7, (topics[1], 4): 2, (topics[0], 5): 0}
+    offsets = {(topics[0], 4): 7, (topics[1], 4): 2, (topics[0], 5): 0}
+    positions = {place: Position(next_offset=offset, topic_id="now") for place, offset in offsets.items()}
     with engine.begin() as connection:
         assert standing(connection, positions) == Standing(seen=9, refused={"not-json": 4, "wrong-currency": 2}, run=5)
         connection.exec_driver_sql("UPDATE dead_letters SET state = 'discarded' WHERE reason = 'not-json'")
         assert standing(connection, positions) == Standing(seen=9, refused={"wrong-currency": 2}, run=2)
+        connection.exec_driver_sql("UPDATE dead_letters SET topic_id = 'now'")
+        assert standing(connection, positions).run == 2
+        connection.exec_driver_sql("UPDATE dead_letters SET topic_id = 'before'")
+        assert standing(connection, positions) == Standing(seen=9, refused={}, run=0)
 
 
 def _produce(deployment: Deployment, values: Iterable[bytes]) -> None:

@@ -10,6 +10,7 @@ from events.types import ENTITIES, Place, Refusal, topic_of
 from projector.deadline import Deadline
 from projector.intake import Intake, receive
 from projector.membership import Membership
+from projector.positions import Position
 from tests.conftest import WaitUntil
 
 REFUSED = Refusal("no-value", "")
@@ -24,9 +25,9 @@ def test_a_first_message_is_forgotten_with_its_partition(kafka_settings: Setting
     producer.flush()
     intake = Intake()
 
-    def start(given: set[Place]) -> Mapping[Place, int]:
+    def start(given: set[Place]) -> Mapping[Place, Position]:
         intake.assign(dict.fromkeys(given, 0))
-        return dict.fromkeys(given, 0)
+        return dict.fromkeys(given, Position(next_offset=0, topic_id=None))
 
     def leave(taken: set[Place]) -> Mapping[Place, int]:
         intake.revoke(taken)

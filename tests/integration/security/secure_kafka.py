@@ -25,6 +25,10 @@ USER: Final = "billing-consumer"
 START_SECONDS: Final = 120
 SCRAM_MODULE: Final = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
 PROTOCOLS: Final = "CONTROLLER:PLAINTEXT,OWN:PLAINTEXT,SCRAM:SASL_SSL,MUTUAL:SSL"
+GUARDED: Final = {
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "super.users": "User:ANONYMOUS",  # the door in clear
+}
 
 
 class SecureKafka(NamedTuple):
@@ -36,14 +40,17 @@ class SecureKafka(NamedTuple):
 
 
 @contextmanager
-def secure_kafka(home: Path, authority: Authority, server: Identity, password: str) -> Iterator[SecureKafka]:
-    """Run the broker in a folder; it ends with whoever asked for it."""
+def secure_kafka(
+    home: Path, authority: Authority, server: Identity, password: str, *, guarded: bool = False
+) -> Iterator[SecureKafka]:
+    """Run the broker in a folder; it ends with whoever asked for it. Guarded, it lets a user do what it was granted."""
     ports = [free_port() for _ in range(4)]
     scram, mutual, own, controller = (f"{HOST}:{port}" for port in ports)
     properties, log = home / "server.properties", home / "kafka.log"
     listeners = f"SCRAM://{scram},MUTUAL://{mutual},OWN://{own}"
     settings = {
         **SANDBOX_SETTINGS,
+        **(GUARDED if guarded else {}),
         "listeners": f"{listeners},CONTROLLER://{controller}",
         "advertised.listeners": listeners,
         "inter.broker.listener.name": "OWN",

@@ -1,0 +1,81 @@
+"""What a consumer asks the broker for beside messages: topics and their ids, ends of logs, what is configured."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+
+from events import kafka
+from events.kafka import PROBE_SECONDS
+from events.settings import Settings
+from events.types import ENTITIES, Place, topic_of
+from projector import positions, topic_configuration, witness
+from projector.positions import Log, Position
+from projector.topic_configuration import Problem
+
+HEARD_SECONDS: Final = 0.1  # between two looks whether a broker has heard of a new topic
+
+
+class Broker:
+    """One admin client, made when it is first needed, and again where the cluster refuses what it believes.
+
+    A client remembers the leader epochs that it has heard of and goes by no lower one. Those of a cluster that was
+    restored from an older copy are lower: only a new client can talk to it.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._admin: AdminClient | None = None
+        self.topics: Sequence[str] = [topic_of(entity, settings.topic_prefix) for entity in ENTITIES]
+
+    def logs(self) -> dict[Place, Log]:
+        """Describe every partition.
+
+        Raises:
+            StateError: a topic does not exist.
+            KafkaException, ServiceUnavailable: the broker does not answer, or refuses us.
+
+        """
+        with self._client() as admin:
+            return positions.describe(admin, self.topics)
+
+    def topic_ids(self) -> dict[str, str]:
+        """Ask for the topics' ids alone; raises the same."""
+        with self._client() as admin:
+            return {topic: found[0] for topic, found in positions.topics_of(admin, self.topics).items()}
+
+    def problems(self) -> list[Problem]:
+        """Compare the topics' configuration with what the contract needs.
+
+        Raises:
+            KafkaException: the broker does not answer, or has after a while not heard of a topic created just now.
+            ServiceUnavailable: it refuses us.
+
+        """
+        deadline = time.monotonic() + PROBE_SECONDS
+        while True:
+            try:
+                with self._client() as admin:
+                    return topic_configuration.read(admin, self.topics)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART or time.monotonic() > deadline:
+                    raise
+                time.sleep(HEARD_SECONDS)
+
+    def witnessed(self, stored: Mapping[Place, Position], logs: Mapping[Place, Log]) -> dict[Place, Log]:
+        """Look at what identifies each log; raises the same."""
+        return witness.look(self._settings, stored, logs)
+
+    @contextmanager
+    def _client(self) -> Iterator[AdminClient]:
+        if self._admin is None:
+            self._admin = kafka.admin(self._settings)
+        try:
+            yield self._admin
+        except KafkaException as error:
+            if error.args[0].code() > 0:  # the broker's own answer, and no failure to reach it
+                self._admin = None
+            raise

@@ -1,0 +1,50 @@
+"""Where partitions start: PostgreSQL's positions, each proven to lie in the log that it was stored for."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Engine
+
+from events import kafka
+from events.settings import Settings
+from events.types import Place
+from projector import database, positions
+from projector.breaker import Standing, standing
+from projector.broker import Broker
+from projector.errors import PositionImpossible, TopicMissing
+from projector.positions import Position
+
+
+class Starts:
+    """Asks both services; what they fail of is one line that names the service."""
+
+    def __init__(self, settings: Settings, engine: Engine, broker: Broker) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._broker = broker
+
+    def proven(self, given: set[Place]) -> tuple[dict[Place, Position], Standing]:
+        """Return where to start on partitions, and what the breaker remembers from before there.
+
+        Raises:
+            PositionImpossible: a position cannot be served.
+            ServiceUnavailable: a service is away, or refuses us.
+
+        """
+        with database.reachable(self._settings), kafka.answering(self._settings):
+            try:
+                logs = self._broker.logs()
+            except TopicMissing as missing:  # it was there when the program began
+                raise PositionImpossible(positions.deleted(missing.topic)) from None
+            positions.require_described(given, logs)
+            logs = {place: logs[place] for place in given}
+            with self._engine.begin() as connection:
+                found = positions.begin(connection, self._settings.group_id, logs)
+            for place, log in sorted(self._broker.witnessed(found, logs).items()):
+                positions.require_servable(place, found[place], log)
+            with self._engine.connect() as connection:
+                return found, standing(connection, found)
+
+    def topic_ids(self) -> Mapping[str, str]:
+        """Ask for the id that each topic has now; raises the same."""
+        with kafka.answering(self._settings):
+            return self._broker.topic_ids()

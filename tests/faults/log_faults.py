@@ -1,0 +1,105 @@
+"""What befalls the log itself: a broker restored from an older copy of it, a topic deleted and created again.
+
+Nothing heals these by itself. Consumers have to stop, each with the message that names what recovers; the harness types
+that, sends again what was lost, and goes on. What they had read past the break must not show in the end.
+"""
+
+import json
+import re
+import signal
+from typing import Any, Final
+
+from confluent_kafka.admin import NewTopic
+
+from events.types import ENTITIES, topic_of
+from projector.sandbox.processes import wait_until
+from projector.topic_configuration import CREATED_WITH
+from tests.faults.plan import Fault
+from tests.faults.program import Program
+from tests.faults.scene import Scene
+
+SENT_MIN: Final = 9  # of fewer a third is no log to lose
+STOP_SECONDS: Final = 60.0
+APPLY_SECONDS: Final = 5.0
+WAY_OUT: Final = re.compile(r"`projector (positions set \S+ \S+ earliest)`")
+STOPS: Final = re.compile(
+    r"projector: \S+: the (topic was deleted|position is|broker cannot serve the position).*`projector positions set"
+)
+
+
+def truncate(scene: Scene, fault: Fault) -> None:
+    """Restore the broker from a copy of its logs, and let them grow again beyond where they had been.
+
+    What is lost is what was sent twice, so that nothing has to be published again; what is sent from then on would be
+    skipped by a consumer that reads on at its offset.
+    """
+    if len(scene.sound) < SENT_MIN:
+        return
+    scene.heal()
+    scene.delivered()
+    scene.servers.copy_logs()
+    scene.redeliver()
+    scene.delivered()
+    wait_until(lambda: scene.positions() == scene.ends(), seconds=APPLY_SECONDS)
+    at_work = fault.victim % 2 == 0
+    for program in scene.consumers if not at_work else ():
+        program.send(signal.SIGKILL)
+    scene.servers.restore_logs()
+    scene.reconnect()
+    scene.redeliver()
+    scene.redeliver()
+    scene.delivered()
+    for program in scene.consumers if not at_work else ():
+        program.run()
+    recover(scene)
+
+
+def recreate(scene: Scene, fault: Fault) -> None:
+    """Delete a topic and create it again, and send all that it held and more."""
+    scene.heal()
+    scene.delivered()
+    entity = ENTITIES[fault.victim % len(ENTITIES)]
+    topic = topic_of(entity, scene.settings.topic_prefix)
+    partitions = sum(name == topic for name, _ in scene.places())
+    scene.admin.delete_topics([topic])[topic].result()
+    assert wait_until(lambda: topic not in scene.admin.list_topics(timeout=10).topics, seconds=STOP_SECONDS)
+    scene.admin.create_topics([NewTopic(topic, partitions, 1, config=dict(CREATED_WITH))])[topic].result()
+    scene.reconnect()
+    lost = [(sent, True) for sent in scene.sound if sent.entity == entity]
+    scene.send([*lost, *lost[: len(lost) // 2]])
+    scene.delivered()
+    recover(scene)
+
+
+def recover(scene: Scene) -> None:
+    """See every consumer stop for what was done, type what is printed, and start them again."""
+    if not problems(scene):
+        return
+    for program in scene.consumers:
+        _require_stopped(program)
+    for problem in problems(scene):
+        command = WAY_OUT.search(problem["problem"])
+        assert command is not None, problem
+        done = scene.check("projector", *command[1].split(), "--yes")
+        assert done.process.poll() == 0, done.stdout.read_text() + done.stderr.read_text()
+    assert not problems(scene)
+    for program in scene.consumers:
+        program.run()
+
+
+def problems(scene: Scene) -> list[dict[str, Any]]:
+    """Ask which positions cannot be served."""
+    shown = scene.check("projector", "positions", "show", "--format", "json")
+    assert shown.process.poll() in {0, 1}, shown.stderr.read_text()
+    found = json.loads(shown.stdout.read_text())["positions"]
+    return [position for position in found if position["problem"]]
+
+
+def _require_stopped(program: Program) -> None:
+    stopped = wait_until(lambda: program.exit_code is not None, seconds=STOP_SECONDS)
+    assert program.started is not None
+    text = program.started.stderr.read_text()
+    assert stopped, f"{program.name} goes on in another log: {text[-3000:]}"
+    if not program.killed:
+        assert program.exit_code == 1, f"{program.name} ended with {program.exit_code}: {text[-3000:]}"
+        assert STOPS.match(text.strip().split("\n")[-1]), text[-3000:]

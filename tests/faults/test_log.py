@@ -1,0 +1,90 @@
+"""A log that is not the one that was read stops the consumer, at its start and at work, before any of it counts."""
+
+import json
+import signal
+from collections.abc import Sequence
+from typing import Final
+
+import pytest
+
+from events.simulate.render import Sent
+from projector.sandbox.processes import wait_until
+from tests.faults.conduct import judge, settle
+from tests.faults.log_faults import problems, recover
+from tests.faults.program import Program
+from tests.faults.scene import Scene
+
+SECONDS: Final = 60.0
+
+
+@pytest.mark.parametrize("at_work", [False, True], ids=["at start", "at work"])
+def test_a_log_that_was_cut_and_has_grown_again_stops_the_consumer(scene: Scene, *, at_work: bool) -> None:
+    """Restored from a copy, the broker gives the same leader epochs again: only the last message tells."""
+    [consumer] = scene.consumers
+    messages = scene.messages()
+    third = len(messages) // 3
+    before, lost, after = messages[:third], messages[third : third + 20], messages[third + 20 :]
+    consumer.run()
+    _send(scene, before)
+    scene.servers.copy_logs()
+    _send(scene, lost)
+    positions = scene.positions()
+    if not at_work:
+        consumer.send(signal.SIGTERM)
+        assert wait_until(lambda: consumer.exit_code == 0, seconds=SECONDS)
+    scene.servers.restore_logs()
+    scene.reconnect()
+    _publish(scene, [*after, *lost])
+    if not at_work:
+        consumer.run()
+    _await_stop(consumer)
+    assert scene.positions() == positions
+    assert "projector positions set" in _last_line(consumer)
+    assert len(problems(scene)) >= 1
+    recover(scene)
+    scene.auditor.run()
+    settle(scene)
+    judge(scene)
+
+
+def test_a_broker_that_comes_back_with_its_log_is_read_on_from_where_it_was(scene: Scene) -> None:
+    """Each loss of the connection is followed by a proof, and then by what comes next."""
+    [consumer] = scene.consumers
+    messages = scene.messages()
+    half = len(messages) // 2
+    consumer.run()
+    _send(scene, messages[:half])
+    scene.servers.kafka_proxy.reset()
+    _publish(scene, messages[half:])
+    scene.servers.kafka.stop()
+    scene.servers.kafka.start()
+    scene.auditor.run()
+    settle(scene)
+    judge(scene)
+    told = [json.loads(line)["event"] for line in _log(consumer).split("\n") if line.startswith("{")]
+    assert any("the broker was away" in event for event in told)
+
+
+def _send(scene: Scene, messages: Sequence[tuple[Sent, bool]]) -> None:
+    _publish(scene, messages)
+    applied = wait_until(lambda: scene.positions() == scene.ends(), seconds=SECONDS)
+    assert applied, _log(scene.consumers[0])[-3000:]
+
+
+def _publish(scene: Scene, messages: Sequence[tuple[Sent, bool]]) -> None:
+    scene.send(messages)
+    scene.delivered()
+
+
+def _await_stop(consumer: Program) -> None:
+    assert wait_until(lambda: consumer.exit_code is not None, seconds=SECONDS), _log(consumer)[-3000:]
+    assert consumer.exit_code == 1, _log(consumer)[-3000:]
+
+
+def _last_line(program: Program) -> str:
+    return _log(program).strip().split("\n")[-1]
+
+
+def _log(program: Program) -> str:
+    assert program.started is not None
+    return program.started.stderr.read_text()
