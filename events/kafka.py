@@ -25,6 +25,9 @@ REFUSED: Final = {
     KafkaError.GROUP_AUTHORIZATION_FAILED,
 }
 """Codes that say who we are, which waiting does not change."""
+REFUSED_PROPERTY: Final = "plugin.library.paths"
+"""Refused from everywhere: an interceptor may change every message, and nothing that is promised here would hold. What
+else loads code is refused from `.env` only: see `events.env_file`."""
 
 _log = logging.getLogger("librdkafka")
 _silent = logging.getLogger("librdkafka.admin")
@@ -34,8 +37,15 @@ Client = TypeVar("Client", Producer, Consumer, AdminClient)
 
 
 def client_config(settings: Settings, **own: Any) -> dict[str, Any]:  # noqa: ANN401 - librdkafka's values are of any type
-    """Merge the properties: ours first, then the deployment's `PROJECTOR_KAFKA__*`, which win."""
+    """Merge the properties: ours first, then the deployment's `PROJECTOR_KAFKA__*`, which win.
+
+    Raises:
+        SettingError: for a property that would run code of others.
+
+    """
     given = {name.lower().replace("_", "."): value for name, value in settings.kafka.items()}
+    if REFUSED_PROPERTY in given:
+        raise SettingError(f"PROJECTOR_KAFKA__PLUGIN_LIBRARY_PATHS: {REFUSED_PROPERTY} would run code in this process")
     return {"bootstrap.servers": required(settings, "kafka_bootstrap_servers"), **own, **given}
 
 
