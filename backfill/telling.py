@@ -67,7 +67,7 @@ def opened(telling: Telling) -> Iterator[IO[str] | None]:
         raise InputError(f"--output {telling.output}: not a file that can be replaced")
     draft = telling.output.with_name(f".{telling.output.name}.{os.getpid()}")
     try:
-        file = open(draft, "x", encoding="utf-8", newline="", opener=_for_the_owner_alone)  # noqa: PTH123 - Path.open takes none
+        file = open(draft, "x", encoding="utf-8", newline="", opener=_for_its_owner)  # noqa: SIM115 - closed below
     except OSError as error:
         raise InputError(f"--output {telling.output}: {error.strerror}") from None
     try:
@@ -78,7 +78,7 @@ def opened(telling: Telling) -> Iterator[IO[str] | None]:
         draft.unlink(missing_ok=True)
 
 
-def _for_the_owner_alone(path: str, flags: int) -> int:
+def _for_its_owner(path: str, flags: int) -> int:
     return os.open(path, flags, OWNER_ALONE)
 
 

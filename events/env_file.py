@@ -3,11 +3,11 @@
 A program is often started in a folder that somebody else made. Three rules hold, for every program, before any value of
 the file is used:
 
-1. The file, and the symbolic link where it is one, belongs to the user or to root, and nobody else may write the file. A
-   folder that others may write is no danger then: they can put only files of their own there. What is checked is the
+1. The file, and the symbolic link where it is one, belongs to the user or to root, and nobody else may write the file.
+   A folder that others may write is no danger then: they can put only files of their own there. What is checked is the
    open file that is then read, so exchanging it in between gains nothing.
-2. It never sets what makes a client load a library or run a command, because a file that came with a checkout belongs to
-   the user as well. Such properties are for the environment, if at all.
+2. It never sets what makes a client load a library or run a command, because a file that came with a checkout belongs
+   to the user as well. Such properties are for the environment, if at all.
 3. Its values reach our settings only, never the process's environment: it cannot set `PG*` or `OPENSSL_CONF`.
 
 It still says which servers the programs talk to, and so who is shown the passwords: start them in a folder you trust.
@@ -28,8 +28,8 @@ from events.errors import SettingError
 NAME: Final = ".env"
 OTHERS_MAY_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 LOADS_CODE: Final = ("ssl.engine.", "ssl.providers", "sasl.kerberos.", "plugin.library.paths")
-"""Beginnings of librdkafka properties: an OpenSSL engine or provider is a library; `sasl.kerberos.kinit.cmd` is run by a
-shell, with the other Kerberos properties put into it unquoted."""
+"""Beginnings of librdkafka properties: an OpenSSL engine or provider is a library; `sasl.kerberos.kinit.cmd` is run by
+a shell, with the other Kerberos properties put into it unquoted."""
 HIDDEN_IN_ADDRESS: Final = {"service", "servicefile", "sslkeylogfile"}
 """Options of libpq that take further options from elsewhere, or write the connection's keys into a file."""
 
@@ -92,11 +92,12 @@ def _opened() -> tuple[os.stat_result, int]:
     descriptor = os.open(NAME, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe without a writer must not block
     try:
         after = os.lstat(NAME)
-        if (before.st_ino, before.st_ctime_ns) != (after.st_ino, after.st_ctime_ns):
-            raise SettingError(f"{NAME} was exchanged while it was being read")
-    except BaseException:
+    except OSError:
         os.close(descriptor)
         raise
+    if (before.st_ino, before.st_ctime_ns) != (after.st_ino, after.st_ctime_ns):
+        os.close(descriptor)
+        raise SettingError(f"{NAME} was exchanged while it was being read: start again")
     return before, descriptor
 
 

@@ -26,10 +26,11 @@ from events.decode import Decoder
 from events.errors import ServiceAway
 from events.settings import Settings
 from events.types import ENTITIES, Place, topic_of
-from projector import database, positions, revision
+from projector import database, positions
 from projector.batch import Batch
 from projector.breaker import Breaker, Standing, standing
 from projector.deadline import Deadline
+from projector.deployment import cluster, identity
 from projector.errors import PositionMoved
 from projector.intake import Intake, receive
 from projector.membership import Membership, at_end
@@ -58,6 +59,7 @@ def run(settings: Settings, engine: Engine, stop: Stop, *, until_caught_up: bool
     Raises:
         PositionImpossible: a stored position cannot be served.
         StateError: the schema or a topic does not exist.
+        SettingError: a setting is not what this deployment was set up with.
         ServiceUnavailable: PostgreSQL or the broker refuses us, or cannot be reached and was not to be waited for.
         WorkFailed: PostgreSQL refuses a batch for a reason that lies in no event.
         TooManyRefused: most of what is read is refused.
@@ -67,8 +69,9 @@ def run(settings: Settings, engine: Engine, stop: Stop, *, until_caught_up: bool
 
     def answered() -> tuple[AdminClient, dict[Place, positions.Log]]:
         with database.reachable(settings), kafka.answering(settings):
-            revision.require_current(engine, settings.schema_name)
+            identity.require(engine, settings)
             client = kafka.admin(settings)
+            cluster.require(engine, settings, client)
             return client, positions.describe(client, topics)
 
     found = answered() if until_caught_up else stop.unless_wanted(lambda: patiently(answered, stop=stop))

@@ -43,15 +43,15 @@ def test_every_table_is_decided_on_and_the_page_says_how(deployed: Deployed) -> 
 
 def test_an_init_takes_back_what_was_granted_beside_and_gives_what_is_missing(deployed: Deployed) -> None:
     schema = deployed.settings.schema_name
-    names = {"schema": schema, **{role: role_of(schema, role) for role in ROLES}}
+    names = {"schema": schema, **{role: f'"{deployed.group(role)}"' for role in ROLES}}
     with deployed.connected(OWNER) as connection:
         for statement in WIDER:
             connection.execute(statement.format(**names).encode())
         assert _granted(connection, deployed) != _written()
-        assert upgrade(deployed.settings).roles == [role_of(schema, role) for role in ROLES]
+        assert upgrade(deployed.settings).granted.roles == [deployed.group(role) for role in ROLES]
         assert _granted(connection, deployed) == _written()
         (create,) = connection.execute(
-            "SELECT has_schema_privilege(%s, %s, 'CREATE')", (names["backfill"], schema)
+            "SELECT has_schema_privilege(%s, %s, 'CREATE')", (deployed.group("backfill"), schema)
         ).fetchone() or (None,)
         assert create is False
         assert upgrade(deployed.settings, roles=True) == upgrade(deployed.settings)
@@ -59,9 +59,9 @@ def test_an_init_takes_back_what_was_granted_beside_and_gives_what_is_missing(de
 
 def test_an_init_without_roles_makes_none(deployed: Deployed) -> None:
     other = deployed.settings.model_copy(update={"schema_name": f"{deployed.settings.schema_name}_other"})
-    assert upgrade(other).roles == []
+    assert upgrade(other).granted.roles == []
     with deployed.connected(OWNER) as connection:
-        made = connection.execute("SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s)", (other.schema_name,))
+        made = connection.execute("SELECT rolname FROM pg_roles WHERE strpos(rolname, %s) > 0", (other.schema_name,))
         assert made.fetchall() == []
 
 
@@ -103,7 +103,7 @@ def _written() -> dict[str, list[str]]:
 def _granted(connection: Connection[Any], deployed: Deployed) -> dict[str, list[str]]:
     schema = deployed.settings.schema_name
     tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", (schema,)).fetchall()
-    groups = [role_of(schema, role) for role in ROLES]
+    groups = [deployed.group(role) for role in ROLES]
     return {table: [_cell(connection, f"{schema}.{table}", group) for group in groups] for (table,) in tables}
 
 

@@ -33,7 +33,7 @@ LOADING: Final = (
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A file of the user's in the current folder, and nothing in the environment."""
+    """Write a file of the user's into the current folder, and leave nothing in the environment."""
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.upper().startswith("PROJECTOR_")]:
         monkeypatch.delenv(name)
