@@ -67,7 +67,7 @@ def deployed(settings: Settings) -> Iterator[Deployed]:
     with made.connected(OWNER) as connection:
         for role in ROLES:
             for name in (made.user(role), made.group(role)):
-                _do(connection, "DROP OWNED BY {}", name)
+                _do(connection, "DROP OWNED BY {} CASCADE", name)
                 _do(connection, "DROP ROLE {}", name)
 
 
