@@ -56,7 +56,8 @@ def make_engine(settings: Settings, *, program: str) -> Engine:
     if url.get_backend_name() not in {"postgresql", "postgres"}:
         raise SettingError("PROJECTOR_DATABASE_URL: the scheme has to be postgresql://")
     options = {
-        "search_path": settings.schema_name,
+        # PostgreSQL's own schema comes first by itself; temporary objects last, so that none stands before a table
+        "search_path": f"{settings.schema_name},pg_temp",
         "lock_timeout": LOCK_MS,
         "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_MS,
         "timezone": "UTC",

@@ -63,7 +63,7 @@ def carry_out(engine: Engine, settings: Settings, kept: Identity, changes: Itera
     with engine.begin() as connection:
         driver = driver_of(connection)
         driver.execute(SQL["hold_identity"])
-        if read(connection) != kept:
+        if read(driver) != kept:
             raise StateError("somebody changed it meanwhile: look again with `projector deployment show`")
         at_work = driver.execute(SQL["programs_at_work"], {"own": PROGRAM}).fetchone()
         if at_work:

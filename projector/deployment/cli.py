@@ -103,7 +103,7 @@ def _kept(engine: "Engine", chosen: "Settings") -> "Identity":
 
     revision.require_current(engine, chosen.schema_name)
     with engine.connect() as connection:
-        kept = identity.read(connection)
+        kept = identity.read(identity.driver_of(connection))
     if kept is None:
         raise StateError(f"schema {chosen.schema_name}: nothing is written down: run `projector init`")
     return kept

@@ -4,6 +4,8 @@ A cluster says its id to whoever asks, and keeps it for as long as it lives. Clu
 as the official image does unless told otherwise, cannot be told apart by it.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 from sqlalchemy import Engine
@@ -12,6 +14,9 @@ from events.errors import SettingError, StateError
 from events.kafka import PROBE_SECONDS
 from events.settings import Settings
 from projector.deployment.identity import CLUSTER, SQL, driver_of, read
+
+if TYPE_CHECKING:
+    from psycopg import Connection as Driver
 
 
 def require(engine: Engine, settings: Settings, client: AdminClient) -> None:
@@ -24,7 +29,19 @@ def require(engine: Engine, settings: Settings, client: AdminClient) -> None:
 
     """
     with engine.connect() as connection:
-        kept = (read(connection) or {}).get(CLUSTER)
+        compare(driver_of(connection), settings, client)
+
+
+def compare(driver: "Driver[Any]", settings: Settings, client: AdminClient) -> None:
+    """Do so on a connection that is there.
+
+    Raises:
+        StateError: as above.
+        SettingError: as above.
+        KafkaException: as above.
+
+    """
+    kept = (read(driver) or {}).get(CLUSTER)
     if kept is None:
         raise StateError(f"schema {settings.schema_name}: no Kafka cluster is written down: run `projector init`")
     _require_same(settings, kept, id_of(client))
@@ -52,7 +69,7 @@ def adopt(engine: Engine, settings: Settings, client: AdminClient) -> dict[str, 
     found = id_of(client)
     with engine.begin() as connection:
         driver = driver_of(connection)
-        if (read(connection) or {}).get(CLUSTER) is None:
+        if (read(driver) or {}).get(CLUSTER) is None:
             stored = {(topic, uid) for topic, uid in driver.execute(SQL["topics_read"]) if uid}
             if stored and not stored & _ids({topic for topic, _ in stored}, client):
                 raise StateError(
@@ -62,7 +79,7 @@ def adopt(engine: Engine, settings: Settings, client: AdminClient) -> dict[str, 
                 )
             if driver.execute(SQL["write_cluster"], {CLUSTER: found}).rowcount:
                 return {CLUSTER: found}
-        kept = (read(connection) or {}).get(CLUSTER)  # also where another `init` was first, a moment ago
+        kept = (read(driver) or {}).get(CLUSTER)  # also where another `init` was first, a moment ago
     _require_same(settings, str(kept), found)
     return {}
 

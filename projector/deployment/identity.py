@@ -39,9 +39,9 @@ def command_name(fact: str) -> str:
     return fact.replace("_", "-")
 
 
-def read(connection: Connection) -> Identity | None:
+def read(driver: "Driver[Any]") -> Identity | None:
     """Read what is written down, or None where nothing is."""
-    row = driver_of(connection).execute(SQL["read_identity"]).fetchone()
+    row = driver.execute(SQL["read_identity"]).fetchone()
     return dict(zip(FACTS, row, strict=True)) if row else None
 
 
@@ -55,7 +55,7 @@ def require(engine: Engine, settings: Settings) -> None:
     """
     revision.require_current(engine, settings.schema_name)
     with engine.connect() as connection:
-        kept = read(connection)
+        kept = read(driver_of(connection))
     if kept is None:
         raise StateError(f"schema {settings.schema_name}: nothing says what it holds: run `projector init`")
     _require_same(settings, kept)
@@ -69,7 +69,8 @@ def adopt(connection: Connection, settings: Settings) -> dict[str, str]:
         SettingError: a setting is not what is written down.
 
     """
-    kept, driver = read(connection), driver_of(connection)
+    driver = driver_of(connection)
+    kept = read(driver)
     if kept is not None:
         _require_same(settings, kept)
         return {}
