@@ -25,7 +25,7 @@ from events.console import say
 from events.errors import ServiceUnavailable, StateError, WorkFailed
 from events.settings import Settings
 from projector.database import address, make_engine, reachable
-from projector.revision import require_current
+from projector.deployment import identity
 
 EXIT_CLEAN: Final = 0
 EXIT_FOUND: Final = 1  # drift-check: drift; rebuild: something could not be repaired
@@ -82,12 +82,13 @@ def ready(settings: Settings) -> Iterator[Engine]:
     Raises:
         ServiceUnavailable: it cannot be reached.
         StateError: its schema is missing or of another version.
+        SettingError: a setting is not what the deployment was set up with.
 
     """
     engine = make_engine(settings, program="backfill")
     try:
         with reachable(settings):
-            require_current(engine, settings.schema_name)
+            identity.require(engine, settings)
             yield engine
     finally:
         engine.dispose()

@@ -31,6 +31,7 @@ from events.errors import ProgramError
 from events.settings import Settings
 from events.types import ENTITIES, Place, topic_of
 from projector import positions
+from projector.deployment import cluster
 from projector.statements import statements
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ class Broker:
         if not self._settings.kafka_bootstrap_servers or monotonic() < self._again_at:
             return None
         try:
-            self._admin = self._admin or kafka.admin(self._settings)
+            self._admin = self._admin or self._compared(connection)
             logs = positions.describe(self._admin, self._topics)
         except (ProgramError, KafkaException) as error:
             _log.warning("lag unknown, only the consumers' transactions are watched", reason=str(error))
@@ -154,3 +155,9 @@ class Broker:
         stored = connection.execute(SQL["positions"], {"group_id": self._settings.group_id})
         applied: dict[Place, int] = {(topic, partition): offset for topic, partition, offset in stored}
         return sum(max(0, log.high - applied.get(place, log.low)) for place, log in logs.items())
+
+    def _compared(self, connection: Connection[Any]) -> "AdminClient":
+        """Make a client; the ends of another cluster than the deployment's would say nothing."""
+        client = kafka.admin(self._settings)
+        cluster.compare(connection, self._settings, client)
+        return client

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from psycopg import Cursor
 
+from events.errors import StateError
 from projector.statements import statements
 
 SQL: Final = statements("backfill", "sql/selection.sql")
@@ -28,10 +29,31 @@ class Selection:
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> "Selection":
-        """Read it from a run's options."""
-        given = dict(options.get(KEY) or {})
-        since = given.pop("since", None)
-        return cls(**given, since=datetime.fromisoformat(since) if since else None)
+        """Read it from a run's options, where a stolen role may have written anything: it becomes what somebody types.
+
+        Raises:
+            StateError: it is no selection.
+
+        """
+        try:
+            return cls._of(**dict(options.get(KEY) or {}))
+        except (TypeError, ValueError):
+            raise StateError("the run's options hold no selection that `backfill` could have written") from None
+
+    @classmethod
+    def _of(
+        cls,
+        customers: Sequence[Any] = (),
+        meters: Sequence[Any] = (),
+        since: str | None = None,
+        sample: float | None = None,
+    ) -> "Selection":
+        return cls(
+            customers=[int(customer) for customer in customers],
+            meters=[int(meter) for meter in meters],
+            since=datetime.fromisoformat(since) if since else None,
+            sample=float(sample) if sample else None,
+        )
 
     @property
     def whole(self) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from psycopg import Connection
 
@@ -16,6 +16,8 @@ from backfill.options import ReportFormat
 from backfill.runs import Run
 from events.errors import InputError, SettingError
 from events.settings import Settings
+
+OWNER_ALONE: Final = 0o600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,8 @@ def require_possible(telling: Telling) -> None:
 def opened(telling: Telling) -> Iterator[IO[str] | None]:
     """Open the file that a report goes to, under another name until it is whole.
 
+    It has names in it, so its owner alone may read it, whatever the umask, and whoever might read what it replaces.
+
     Raises:
         InputError: it cannot be written.
 
@@ -63,7 +67,7 @@ def opened(telling: Telling) -> Iterator[IO[str] | None]:
         raise InputError(f"--output {telling.output}: not a file that can be replaced")
     draft = telling.output.with_name(f".{telling.output.name}.{os.getpid()}")
     try:
-        file = draft.open("x", encoding="utf-8", newline="")
+        file = open(draft, "x", encoding="utf-8", newline="", opener=_for_its_owner)  # noqa: SIM115 - closed below
     except OSError as error:
         raise InputError(f"--output {telling.output}: {error.strerror}") from None
     try:
@@ -90,6 +94,10 @@ def _written(telling: Telling) -> Iterator[None]:
             "what was found is kept: `backfill runs` names the run, `backfill runs show RUN --output FILE` writes it"
         )
         raise InputError(f"--output {telling.output}: {error.strerror or error}; {again}") from None
+
+
+def _for_its_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, OWNER_ALONE)
 
 
 def begin(run: Run, telling: Telling) -> None:

@@ -34,6 +34,8 @@ OWNED: Final[dict[str, Owned]] = {
     "api.version.request": Owned(TRUE, _PROTOCOL),
     "api.version.fallback.ms": Owned(("0",), _PROTOCOL),
     "broker.version.fallback": Owned((), _PROTOCOL),
+    # Whose code runs.
+    "plugin.library.paths": Owned((), "an interceptor may change every message; see also events.env_file"),
     # Which messages are read.
     "isolation.level": Owned(("read_committed",), "what a producer has aborted was never billed or paid"),
     "topic.blacklist": Owned((), "a topic that is left out is never applied"),

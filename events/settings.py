@@ -2,19 +2,17 @@
 
 import os
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from dotenv import dotenv_values
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from events import env_file
 from events.errors import SettingError
 
 PREFIX = "PROJECTOR_"
 KAFKA_PREFIX = f"{PREFIX}KAFKA__"
-ENV_FILE = ".env"
 
 
 def _known_zone(name: str) -> str:
@@ -31,9 +29,7 @@ class Settings(BaseSettings):
     `kafka` holds librdkafka properties: `PROJECTOR_KAFKA__SECURITY_PROTOCOL` is `security.protocol`.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", env_file=ENV_FILE, extra="ignore", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="ignore", frozen=True)
 
     database_url: SecretStr = Field(SecretStr(""), description="as postgresql://user:password@host:port/name")
     kafka_bootstrap_servers: str = Field("", description="Kafka brokers, as host:port[,host:port]")
@@ -69,12 +65,15 @@ def load() -> Settings:
     """Read the settings once.
 
     Raises:
-        SettingError: naming the variable, for a wrong value or a name that no program reads.
+        SettingError: naming the variable, for a wrong value or a name that no program reads; or the `.env` file, where
+            somebody else may write it or it sets what only the environment may.
 
     """
-    _refuse_unknown()
     try:
-        return Settings()
+        with env_file.trusted() as (path, values):
+            _refuse_unknown({*os.environ, *values})
+            env_file.refuse_what_loads_code(values, kafka_prefix=KAFKA_PREFIX, database=variable("database_url"))
+            return Settings(_env_file=path)
     except ValidationError as error:
         first = error.errors()[0]
         name = variable(str(first["loc"][0]))
@@ -92,14 +91,14 @@ def known_variables() -> dict[str, str]:
     return {field.alias or variable(name): field.description or "" for name, field in fields if name != "kafka"}
 
 
-def _refuse_unknown() -> None:
-    """Refuse a name that nothing reads: a typo would otherwise be ignored in silence."""
-    try:
-        given = {*os.environ, *(dotenv_values(ENV_FILE) if Path(ENV_FILE).is_file() else ())}
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingError(f"{ENV_FILE} cannot be read: {error}") from None
+def _refuse_unknown(given: set[str]) -> None:
+    """Refuse a name that nothing reads: a typo would otherwise be ignored in silence.
+
+    Names are written in capitals only. Pydantic would take any other spelling as well, past the checks on names.
+    """
     for name in sorted(given):
-        if name.startswith(PREFIX) and name not in known_variables() and not name.startswith(KAFKA_PREFIX):
+        known = name in known_variables() or (name.startswith(KAFKA_PREFIX) and name.isupper())
+        if name.upper().startswith(PREFIX) and not known:
             raise SettingError(f"{name} is not a setting; the settings are {', '.join(sorted(known_variables()))}")
 
 

@@ -7,12 +7,14 @@ from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
+from sqlalchemy import Engine
 
 from events import kafka
 from events.kafka import PROBE_SECONDS
 from events.settings import Settings
 from events.types import ENTITIES, Place, topic_of
 from projector import positions, topic_configuration, witness
+from projector.deployment import cluster
 from projector.positions import Log, Position
 from projector.topic_configuration import Problem
 
@@ -46,6 +48,18 @@ class Broker:
         """Ask for the topics' ids alone; raises the same."""
         with self._client() as admin:
             return {topic: found[0] for topic, found in positions.topics_of(admin, self.topics).items()}
+
+    def require_cluster(self, engine: Engine) -> None:
+        """Refuse another cluster than the deployment's.
+
+        Raises:
+            SettingError: naming both.
+            StateError: none is written down.
+            KafkaException, ServiceUnavailable: as above.
+
+        """
+        with self._client() as admin:
+            cluster.require(engine, self._settings, admin)
 
     def problems(self) -> list[Problem]:
         """Compare the topics' configuration with what the contract needs.

@@ -2,16 +2,20 @@
 
 import gc
 import sys
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from events import boundary, console
 from events.console import Format, FormatOption
 from projector.dead_letters.cli import app as dead_letters_app
+from projector.deployment.cli import app as deployment_app
 from projector.recovery.cli import app as positions_app
 from projector.sandbox.cli import app as sandbox_app
 from projector.sandbox.extra import require_extra
+
+if TYPE_CHECKING:
+    from projector.schema import Upgraded
 
 COLLECT_AFTER_OBJECTS: Final = 50_000  # about a batch: events hold no cycles, and the default of 700 looks through each
 THREAD_SWITCH_SECONDS: Final = 0.0005  # the default of 5 ms is what the writer would wait after each statement's answer
@@ -20,6 +24,7 @@ app = console.app("Keeps meter balances and customer totals right to the cent fr
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(dead_letters_app, name="dead-letters")
 app.add_typer(positions_app, name="positions")
+app.add_typer(deployment_app, name="deployment")
 
 
 def main() -> None:
@@ -30,7 +35,7 @@ def main() -> None:
 @app.command()
 def init(
     roles: Annotated[
-        bool, typer.Option("--roles", help="create the roles SCHEMA_projector, SCHEMA_backfill and SCHEMA_reader too")
+        bool, typer.Option("--roles", help="create a role for each program too, DATABASE.SCHEMA.projector and so on")
     ] = False,
     output: FormatOption = Format.TABLE,
 ) -> None:
@@ -41,25 +46,49 @@ def init(
     from events import kafka, settings
     from projector import database, schema, topic_configuration
     from projector.broker import Broker
+    from projector.deployment import cluster
 
     chosen = settings.load()
     engine = database.make_engine(chosen, program="projector init")
     with database.reachable(chosen):
-        before, after, granted = schema.upgrade(engine, chosen.schema_name, roles=roles)
-    with kafka.answering(chosen):
-        created = schema.create_topics(kafka.admin(chosen), chosen)
+        upgraded = schema.upgrade(engine, chosen.schema_name, roles=roles, settings=chosen)
+    with database.reachable(chosen), kafka.answering(chosen):
+        client = kafka.admin(chosen)
+        adopted = {**upgraded.adopted, **cluster.adopt(engine, chosen, client)}
+        created = schema.create_topics(client, chosen)
         warnings = topic_configuration.require_sound(Broker(chosen).problems())
     if output is Format.JSON:
-        facts = {"schema": chosen.schema_name, "before": before, "after": after, "roles": granted}
-        console.print_json({**facts, "topics_created": created, "warnings": warnings})
+        facts = {"schema": chosen.schema_name, "before": upgraded.before, "after": upgraded.after}
+        topics = {"topics_created": created, "warnings": warnings}
+        console.print_json({**facts, **upgraded.granted._asdict(), "written_down": adopted, **topics})
         return
-    done = "is up to date" if before == after else "was created" if before is None else f"was upgraded from {before}"
-    typer.echo(f"schema {chosen.schema_name} {done} (revision {after})")
-    if granted:
-        typer.echo(f"roles: {', '.join(granted)}; a user of one: CREATE ROLE name LOGIN IN ROLE {granted[0]}")
+    _print_upgraded(chosen.schema_name, upgraded)
+    if adopted:
+        said = ", ".join(f"{fact.replace('_', ' ')} {value}" for fact, value in adopted.items())
+        typer.echo(f"written down of this deployment: {said}; every program compares its settings with that")
     typer.echo(f"topics created: {', '.join(created) or 'none, all exist'}")
     for warning in warnings:
         typer.echo(f"warning: {console.printable(warning)}")
+
+
+def _print_upgraded(schema_name: str, upgraded: "Upgraded") -> None:
+    before, after, granted = upgraded.before, upgraded.after, upgraded.granted
+    done = "is up to date" if before == after else "was created" if before is None else f"was upgraded from {before}"
+    typer.echo(f"schema {schema_name} {done} (revision {after})")
+    if granted.roles:
+        example = f'CREATE ROLE name LOGIN IN ROLE "{granted.roles[0]}"'
+        typer.echo(f"roles: {', '.join(granted.roles)}; a user of one: {example}")
+    for role, members in granted.relieved.items():
+        typer.echo(console.printable(f"role {role}, of an earlier name, has no right here any more"))
+        if members:
+            who = ", ".join(members)
+            typer.echo(console.printable(f"  in it are {who}: grant the new role to those of this database"))
+    for statement in granted.closed:
+        typer.echo(console.printable(f"taken back from everybody: {statement}"))
+    if granted.advice:
+        typer.echo("still open to every user of this database; its owner, or a superuser, closes that:")
+        for statement in granted.advice:
+            typer.echo(console.printable(f"  {statement};"))
 
 
 @app.command()
@@ -99,15 +128,17 @@ def status(
     from datetime import UTC, datetime
 
     from events import kafka, settings
-    from projector import database, revision
+    from projector import database
     from projector import status as status_
     from projector.broker import Broker
+    from projector.deployment import identity
 
     chosen = settings.load()
     engine = database.make_engine(chosen, program="projector status")
     with database.reachable(chosen), kafka.answering(chosen):
-        revision.require_current(engine, chosen.schema_name)
+        identity.require(engine, chosen)
         broker = Broker(chosen)
+        broker.require_cluster(engine)
         logs, problems = broker.logs(), [str(problem) for problem in broker.problems()]
         with engine.connect() as connection:
             found = status_.read(connection, chosen.group_id, logs, datetime.now(UTC))

@@ -25,12 +25,13 @@ from events.decode import Decoder
 from events.errors import ServiceAway
 from events.settings import Settings
 from events.types import Place
-from projector import database, positions, revision, topic_configuration
+from projector import database, positions, topic_configuration
 from projector.batch import Batch
 from projector.breaker import Breaker
 from projector.broker import Broker
 from projector.continuity import Continuity
 from projector.deadline import Deadline
+from projector.deployment import identity
 from projector.errors import PositionMoved
 from projector.intake import Intake, receive
 from projector.kafka_errors import at_end
@@ -63,6 +64,7 @@ def run(settings: Settings, engine: Engine, stop: Stop, *, until_caught_up: bool
         PositionImpossible: a stored position cannot be served.
         GroupRefused, TooManyRefused: the group will not have us; most of what is read is refused.
         StateError: the schema or a topic does not exist, or a topic is compacted.
+        SettingError: a setting is not what this deployment was set up with.
         ServiceUnavailable: PostgreSQL or the broker refuses us, or cannot be reached and was not to be waited for.
         WorkFailed: PostgreSQL refuses a batch for a reason that lies in no event.
 
@@ -71,7 +73,8 @@ def run(settings: Settings, engine: Engine, stop: Stop, *, until_caught_up: bool
 
     def answered() -> dict[Place, positions.Log]:
         with database.reachable(settings), kafka.answering(settings):
-            revision.require_current(engine, settings.schema_name)
+            identity.require(engine, settings)
+            broker.require_cluster(engine)
             found = broker.logs()
             for warning in topic_configuration.require_sound(broker.problems()):
                 _log.warning(warning)

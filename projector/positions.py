@@ -6,6 +6,7 @@ serve is never reset: the consumer stops, and the error says what happened and w
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
@@ -118,8 +119,8 @@ def _require_known(connection: Connection, parameters: Mapping[str, Any]) -> Non
         group, topic = parameters["group_id"], parameters["topics"][0]
         raise PositionImpossible(
             f"group {group} is unknown here: group {other} has read these topics into this schema; set "
-            f"PROJECTOR_GROUP_ID={other} to go on where it is, or let the new group replay everything from the start: "
-            f"`projector positions set {topic} all earliest`"
+            f"PROJECTOR_GROUP_ID={quote(other)} to go on where it is, or let the new group replay everything from the "
+            f"start: `projector positions set {topic} all earliest`"
         )
 
 

@@ -13,32 +13,43 @@ from events.settings import Settings
 from events.types import ENTITIES, topic_of
 from projector import revision
 from projector import roles as roles_
+from projector.deployment import identity
 from projector.topic_configuration import CREATED_WITH
 
 MIGRATION_LOCK = 0x70726F6A  # an advisory lock, so that two `init`s do not create the same schema at once
 
 
 class Upgraded(NamedTuple):
-    """The schema's revisions before and after, and the roles that were given their rights."""
+    """The schema's revisions before and after, what was written down, and what became of the roles."""
 
     before: str | None
     after: str | None
-    roles: list[str]
+    adopted: dict[str, str]
+    granted: roles_.Granted
 
 
-def upgrade(engine: Engine, schema: str, *, roles: bool = False) -> Upgraded:
-    """Create or upgrade the schema in one transaction, with the roles where wished for or given before."""
+def upgrade(engine: Engine, schema: str, *, roles: bool = False, settings: Settings | None = None) -> Upgraded:
+    """Create or upgrade the schema in one transaction, with the roles where wished for or given before.
+
+    What the deployment is gets written down where settings are given.
+
+    Raises:
+        StateError: somebody else owns something in the schema, or what is stored contradicts the settings.
+        SettingError: a setting is not what the deployment was set up with.
+
+    """
     with engine.begin() as connection, as_file(files("projector") / "migrations") as folder:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-        for name in (schema, roles_.backups_of(schema)):
-            connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{name}"'))
+        connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{schema}"'))
+        roles_.require_nothing_planted(connection, schema)
         before = revision.current(connection, schema)
         config = Config()
         config.set_main_option("script_location", str(folder).replace("%", "%%"))
         config.attributes.update(connection=connection, schema=schema)
         command.upgrade(config, "head")
+        adopted = identity.adopt(connection, settings) if settings else {}
         granted = roles_.grant(connection, schema, create=roles)
-        return Upgraded(before, revision.current(connection, schema), granted)
+        return Upgraded(before, revision.current(connection, schema), adopted, granted)
 
 
 def create_topics(client: AdminClient, settings: Settings) -> list[str]:

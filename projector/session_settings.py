@@ -45,7 +45,7 @@ PINNED: Final[Mapping[str, Pin]] = {
         "on", "what was told as done could be lost with the server", also=("local", "remote_write", "remote_apply")
     ),
     # what a statement means
-    SEARCH_PATH: Pin("{schema}", "tables of another schema would be read and written"),
+    SEARCH_PATH: Pin("{schema}", "tables of another schema, or temporary ones, would be read and written"),
     "standard_conforming_strings": Pin("on", "a backslash in a literal would mean another character"),
     "backslash_quote": Pin("safe_encoding", "a literal could end elsewhere"),
     "array_nulls": Pin("on", "NULL in a list of values would be the word NULL"),
@@ -142,5 +142,10 @@ UNPINNED: Final[Mapping[str, str]] = {name: why for why, names in _OTHERS.items(
 
 
 def pinned(schema: str) -> dict[str, Pin]:
-    """Return the pins of a connection whose tables are in this schema."""
-    return {**PINNED, SEARCH_PATH: PINNED[SEARCH_PATH]._replace(value=schema)}
+    """Return the pins of a connection whose tables are in this schema.
+
+    PostgreSQL's own schema is searched first by itself. Temporary objects come last, so that none stands before a
+    table.
+    """
+    path = f"{schema}, pg_temp"
+    return {**PINNED, SEARCH_PATH: PINNED[SEARCH_PATH]._replace(value=path)}

@@ -88,7 +88,7 @@ def _check_line(status: Status) -> str:
     if check is None:
         return "Last drift check: never; `backfill drift-check` proves the balances"
     left = check["findings"] - check["repaired"]
-    proved = check["state"] == "finished" and not check["failed"]
+    proved = check["state"] == "finished" and check["failed"] == 0
     clean = "no drift" if proved else "no drift in what was compared"
     verdict = clean if not check["findings"] else f"{check['findings']} findings, {left} of them not repaired"
     if check["failed"]:

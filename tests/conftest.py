@@ -36,6 +36,7 @@ from projector.database import make_engine
 from projector.sandbox import processes
 from tests import planted
 from tests.services import Services
+from tests.written_down import write_down
 
 pytest_plugins: Final = ("tests.workers",)
 
@@ -86,7 +87,9 @@ def database_url(services: Services, template: str) -> Iterator[str]:
 
 @pytest.fixture
 def settings(database_url: str) -> Settings:
-    return _settings(database_url)
+    made = _settings(database_url)
+    write_down(made)
+    return made
 
 
 @pytest.fixture
@@ -101,6 +104,7 @@ def kafka_settings(settings: Settings, services: Services) -> Iterator[Settings]
     found = settings.model_copy(update={"kafka_bootstrap_servers": services.kafka_bootstrap_servers})
     client = kafka.admin(found)
     schema.create_topics(client, found)
+    write_down(found, client)
     yield found
     topics = [topic_of(entity, found.topic_prefix) for entity in ENTITIES]
     left = client.list_topics(timeout=10).topics.keys() & topics

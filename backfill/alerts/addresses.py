@@ -4,14 +4,16 @@ import logging
 import re
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from backfill.alerts import alert
-from events.errors import ProgramError, SettingError
+from events.errors import ProgramError, ServiceUnavailable, SettingError
 from events.settings import Settings, required, variable
 
 if TYPE_CHECKING:
     from apprise import Apprise
+    from confluent_kafka.admin import AdminClient
 
 KAFKA: Final = "kafka:"
 STDOUT: Final = "stdout:"
@@ -80,8 +82,10 @@ class KafkaTopic:
         from events import kafka  # noqa: PLC0415 - as above
         from projector.schema import create_topic  # noqa: PLC0415 - as above
 
+        client = kafka.admin(self._settings)
+        self._require_ours(client)
         topic, outcome = self.name.removeprefix(KAFKA), ["not delivered in time"]
-        create_topic(kafka.admin(self._settings), topic, partitions=1, replication=self._settings.topic_replication)
+        create_topic(client, topic, partitions=1, replication=self._settings.topic_replication)
         producer = kafka.producer(self._settings, **{"message.timeout.ms": DELIVERY_MS})
         producer.produce(
             topic,
@@ -92,6 +96,18 @@ class KafkaTopic:
         )
         producer.flush(2 * DELIVERY_MS / 1000)
         return outcome[-1]
+
+    def _require_ours(self, client: "AdminClient") -> None:
+        """Compare the cluster, unless the database is away: then that is what the alert may be about."""
+        from projector.database import make_engine, reachable  # noqa: PLC0415 - as above
+        from projector.deployment import cluster  # noqa: PLC0415 - as above
+
+        engine = make_engine(self._settings, program="backfill")
+        try:
+            with suppress(ServiceUnavailable), reachable(self._settings):
+                cluster.require(engine, self._settings, client)
+        finally:
+            engine.dispose()
 
 
 class Service:

@@ -1,32 +1,37 @@
--- Copies of the balances, each a pair of tables named for a migration's run, in a schema apart, and the way back.
+-- Copies of the balances, each the rows of one migration's run, and the way back. They lie in the owner's tables: whoever
+-- restores reads nothing that another role could have made, only rows that it could have written (see SECURITY.md).
+
+-- name: begin_backup
+-- One for a run; with it go its rows.
+INSERT INTO backups (run_id) VALUES (%(run_id)s);
 
 -- name: back_up_meters
 -- All meters, as of the transaction's moment.
-CREATE TABLE {meters} AS TABLE meter_balances;
+INSERT INTO backup_meter_balances (
+    run_id, meter_id, customer_id, total_billed, total_paid, invoice_count, payment_count, last_invoice_date,
+    last_payment_at)
+SELECT %(run_id)s, meter_id, customer_id, total_billed, total_paid, invoice_count, payment_count, last_invoice_date,
+       last_payment_at
+FROM meter_balances;
 
 -- name: back_up_customers
 -- All customers, as of the same moment.
-CREATE TABLE {customers} AS TABLE customer_balances;
-
--- name: key_meter_backup
--- So that a restore can page through it.
-ALTER TABLE {meters} ADD PRIMARY KEY (meter_id);
-
--- name: key_customer_backup
--- As for meters.
-ALTER TABLE {customers} ADD PRIMARY KEY (customer_id);
+INSERT INTO backup_customer_balances (
+    run_id, customer_id, balance, overpayment, total_billed, total_paid, active_meters)
+SELECT %(run_id)s, customer_id, balance, overpayment, total_billed, total_paid, active_meters
+FROM customer_balances;
 
 -- name: backup_exists
--- Whether both are there.
-SELECT to_regclass(format('%%I.%%I', %(schema)s::text, %(meters)s::text)) IS NOT NULL
-   AND to_regclass(format('%%I.%%I', %(schema)s::text, %(customers)s::text)) IS NOT NULL;
+-- Whether a run left one; an empty one is one.
+SELECT EXISTS (SELECT FROM backups WHERE run_id = %(run_id)s);
 
 -- name: next_meters_to_restore
 -- The next meters that are shown now or were then, in key order.
 SELECT meter_id FROM (
     (SELECT meter_id FROM meter_balances WHERE meter_id > %(after)s ORDER BY meter_id LIMIT %(size)s)
     UNION
-    (SELECT meter_id FROM {meters} WHERE meter_id > %(after)s ORDER BY meter_id LIMIT %(size)s)
+    (SELECT meter_id FROM backup_meter_balances
+     WHERE run_id = %(run_id)s AND meter_id > %(after)s ORDER BY meter_id LIMIT %(size)s)
 ) known
 ORDER BY meter_id LIMIT %(size)s;
 
@@ -35,7 +40,8 @@ ORDER BY meter_id LIMIT %(size)s;
 SELECT customer_id FROM (
     (SELECT customer_id FROM customer_balances WHERE customer_id > %(after)s ORDER BY customer_id LIMIT %(size)s)
     UNION
-    (SELECT customer_id FROM {customers} WHERE customer_id > %(after)s ORDER BY customer_id LIMIT %(size)s)
+    (SELECT customer_id FROM backup_customer_balances
+     WHERE run_id = %(run_id)s AND customer_id > %(after)s ORDER BY customer_id LIMIT %(size)s)
 ) known
 ORDER BY customer_id LIMIT %(size)s;
 
@@ -44,7 +50,7 @@ ORDER BY customer_id LIMIT %(size)s;
 SELECT count(*)
 FROM unnest(%(ids)s::bigint[]) AS asked (meter_id)
 LEFT JOIN meter_balances m ON m.meter_id = asked.meter_id
-LEFT JOIN {meters} b ON b.meter_id = asked.meter_id
+LEFT JOIN backup_meter_balances b ON b.run_id = %(run_id)s AND b.meter_id = asked.meter_id
 WHERE (m.customer_id, coalesce(m.total_billed, 0), coalesce(m.total_paid, 0), coalesce(m.invoice_count, 0),
        coalesce(m.payment_count, 0), m.last_invoice_date, m.last_payment_at)
       IS DISTINCT FROM
@@ -56,7 +62,7 @@ WHERE (m.customer_id, coalesce(m.total_billed, 0), coalesce(m.total_paid, 0), co
 SELECT count(*)
 FROM unnest(%(ids)s::bigint[]) AS asked (customer_id)
 LEFT JOIN customer_balances c ON c.customer_id = asked.customer_id
-LEFT JOIN {customers} b ON b.customer_id = asked.customer_id
+LEFT JOIN backup_customer_balances b ON b.run_id = %(run_id)s AND b.customer_id = asked.customer_id
 WHERE (coalesce(c.balance, 0), coalesce(c.overpayment, 0), coalesce(c.total_billed, 0), coalesce(c.total_paid, 0),
        coalesce(c.active_meters, 0))
       IS DISTINCT FROM
@@ -85,7 +91,7 @@ UPDATE meter_balances m SET
     last_invoice_date = b.last_invoice_date, last_payment_at = b.last_payment_at,
     updated_at = clock_timestamp()
 FROM unnest(%(ids)s::bigint[]) AS asked (meter_id)
-LEFT JOIN {meters} b ON b.meter_id = asked.meter_id
+LEFT JOIN backup_meter_balances b ON b.run_id = %(run_id)s AND b.meter_id = asked.meter_id
 WHERE m.meter_id = asked.meter_id
   AND (m.customer_id, m.total_billed, m.total_paid, m.invoice_count, m.payment_count, m.last_invoice_date,
        m.last_payment_at)
@@ -100,7 +106,7 @@ UPDATE customer_balances c SET
     total_billed = coalesce(b.total_billed, 0), total_paid = coalesce(b.total_paid, 0),
     active_meters = coalesce(b.active_meters, 0), updated_at = clock_timestamp()
 FROM unnest(%(ids)s::bigint[]) AS asked (customer_id)
-LEFT JOIN {customers} b ON b.customer_id = asked.customer_id
+LEFT JOIN backup_customer_balances b ON b.run_id = %(run_id)s AND b.customer_id = asked.customer_id
 WHERE c.customer_id = asked.customer_id
   AND (c.balance, c.overpayment, c.total_billed, c.total_paid, c.active_meters)
       IS DISTINCT FROM

@@ -1,6 +1,7 @@
-"""The balances as a migration found them, in two tables named for its run, and what puts them back.
+"""The balances as a migration found them, kept as rows of that run in tables of the owner's, and what puts them back.
 
-The tables lie in a schema of their own: whoever may create them there can create nothing where others look things up.
+A restore may be run by somebody who may do more than whoever migrated. So nothing that it reads is an object that the
+other made: a view, a policy, an index's expression or a type of theirs would be run with the reader's rights.
 
 A restore writes old figures; history and its marks stay as they are. It goes by key in short transactions, under the
 same locks as a repair, so a consumer's increments land either before, and are overwritten, or after, and are kept.
@@ -13,7 +14,7 @@ from time import monotonic
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from psycopg import Connection, sql
+from psycopg import Connection
 
 from backfill import runs
 from backfill.execute import failure_written_down, record
@@ -24,7 +25,6 @@ from backfill.tally import Tally
 from events.console import Format, print_json, say
 from events.errors import StateError
 from events.settings import Settings
-from projector.roles import backups_of
 from projector.statements import statements
 
 SQL: Final = statements("backfill", "sql/backup.sql")
@@ -35,16 +35,11 @@ DRIFT_AHEAD: Final = (
 
 
 class Backup(NamedTuple):
-    """The two tables of one run's backup, and the schema they lie in."""
+    """The copy that a run made: how many rows it has of each table."""
 
-    schema: str
-    meters: str
-    customers: str
-
-    def statement(self, name: str) -> sql.Composed:
-        """Take a statement with the tables' names in it."""
-        meters, customers = (sql.Identifier(self.schema, table) for table in (self.meters, self.customers))
-        return sql.SQL(SQL[name]).format(meters=meters, customers=customers)
+    run_id: str
+    meters: int
+    customers: int
 
 
 class Kind(NamedTuple):
@@ -64,30 +59,25 @@ CUSTOMERS: Final = Kind(
 
 @dataclass(frozen=True, kw_only=True)
 class Restored:
-    """How many rows were put back, or in a dry run would be."""
+    """How many rows were put back, or in a dry run would be; and whose backup that was."""
 
     run: Run
-    backup: Backup
+    migration: UUID
     meters: int
     customers: int
 
 
-def backup_of(settings: Settings, run_id: UUID) -> Backup:
-    """Name the backup of a run."""
-    schema = backups_of(settings.schema_name)
-    return Backup(schema, f"backup_{run_id.hex}_meter_balances", f"backup_{run_id.hex}_customer_balances")
-
-
-def back_up(settings: Settings, connection: Connection[Any], run_id: UUID) -> Backup:
+def back_up(connection: Connection[Any], run_id: UUID) -> Backup:
     """Copy both tables as of one moment; consumers go on meanwhile."""
-    backup = backup_of(settings, run_id)
+    of_run = {"run_id": run_id}
     with snapshot(connection):
-        for name in ("back_up_meters", "back_up_customers", "key_meter_backup", "key_customer_backup"):
-            connection.execute(backup.statement(name))
-    return backup
+        connection.execute(SQL["begin_backup"], of_run)
+        meters = connection.execute(SQL["back_up_meters"], of_run).rowcount
+        customers = connection.execute(SQL["back_up_customers"], of_run).rowcount
+    return Backup(str(run_id), meters, customers)
 
 
-def find(settings: Settings, connection: Connection[Any], run_id: str) -> UUID:
+def find(connection: Connection[Any], run_id: str) -> UUID:
     """Find the run of a backup.
 
     Raises:
@@ -96,8 +86,7 @@ def find(settings: Settings, connection: Connection[Any], run_id: str) -> UUID:
 
     """
     run = runs.find(connection, run_id)
-    backup = backup_of(settings, run.run_id)
-    (there,) = connection.execute(SQL["backup_exists"], backup._asdict()).fetchone() or (False,)
+    (there,) = connection.execute(SQL["backup_exists"], {"run_id": run.run_id}).fetchone() or (False,)
     if not there:
         raise StateError(f"run {run_id} left no backup: only a `backfill migrate` that reached its fourth step does")
     return run.run_id
@@ -105,19 +94,18 @@ def find(settings: Settings, connection: Connection[Any], run_id: str) -> UUID:
 
 def restore(settings: Settings, connection: Connection[Any], migration: UUID, *, dry: bool) -> Restored:
     """Put the balances back as a migration's run found them, chunk by chunk."""
-    backup = backup_of(settings, migration)
     run = runs.begin(connection, "restore", {"dry_run": dry, "chunk_size": CHUNK_SIZE, "restored": str(migration)})
     began = monotonic()
     with failure_written_down(settings, connection, run):
-        meters = _restore(connection, backup, METERS, dry=dry)
-        customers = _restore(connection, backup, CUSTOMERS, dry=dry)
+        meters = _restore(connection, migration, METERS, dry=dry)
+        customers = _restore(connection, migration, CUSTOMERS, dry=dry)
         done = Tally(repaired=0 if dry else meters + customers, seconds=monotonic() - began)
         with connection.transaction(), connection.cursor() as cursor:
             run = replace(run, tally=done)
             runs.advance(cursor, run)
             run = runs.change_state(connection, run, "finished")
     record(run)
-    return Restored(run=run, backup=backup, meters=meters, customers=customers)
+    return Restored(run=run, migration=migration, meters=meters, customers=customers)
 
 
 def print_restored(restored: Restored, form: Format) -> None:
@@ -127,7 +115,7 @@ def print_restored(restored: Restored, form: Format) -> None:
         document = {
             "run_id": restored.run.run_id,
             "dry_run": dry,
-            "backup": restored.backup._asdict(),
+            "restored": restored.migration,
             "meters": restored.meters,
             "customers": restored.customers,
             "seconds": round(restored.run.tally.seconds, 3),
@@ -148,31 +136,34 @@ def print_restored(restored: Restored, form: Format) -> None:
         say(banner)
 
 
-def _restore(connection: Connection[Any], backup: Backup, kind: Kind, *, dry: bool) -> int:
+def _restore(connection: Connection[Any], migration: UUID, kind: Kind, *, dry: bool) -> int:
     restored, after = 0, BEFORE_ALL_KEYS
-    while ids := _next(connection, backup, kind, after):
-        restored += _count(connection, backup, kind, ids) if dry else _put_back(connection, backup, kind, ids)
+    while ids := _next(connection, migration, kind, after):
+        restored += _count(connection, migration, kind, ids) if dry else _put_back(connection, migration, kind, ids)
         after = ids[-1]
     return restored
 
 
-def _next(connection: Connection[Any], backup: Backup, kind: Kind, after: int) -> list[int]:
-    where = {"after": after, "size": CHUNK_SIZE}
-    return [key for (key,) in connection.execute(backup.statement(kind.next_keys), where)]
+def _next(connection: Connection[Any], migration: UUID, kind: Kind, after: int) -> list[int]:
+    where = {"run_id": migration, "after": after, "size": CHUNK_SIZE}
+    return [key for (key,) in connection.execute(SQL[kind.next_keys], where)]
 
 
-def _count(connection: Connection[Any], backup: Backup, kind: Kind, ids: Sequence[int]) -> int:
-    (count,) = connection.execute(backup.statement(kind.differing), {"ids": list(ids)}).fetchone() or (0,)
+def _count(connection: Connection[Any], migration: UUID, kind: Kind, ids: Sequence[int]) -> int:
+    where = {"run_id": migration, "ids": list(ids)}
+    (count,) = connection.execute(SQL[kind.differing], where).fetchone() or (0,)
     return int(count)
 
 
-def _put_back(connection: Connection[Any], backup: Backup, kind: Kind, ids: Sequence[int]) -> int:
+def _put_back(connection: Connection[Any], migration: UUID, kind: Kind, ids: Sequence[int]) -> int:
+    where = {"run_id": migration, "ids": list(ids)}
+
     def transaction() -> int:
         with connection.transaction(), connection.cursor() as cursor:
-            changed = _count(connection, backup, kind, ids)
+            changed = _count(connection, migration, kind, ids)
             if not changed:
                 return 0
-            cursor.execute(backup.statement(kind.hold), {"ids": list(ids)})
-            return cursor.execute(backup.statement(kind.restore), {"ids": list(ids)}).rowcount
+            cursor.execute(SQL[kind.hold], {"ids": list(ids)})
+            return cursor.execute(SQL[kind.restore], where).rowcount
 
     return retried(transaction)

@@ -134,7 +134,7 @@ def restore(
     from backfill.steps.connected import confirm, connected
 
     with connected() as (settings, connection):
-        migration = find(settings, connection, run)
+        migration = find(connection, run)
         if not (dry_run or yes):
             confirm(f"Overwrite all balances with those of run {run}?", f"restore {run}", form)
         print_restored(put_back(settings, connection, migration, dry=dry_run), form)

@@ -120,11 +120,11 @@ def _next(
     """Do one step; say whether the migration goes on."""
     name, do = step
     if name == "meter-balances" and not migration.options.dry:
-        progress.backup = back_up(migration.settings, migration.connection, run.run_id)
+        progress.backup = back_up(migration.connection, run.run_id)
     if migration.people:
         say(f"\nStep {number} of {len(STEPS)}: {name}")
         if progress.backup and name == "meter-balances":
-            say(f"The balances are copied to {_places(progress.backup)}.")
+            say(f"The balances of {_rows(progress.backup)} are copied.")
     elif number > 1:
         sys.stdout.write(",")
     began = monotonic()
@@ -209,7 +209,7 @@ def _end(migration: Migration, progress: Progress, run: Run) -> None:
     say("")
     print_table("Migration", ["Step>", "Command", "Result", "Took>"], rows)
     if backup:
-        say(f"Backup: {_places(backup)}; `backfill restore {run.run_id}` puts the balances back.")
+        say(f"Backup: {_rows(backup)}; `backfill restore {run.run_id}` puts the balances back.")
     for line in _what_next(progress, run, stopped=stopped):
         say(line)
     banner("migrate", dry=run.dry)
@@ -234,5 +234,5 @@ def _what_next(progress: Progress, run: Run, *, stopped: bool) -> list[str]:
     return ["Next: `backfill drift-check`, now and every night."]
 
 
-def _places(backup: Backup) -> str:
-    return f"{backup.schema}.{backup.meters} and {backup.schema}.{backup.customers}"
+def _rows(backup: Backup) -> str:
+    return f"{backup.meters:,} meters and {backup.customers:,} customers"

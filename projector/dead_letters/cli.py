@@ -183,12 +183,13 @@ def _user() -> str:
 @contextmanager
 def _database(command: str) -> "Iterator[tuple[Settings, Engine]]":
     from events import settings
-    from projector import database, revision
+    from projector import database
+    from projector.deployment import identity
 
     chosen = settings.load()
     engine = database.make_engine(chosen, program=f"projector dead-letters {command}")
     with database.reachable(chosen):
-        revision.require_current(engine, chosen.schema_name)
+        identity.require(engine, chosen)
         yield chosen, engine
 
 

@@ -161,14 +161,16 @@ def _deployment(command: str) -> "Iterator[Deployment]":
 
     from events import kafka, settings
     from events.types import ENTITIES, topic_of
-    from projector import database, positions, revision
+    from projector import database, positions
+    from projector.deployment import cluster, identity
 
     chosen = settings.load()
     engine = database.make_engine(chosen, program=f"projector positions {command}")
     with database.reachable(chosen):
-        revision.require_current(engine, chosen.schema_name)
+        identity.require(engine, chosen)
         client = kafka.admin(chosen)
         try:
+            cluster.require(engine, chosen, client)
             logs = positions.describe(client, [topic_of(entity, chosen.topic_prefix) for entity in ENTITIES])
             yield Deployment(chosen, engine, client, logs)
         except KafkaException as error:

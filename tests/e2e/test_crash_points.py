@@ -14,6 +14,7 @@ from psycopg import Connection
 from tests.conftest import RunCommand, StartCommand, Started, WaitUntil
 from tests.e2e.deployment import EAGER, Deployment, log, records, wait_for_exit
 from tests.integration.backfill import history
+from tests.written_down import in_currency, write_down
 
 QUICK: Final = {"PROJECTOR_KAFKA__SESSION_TIMEOUT_MS": "1000", "PROJECTOR_KAFKA__HEARTBEAT_INTERVAL_MS": "300"}
 TRAFFIC: Final = ("--seed", "9", "--customers", "40", "--months", "2")
@@ -99,7 +100,8 @@ def test_a_batch_committed_but_not_yet_answered_is_not_applied_again(deployment:
 def test_a_retry_of_dead_letters_killed_before_it_commits_leaves_them_open(deployment: Deployment) -> None:
     lines = deployment.simulate(*TRAFFIC)
     deployment.publish(lines)
-    deployment.catch_up(EAGER | {"PROJECTOR_CURRENCY": "UGX"})
+    deployment.catch_up(EAGER | in_currency(deployment.settings, {}, "UGX"))
+    write_down(deployment.settings)
     count = "SELECT count(*) FROM dead_letters WHERE state = 'open' AND reason = 'wrong-currency'"
     [(refused,)] = deployment.sql(count)
     assert refused > 0

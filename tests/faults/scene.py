@@ -27,6 +27,7 @@ from tests.faults.plan import Plan
 from tests.faults.program import Program, Started
 from tests.faults.proxy import Proxy
 from tests.faults.servers import TEMPLATE, Servers
+from tests.written_down import write_down
 
 PROTOCOLS: Final = {"range": EAGER, "cooperative-sticky": COOPERATIVE, "consumer": NEXT_GENERATION}
 QUICK: Final = {
@@ -58,6 +59,7 @@ class Scene:
         self.engine = make_engine(self.settings, program="tests")
         self.admin = kafka.admin(self.settings)
         schema.create_topics(self.admin, self.settings)
+        write_down(self.settings, self.admin)
         self.topics = [topic_of(entity, self.settings.topic_prefix) for entity in ENTITIES]
         self.sound: list[Sent] = []
         self.poison: set[tuple[str, int, int]] = set()

@@ -110,3 +110,20 @@ def _text(value: Any) -> str:  # noqa: ANN401 - a cell of any form
         return ""
     text = value if isinstance(value, str) else str(value) if isinstance(value, Decimal | int) else json.dumps(value)
     return text.removeprefix("'") if text.startswith("'=") else text
+
+
+@pytest.mark.usefixtures("database")
+def test_a_report_in_a_file_is_its_owners_alone(
+    environment: dict[str, str], run_command: RunCommand, tmp_path: Path
+) -> None:
+    """It holds names; also where it replaces a file that everybody might read."""
+    file = tmp_path / "report.json"
+    file.touch(0o666)
+    file.chmod(0o666)
+    done = run_command("backfill", "drift-check", "--format", "json", "--output", str(file), env=environment)
+    assert done.exit_code == 0, done.stderr
+    run_id = json.loads(file.read_text())["run_id"]
+    parquet = tmp_path / "report.parquet"
+    show = ("backfill", "runs", "show", run_id, "--format", "parquet", "--output", str(parquet))
+    assert run_command(*show, env=environment).exit_code == 0
+    assert [each.stat().st_mode & 0o777 for each in (file, parquet)] == [0o600, 0o600]

@@ -16,10 +16,9 @@ from projector.dead_letters.closing import Retried, retry
 from projector.dead_letters.selection import Selection
 from tests.examples import CloudEvent, invoice, line
 from tests.lanes import Lane
+from tests.written_down import in_currency
 
 TIMESTAMP_MS: Final = 1_767_225_600_000
-DOLLARS: Final = {"PROJECTOR_CURRENCY": "USD"}
-"""The fix that events in dollars are waiting for."""
 EVENTS: Final = [invoice(n, n % 3 + 1, f"{n}.25") for n in range(1, 8)]
 
 
@@ -68,6 +67,12 @@ def reader(engine: Engine, settings: Settings) -> Iterator[Reader]:
     lane = Lane(engine, settings, partition=4)
     yield Reader(lane)
     lane.close()
+
+
+@pytest.fixture
+def fixed(settings: Settings, environment: dict[str, str]) -> dict[str, str]:
+    """Make the fix that events in dollars are waiting for: the deployment has that currency."""
+    return in_currency(settings, environment, "USD")
 
 
 def dollars(*events: CloudEvent) -> list[bytes]:

@@ -15,6 +15,7 @@ from tests.conftest import RunCommand, StartCommand, WaitUntil
 from tests.e2e.deployment import Deployment
 from tests.examples import invoice, line
 from tests.integration.dead_letters.conftest import Reader, dollars
+from tests.written_down import in_currency
 
 RUN_MAX: Final = 20
 STRICT: Final = {"PROJECTOR_REFUSED_RUN_MAX": str(RUN_MAX), "PROJECTOR_BATCH_EVENTS_MAX": "5"}
@@ -61,7 +62,7 @@ def test_a_version_that_accepts_them_goes_on_by_itself(deployment: Deployment) -
     assert deployment.command("projector", "run", "--until-caught-up", env=STRICT).exit_code == 1
     kept = deployment.progress()
     assert kept <= RUN_MAX
-    dollars_accepted = {"PROJECTOR_CURRENCY": "USD"}
+    dollars_accepted = in_currency(deployment.settings, {}, "USD")
     deployment.catch_up(STRICT | dollars_accepted)
     retried = deployment.command("projector", "dead-letters", "retry", "--all", env=dollars_accepted)
     assert (retried.exit_code, retried.stdout) == (0, f"applied: {kept}\n")

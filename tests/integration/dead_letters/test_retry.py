@@ -14,7 +14,6 @@ from tests.conftest import RunCommand
 from tests.e2e.deployment import one_line
 from tests.examples import invoice, line, payment
 from tests.integration.dead_letters.conftest import (
-    DOLLARS,
     EVENTS,
     Reader,
     dollars,
@@ -24,15 +23,16 @@ from tests.integration.dead_letters.conftest import (
     states,
 )
 from tests.lanes import disagreement
+from tests.written_down import in_currency
 
 
 def test_after_a_fix_everything_is_applied_and_closed_and_no_position_moves(
-    reader: Reader, engine: Engine, environment: dict[str, str], run_command: RunCommand
+    reader: Reader, engine: Engine, fixed: dict[str, str], run_command: RunCommand
 ) -> None:
     reader.read(dollars(*EVENTS))
     reader.read(dollars(payment(1, "2.00", invoice_id=1)), "payments")
     positions = _positions(engine)
-    result = run_command("projector", "dead-letters", "retry", "--all", "--by", "ada", env=environment | DOLLARS)
+    result = run_command("projector", "dead-letters", "retry", "--all", "--by", "ada", env=fixed)
     assert (result.exit_code, result.stdout) == (0, "applied: 8\n"), result.stderr
     assert not disagreement(engine, in_dollars([*EVENTS, payment(1, "2.00", invoice_id=1)]))
     kept = {tuple(letter[of] for of in ("state", "closed_by", "attempts", "tried_by")) for letter in letters(engine)}
@@ -42,16 +42,17 @@ def test_after_a_fix_everything_is_applied_and_closed_and_no_position_moves(
     with engine.connect() as connection:
         places = connection.execute(text("SELECT source_partition, source_offset FROM invoices ORDER BY invoice_id"))
         assert list(places) == [(4, offset) for offset in range(len(EVENTS))]
-    assert run_command("backfill", "drift-check", env=environment | DOLLARS).exit_code == 0
+    assert run_command("backfill", "drift-check", env=fixed).exit_code == 0
 
 
 def test_what_is_still_refused_stays_open_with_its_new_reason(
-    reader: Reader, engine: Engine, environment: dict[str, str], run_command: RunCommand
+    reader: Reader, engine: Engine, settings: Settings, environment: dict[str, str], run_command: RunCommand
 ) -> None:
     reader.read([*dollars(EVENTS[0]), b"no json"])
+    euros = in_currency(settings, environment, "EUR")
     result = run_command(
         "projector", "dead-letters", "retry", "--all", "--by", "ada", "--format", "json",
-        env=environment | {"PROJECTOR_CURRENCY": "EUR"},
+        env=euros,
     )  # fmt: skip
     assert result.exit_code == 1, result.stderr
     assert json.loads(result.stdout)["refused"] == {"wrong-currency": 1, "not-json": 1}
@@ -61,32 +62,32 @@ def test_what_is_still_refused_stays_open_with_its_new_reason(
     for letter in (first, second):
         assert (letter["tried_by"], letter["closed_at"], letter["closed_by"]) == ("ada", None, None)
         assert letter["tried_at"] > letter["refused_at"]
-    shown = run_command("projector", "dead-letters", "show", str(first["dead_letter_id"]), env=environment)
+    shown = run_command("projector", "dead-letters", "show", str(first["dead_letter_id"]), env=euros)
     assert re.search(r"Tries +│ 1, last .+Z by ada", shown.stdout), shown.stdout
 
 
 def test_a_second_retry_changes_nothing(
-    reader: Reader, engine: Engine, environment: dict[str, str], run_command: RunCommand
+    reader: Reader, engine: Engine, fixed: dict[str, str], run_command: RunCommand
 ) -> None:
     reader.read(dollars(*EVENTS))
     ids = [str(letter["dead_letter_id"]) for letter in letters(engine)]
     retry_command = ("projector", "dead-letters", "retry")
-    assert run_command(*retry_command, *ids[:2], env=environment | DOLLARS).stdout == "applied: 2\n"
+    assert run_command(*retry_command, *ids[:2], env=fixed).stdout == "applied: 2\n"
     kept = letters(engine)[:2]
-    again = run_command(*retry_command, *ids, env=environment | DOLLARS)
+    again = run_command(*retry_command, *ids, env=fixed)
     assert again.exit_code == 0
     assert again.stdout == "applied: 5\napplied before, left as they were: 2\n"
     assert letters(engine)[:2] == kept
     assert not disagreement(engine, in_dollars(EVENTS))
-    assert run_command(*retry_command, "--all", env=environment | DOLLARS).stdout == "applied: 0\n"
+    assert run_command(*retry_command, "--all", env=fixed).stdout == "applied: 0\n"
 
 
 def test_an_unknown_id_among_known_ones_stops_before_anything_is_done(
-    reader: Reader, engine: Engine, environment: dict[str, str], run_command: RunCommand
+    reader: Reader, engine: Engine, fixed: dict[str, str], run_command: RunCommand
 ) -> None:
     reader.read(dollars(EVENTS[0]))
     known = str(letters(engine)[0]["dead_letter_id"])
-    result = run_command("projector", "dead-letters", "retry", known, "999", env=environment | DOLLARS)
+    result = run_command("projector", "dead-letters", "retry", known, "999", env=fixed)
     assert one_line(result, 2, "no dead letter 999", "nothing was changed")
     assert states(engine) == ["open"]
 
@@ -165,7 +166,7 @@ def test_discarding_keeps_who_when_and_why(
     assert states(engine) == ["discarded", "discarded", "open"]
     assert letters(engine)[0] == kept
 
-    late = run_command("projector", "dead-letters", "retry", first, env=environment | DOLLARS)
+    late = run_command("projector", "dead-letters", "retry", first, env=environment)
     assert (late.exit_code, late.stdout) == (0, "applied: 0\ndiscarded before, left as they were: 1\n")
 
 

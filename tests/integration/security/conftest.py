@@ -35,7 +35,11 @@ class Deployed(NamedTuple):
 
     def user(self, role: str) -> str:
         """Name a role's user."""
-        return f"{role_of(self.settings.schema_name, role)}_user"
+        return f"{self.settings.schema_name}_{role}_user"
+
+    def group(self, role: str) -> str:
+        """Name a role."""
+        return role_of(str(make_url(self.url(OWNER)).database), self.settings.schema_name, role)
 
     @contextmanager
     def connected(self, role: str) -> Iterator[Connection[Any]]:
@@ -57,21 +61,21 @@ def deployed(settings: Settings) -> Iterator[Deployed]:
     upgrade(made.settings, roles=True)
     with made.connected(OWNER) as connection:
         for role, password in made.passwords.items():
-            group = role_of(own.schema_name, role)
-            _do(connection, "CREATE ROLE {} LOGIN PASSWORD {} IN ROLE {}", made.user(role), [password], group)
+            create = "CREATE ROLE {} LOGIN PASSWORD {} IN ROLE {}"
+            _do(connection, create, made.user(role), [password], made.group(role))
     yield made
     with made.connected(OWNER) as connection:
         for role in ROLES:
-            for name in (made.user(role), role_of(own.schema_name, role)):
-                _do(connection, "DROP OWNED BY {}", name)
+            for name in (made.user(role), made.group(role)):
+                _do(connection, "DROP OWNED BY {} CASCADE", name)
                 _do(connection, "DROP ROLE {}", name)
 
 
 def upgrade(settings: Settings, *, roles: bool = False) -> schema.Upgraded:
-    """Do what `projector init` does to the database."""
+    """Do what `projector init` does to the database, as its owner."""
     engine = make_engine(settings, program="tests")
     try:
-        return schema.upgrade(engine, settings.schema_name, roles=roles)
+        return schema.upgrade(engine, settings.schema_name, roles=roles, settings=settings)
     finally:
         engine.dispose()
 

@@ -6,11 +6,13 @@ from typing import Final
 
 import pytest
 
+from events import kafka
 from events.settings import Settings
 from events.types import topic_of
 from tests.conftest import Result, RunCommand
 from tests.integration.security.conftest import OWNER, Deployed
 from tests.integration.steps.test_migrate import LEGACY
+from tests.written_down import write_down
 
 As = Callable[..., Result]
 CONTRACT: Final = (
@@ -23,6 +25,7 @@ CONTRACT: Final = (
 def as_(deployed: Deployed, kafka_settings: Settings, kafka_environment: dict[str, str], run_command: RunCommand) -> As:
     """Run a program as a user of a role, and expect how it ends."""
     assert kafka_settings.database_url == deployed.settings.database_url
+    write_down(deployed.settings, kafka.admin(kafka_settings))
 
     def run(role: str, *command: str, expect: int = 0, stdin: str = "") -> Result:
         result = run_command(*command, env=deployed.environment(role, kafka_environment), stdin=stdin)
@@ -99,10 +102,10 @@ def test_a_program_under_the_wrong_role_says_so_in_one_line(as_: As) -> None:
 
 def test_init_creates_the_roles_and_says_how_to_use_them(as_: As, deployed: Deployed) -> None:
     result = as_(OWNER, "projector", "init", "--roles")
-    schema = deployed.settings.schema_name
-    assert f"roles: {schema}_projector, {schema}_backfill, {schema}_reader" in result.stdout
+    names = [deployed.group(role) for role in ("projector", "backfill", "reader")]
+    assert f"roles: {', '.join(names)}" in result.stdout
     document = json.loads(as_(OWNER, "projector", "init", "--format", "json").stdout)
-    assert document["roles"] == [f"{schema}_projector", f"{schema}_backfill", f"{schema}_reader"]
+    assert document["roles"] == names
 
 
 def _do(deployed: Deployed, statements: str) -> None:

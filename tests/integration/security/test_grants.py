@@ -10,7 +10,7 @@ from psycopg import Connection
 from pydantic import ValidationError
 
 from events.settings import Settings
-from projector.roles import ROLES, backups_of, role_of
+from projector.roles import NAME_BYTES_MAX, ROLES, role_of
 from tests.integration.security.conftest import OWNER, Deployed, upgrade
 
 ROOT: Final = Path(__file__).parents[3]
@@ -27,7 +27,16 @@ FROM pg_attribute a CROSS JOIN LATERAL aclexplode(a.attacl) x
 WHERE a.attrelid = %(table)s::regclass AND x.grantee = %(role)s::regrole
 GROUP BY 1
 """
+CHANGEABLE: Final = """
+SELECT array_agg(a.attname::text ORDER BY a.attnum)
+FROM pg_attribute a
+WHERE a.attrelid = %(table)s::regclass AND a.attnum > 0 AND a.attgenerated = '' AND a.attidentity = ''
+  AND NOT EXISTS (SELECT FROM pg_index i
+                  WHERE i.indrelid = a.attrelid AND i.indisprimary AND a.attnum = ANY (i.indkey))
+"""
 WIDER: Final = (
+    "GRANT UPDATE, TRUNCATE, TRIGGER ON meter_balances TO {backfill}",
+    "GRANT SELECT ON dead_letters TO PUBLIC",
     "GRANT UPDATE ON customers TO {reader}",
     "GRANT SELECT (value) ON dead_letters TO {reader}",
     "GRANT CREATE ON SCHEMA {schema} TO {backfill}",
@@ -43,15 +52,15 @@ def test_every_table_is_decided_on_and_the_page_says_how(deployed: Deployed) -> 
 
 def test_an_init_takes_back_what_was_granted_beside_and_gives_what_is_missing(deployed: Deployed) -> None:
     schema = deployed.settings.schema_name
-    names = {"schema": schema, **{role: role_of(schema, role) for role in ROLES}}
+    names = {"schema": schema, **{role: f'"{deployed.group(role)}"' for role in ROLES}}
     with deployed.connected(OWNER) as connection:
         for statement in WIDER:
             connection.execute(statement.format(**names).encode())
         assert _granted(connection, deployed) != _written()
-        assert upgrade(deployed.settings).roles == [role_of(schema, role) for role in ROLES]
+        assert upgrade(deployed.settings).granted.roles == [deployed.group(role) for role in ROLES]
         assert _granted(connection, deployed) == _written()
         (create,) = connection.execute(
-            "SELECT has_schema_privilege(%s, %s, 'CREATE')", (names["backfill"], schema)
+            "SELECT has_schema_privilege(%s, %s, 'CREATE')", (deployed.group("backfill"), schema)
         ).fetchone() or (None,)
         assert create is False
         assert upgrade(deployed.settings, roles=True) == upgrade(deployed.settings)
@@ -59,26 +68,33 @@ def test_an_init_takes_back_what_was_granted_beside_and_gives_what_is_missing(de
 
 def test_an_init_without_roles_makes_none(deployed: Deployed) -> None:
     other = deployed.settings.model_copy(update={"schema_name": f"{deployed.settings.schema_name}_other"})
-    assert upgrade(other).roles == []
+    assert upgrade(other).granted.roles == []
     with deployed.connected(OWNER) as connection:
-        made = connection.execute("SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s)", (other.schema_name,))
+        made = connection.execute("SELECT rolname FROM pg_roles WHERE strpos(rolname, %s) > 0", (other.schema_name,))
         assert made.fetchall() == []
 
 
-def test_the_longest_name_of_a_schema_leaves_room_for_those_made_of_it() -> None:
-    """PostgreSQL cuts a longer name off: two of them would be one."""
+def test_no_two_schemas_of_a_server_share_a_role() -> None:
+    """PostgreSQL cuts a longer name off, and two would be one; so would they where a part could end elsewhere."""
     longest = "s" * 53
     assert Settings(_env_file=None, PROJECTOR_SCHEMA=longest).schema_name == longest
-    assert all(len(name) <= 63 for name in (backups_of(longest), *(role_of(longest, role) for role in ROLES)))
     with pytest.raises(ValidationError):
         Settings(_env_file=None, PROJECTOR_SCHEMA=f"{longest}s")
+    databases = ("a", "a.b", "b", "a_b", "pg_x", "x" * 63, f"{'x' * 62}y", "ü" * 31)
+    places = [(database, schema) for database in databases for schema in ("b", "a_b", longest, "billing_projector")]
+    names = {role_of(*place, role) for place in places for role in ROLES}
+    assert len(names) == len(places) * len(ROLES)
+    assert all(len(name.encode()) <= NAME_BYTES_MAX and not name.startswith("pg_") for name in names)
+    assert role_of("utility", "billing", "reader") == "utility.billing.reader"
 
 
 def test_the_user_that_compose_makes_is_of_the_projectors_role_and_no_more(deployed: Deployed) -> None:
     """Under other names, in a transaction that is taken back: roles are the whole server's."""
     users = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["configs"]["users"]["content"]
-    role, own = role_of(Settings.model_fields["schema_name"].default, "projector"), deployed.settings.schema_name
-    assert users.count(role) == 2
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["postgres"]["environment"]
+    role = role_of(compose["POSTGRES_DB"], Settings.model_fields["schema_name"].default, "projector")
+    own = deployed.settings.schema_name
+    assert users.count(f'"{role}"') == 2
     assert users.count("ROLE consumer ") == 1
     with deployed.connected(OWNER) as connection, connection.transaction(force_rollback=True):
         connection.execute(users.replace(role, f"{own}_compose").replace("ROLE consumer ", f"ROLE {own}_consumer "))
@@ -96,19 +112,23 @@ def _written() -> dict[str, list[str]]:
     section = PAGE.read_text().partition("## Who may do what\n")[2].partition("\n## ")[0]
     rows = [row.split(" | ") for row in re.findall(r"^\| (`\w+`.*) \|$", section, re.MULTILINE)]
     header, *body = rows
-    assert header == ["`table`", *(f"`SCHEMA_{role}`" for role in ROLES)]
+    assert header == ["`table`", *(f"`{role}`" for role in ROLES)]
     return {table.strip("`"): cells for table, *cells in body}
 
 
 def _granted(connection: Connection[Any], deployed: Deployed) -> dict[str, list[str]]:
     schema = deployed.settings.schema_name
     tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", (schema,)).fetchall()
-    groups = [role_of(schema, role) for role in ROLES]
+    groups = [deployed.group(role) for role in ROLES]
     return {table: [_cell(connection, f"{schema}.{table}", group) for group in groups] for (table,) in tables}
 
 
 def _cell(connection: Connection[Any], table: str, role: str) -> str:
     where = {"table": table, "role": role}
     whole = sorted((kind for (kind,) in connection.execute(TABLE_GRANTS, where)), key=ORDER.index)
-    parts = [f"{kind} of {', '.join(columns)}" for kind, columns in connection.execute(COLUMN_GRANTS, where)]
+    every = connection.execute(CHANGEABLE, where).fetchone()
+    parts = [
+        kind if (columns,) == every else f"{kind} of {', '.join(columns)}"
+        for kind, columns in connection.execute(COLUMN_GRANTS, where)
+    ]
     return "; ".join([*([", ".join(whole)] if whole else []), *parts]) or "-"

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from typing import Any, Final
-from uuid import uuid4
 
 from psycopg import Connection
 from sqlalchemy import Engine
@@ -31,8 +30,9 @@ class RestoreLane:
     """A restore, held as `tests.interleaving` holds a consumer's batch."""
 
     def __init__(self, settings: Settings, connection: Connection[Any]) -> None:
-        self.connection, self._settings, self.run_id = connection, settings, uuid4()
-        back_up(settings, connection, self.run_id)
+        self.connection, self._settings = connection, settings
+        self.run_id = runs.begin(connection, "migrate", {}).run_id
+        back_up(connection, self.run_id)
 
     def apply(self, _events: Sequence[CloudEvent]) -> None:
         """Put the balances back."""

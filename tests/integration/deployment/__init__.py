@@ -1,0 +1,1 @@
+"""What is written down of a deployment, compared by every program and changed deliberately."""

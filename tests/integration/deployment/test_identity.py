@@ -1,0 +1,247 @@
+"""A deployment knows what it is: whatever disagrees with that is refused before anything is read or written."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+import psycopg
+import pytest
+from alembic import command as alembic
+from psycopg import Connection
+from sqlalchemy import Engine
+from typer.testing import CliRunner
+
+import backfill.cli
+import backfill.execute
+import projector.cli
+import projector.database
+from events import logs, settings
+from events.errors import ProgramError, SettingError, StateError
+from events.settings import Settings
+from events.types import topic_of
+from projector import roles, schema
+from projector.database import make_engine
+from projector.deployment import cluster, identity
+from projector.schema import Upgraded
+from tests.conftest import RunCommand
+
+APPS: Final = {"projector": projector.cli.app, "backfill": backfill.cli.app}
+COMMANDS: Final = (
+    "projector init", "projector run --until-caught-up", "projector status", "projector positions show",
+    "projector positions set x all earliest --yes", "projector dead-letters list", "projector dead-letters show 1",
+    "projector dead-letters retry --all", "projector dead-letters discard 1 --why x", "backfill drift-check",
+    "backfill rebuild", "backfill runs", "backfill runs show x", "backfill runs cancel x", "backfill validate",
+    "backfill payment-meter-ids", "backfill invoice-amounts", "backfill meter-balances", "backfill customer-balances",
+    "backfill migrate --yes", "backfill restore 00000000-0000-0000-0000-000000000000 --yes",
+    "backfill explain --meter 1",
+)  # fmt: skip
+OF_KAFKA: Final = (
+    "projector init", "projector run --until-caught-up", "projector status", "projector positions show",
+    "projector positions set x all earliest --yes",
+)  # fmt: skip
+INVOICE: Final = "INSERT INTO invoices (invoice_id, amount, currency, invoice_date) VALUES (1, 5, %s, '2026-01-31')"
+POSITION: Final = "INSERT INTO positions (group_id, topic, partition, next_offset, topic_id) VALUES ('g', %s, 0, 5, %s)"
+
+Invoke = Callable[..., Any]
+
+
+@pytest.fixture
+def invoke(kafka_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    """Run a command in this process; return its result, with the error that would be its line."""
+    monkeypatch.setattr(logs, "configure", lambda _: None)
+    monkeypatch.setattr("sys.setswitchinterval", lambda _: None)
+    monkeypatch.setattr("gc.freeze", lambda: None)
+    monkeypatch.setattr("gc.set_threshold", lambda _: None)
+
+    engines: list[Engine] = []
+
+    def made(*arguments: Any, **options: Any) -> Engine:  # noqa: ANN401 - handed on
+        engines.append(make_engine(*arguments, **options))
+        return engines[-1]
+
+    for module in (projector.database, backfill.execute):
+        monkeypatch.setattr(module, "make_engine", made)
+
+    def run(command: str, env: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401 - click's result
+        settings.load.cache_clear()
+        program, *arguments = command.split()
+        try:
+            return CliRunner().invoke(APPS[program], arguments, env={**kafka_environment, **(env or {})})
+        finally:  # as the end of its process would
+            while engines:
+                engines.pop().dispose()
+
+    return run
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Connection[Any]]:
+    options = f"-c search_path={settings.schema_name}"
+    url = settings.database_url.get_secret_value()
+    with psycopg.connect(url, autocommit=True, options=options, application_name="tests") as connection:
+        yield connection
+
+
+@pytest.mark.parametrize(
+    ("env", "named"),
+    [
+        ({"PROJECTOR_CURRENCY": "USD"}, ("PROJECTOR_CURRENCY is USD", "KES", "projector deployment set currency")),
+        ({"PROJECTOR_TIMEZONE": "UTC"}, ("PROJECTOR_TIMEZONE is UTC", "Africa/Nairobi", "deployment set timezone")),
+        ({"PROJECTOR_TOPIC_PREFIX": "x"}, ("PROJECTOR_TOPIC_PREFIX is x", "deployment set topic-prefix")),
+    ],
+)  # fmt: skip
+def test_every_command_refuses_what_the_deployment_is_not(
+    invoke: Invoke, database: Connection[Any], env: dict[str, str], named: tuple[str, ...]
+) -> None:
+    before = _activity(database)
+    for command in COMMANDS:
+        error = invoke(command, env).exception
+        assert isinstance(error, SettingError), (command, error)
+        assert all(words in str(error) for words in named), (command, error)
+    assert _activity(database) == before
+
+
+def test_another_cluster_is_refused_by_all_who_ask_kafka(
+    invoke: Invoke, database: Connection[Any], kafka_settings: Settings
+) -> None:
+    database.execute("UPDATE deployment SET kafka_cluster = 'another'")
+    elsewhere = {"PROJECTOR_TOPIC_PREFIX": f"{kafka_settings.topic_prefix}-y"}
+    for command in OF_KAFKA:
+        error = invoke(command).exception
+        assert isinstance(error, SettingError), (command, error)
+        assert "PROJECTOR_KAFKA_BOOTSTRAP_SERVERS" in str(error)
+        assert "another" in str(error)
+        assert "projector deployment set kafka-cluster" in str(error)
+    database.execute("UPDATE deployment SET topic_prefix = %s", [elsewhere["PROJECTOR_TOPIC_PREFIX"]])
+    assert isinstance(invoke("projector init", elsewhere).exception, SettingError)
+    from events import kafka  # noqa: PLC0415 - the fixtures' name is taken here
+
+    topics = kafka.admin(kafka_settings).list_topics(timeout=10).topics
+    assert topic_of("invoices", elsewhere["PROJECTOR_TOPIC_PREFIX"]) not in topics
+
+
+@pytest.mark.parametrize("statement", ["UPDATE deployment SET kafka_cluster = NULL", "DELETE FROM deployment"])
+def test_what_was_never_written_down_is_asked_for(invoke: Invoke, database: Connection[Any], statement: str) -> None:
+    database.execute(statement.encode())
+    error = invoke("projector run --until-caught-up").exception
+    assert isinstance(error, StateError)
+    assert "projector init" in str(error)
+    assert invoke("projector init").exit_code == 0
+    assert invoke("projector run --until-caught-up").exit_code == 0
+    assert invoke("projector deployment show").exit_code == 0
+
+
+def test_the_line_of_a_program(environment: dict[str, str], run_command: RunCommand) -> None:
+    env = {**environment, "PROJECTOR_CURRENCY": "USD"}
+    for command in (("projector", "run"), ("projector", "dead-letters", "retry", "--all"), ("backfill", "drift-check")):
+        done = run_command(*command, env=env)
+        assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1), done
+        assert "PROJECTOR_CURRENCY is USD" in done.stderr
+
+
+def test_an_upgrade_adopts_what_nothing_contradicts(settings: Settings, database: Connection[Any]) -> None:
+    """A database of an earlier version, with history and positions, is taken for what the settings say."""
+    own = settings.model_copy(update={"schema_name": "earlier"})
+    _earlier_version(own)
+    database.execute("SET search_path = earlier")
+    database.execute(INVOICE, ["USD"])
+    with pytest.raises(StateError, match=r"PROJECTOR_CURRENCY is KES, but .* invoice 1 in USD"):
+        _upgrade(own)
+    assert database.execute("SELECT version_num FROM alembic_version").fetchall() == [("0003",)]
+    database.execute("UPDATE invoices SET currency = 'KES'")
+    database.execute(POSITION, ["elsewhere.invoices", None])
+    with pytest.raises(StateError, match=r"PROJECTOR_TOPIC_PREFIX is .* filled from elsewhere.invoices"):
+        _upgrade(own)
+    database.execute("UPDATE positions SET topic = %s", [topic_of("invoices", own.topic_prefix)])
+    assert _upgrade(own).adopted == identity.given(own)
+    assert _upgrade(own).adopted == {}
+    with pytest.raises(SettingError, match="PROJECTOR_CURRENCY is USD"):
+        _upgrade(own.model_copy(update={"currency": "USD"}))
+
+
+def test_a_cluster_without_the_topics_that_were_read_is_not_adopted(
+    invoke: Invoke, database: Connection[Any], kafka_settings: Settings
+) -> None:
+    database.execute("UPDATE deployment SET kafka_cluster = NULL")
+    database.execute(POSITION, [topic_of("invoices", kafka_settings.topic_prefix), "AAAAAAAAAAAAAAAAAAAAAA"])
+    error = invoke("projector init").exception
+    assert isinstance(error, StateError)
+    assert "projector deployment set kafka-cluster" in str(error)
+    done = invoke("projector deployment set kafka-cluster --yes")
+    assert done.exit_code == 0, done
+    assert "positions set TOPIC all earliest" in done.output
+    assert invoke("projector init").exit_code == 0
+
+
+def test_it_is_changed_deliberately_and_only_where_history_allows(
+    invoke: Invoke, database: Connection[Any], kafka_settings: Settings
+) -> None:
+    env = {"PROJECTOR_CURRENCY": "USD", "PROJECTOR_TIMEZONE": "UTC"}
+    shown = invoke("projector deployment show --format json", env)
+    assert (shown.exit_code, '"currency", "timezone"' in " ".join(shown.output.split())) == (1, True), shown.output
+    for refused, why in (
+        ("currency", "--yes"),
+        ("currency --format json", "--yes"),
+    ):
+        error = invoke(f"projector deployment set {refused}", env).exception
+        assert isinstance(error, ProgramError)
+        assert why in str(error)
+    with _program_at_work(kafka_settings):
+        error = invoke("projector deployment set currency --yes", env).exception
+        assert isinstance(error, StateError)
+        assert "`projector run` of user" in str(error)
+    database.execute(INVOICE, ["KES"])
+    assert "invoice 1 in KES" in str(invoke("projector deployment set currency --yes", env).exception)
+    database.execute("DELETE FROM invoices")
+    done = invoke("projector deployment set currency timezone --yes", env)
+    assert done.exit_code == 0, done
+    assert "KES -> USD" in done.output
+    assert invoke("projector status", env).exit_code == 0
+    assert isinstance(invoke("projector status").exception, SettingError)
+    assert invoke("projector deployment set currency --yes", env).output == (
+        "nothing was changed: that is what is written down\n"
+    )
+
+
+def test_only_the_owner_changes_it(settings: Settings, database: Connection[Any]) -> None:
+    """What a lesser role may do is `tests/integration/security`'s; here, that a row and no second one is there."""
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        database.execute("INSERT INTO deployment (currency, timezone, topic_prefix) VALUES ('USD', 'UTC', 'x')")
+    with pytest.raises(psycopg.errors.CheckViolation):
+        database.execute("UPDATE deployment SET only_one = false")
+    assert database.execute("SELECT topic_prefix FROM deployment").fetchall() == [(settings.topic_prefix,)]
+
+
+def _activity(database: Connection[Any]) -> list[Any]:
+    """Read what commands that went on would have left behind."""
+    return database.execute(
+        "SELECT (SELECT count(*) FROM backfill_runs), (SELECT count(*) FROM positions), currency FROM deployment"
+    ).fetchall()
+
+
+def _program_at_work(own: Settings) -> Connection[Any]:
+    return psycopg.connect(own.database_url.get_secret_value(), application_name="projector run")
+
+
+def _upgrade(own: Settings) -> Upgraded:
+    engine = make_engine(own, program="tests")
+    try:
+        return schema.upgrade(engine, own.schema_name, settings=own)
+    finally:
+        engine.dispose()
+
+
+def _earlier_version(own: Settings) -> None:
+    """Create the schema as it was before anything was written down."""
+    upgrade = alembic.upgrade
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(alembic, "upgrade", lambda config, _: upgrade(config, "0003"))
+        patch.setattr(identity, "adopt", lambda *_: {})
+        patch.setattr(roles, "grant", lambda *_, **__: None)
+        _upgrade(own)
+
+
+def test_the_clusters_id_is_the_brokers(kafka_settings: Settings, database: Connection[Any]) -> None:
+    from events import kafka  # noqa: PLC0415 - as above
+
+    found = cluster.id_of(kafka.admin(kafka_settings))
+    assert database.execute("SELECT kafka_cluster FROM deployment").fetchall() == [(found,)]
