@@ -1,4 +1,9 @@
--- What history says each meter of a scope must show. Nothing here reads the projection or its marks.
+-- What history says each meter of a scope must show. No figure here is read from the projection or its marks. The last
+-- column compares marks: how many history rows that count at the meter, or are marked at it, contradict their marks.
+-- Whether an invoice, or a payment with a meter of its own, does so is a predicate of that row alone, and those that do
+-- have an index of their own (`invoices_contradicting`, `payments_contradicting`), which is empty in health. A payment
+-- without a meter of its own is judged where its invoice is read; one that is marked where it does not belong is one of
+-- those that `payments_projected_elsewhere` holds for that meter and that none of its own followers accounts for.
 -- A chunk's meters are read as ranges of keys, from each `low` to its `high`: many keys where they lie close together,
 -- one where it stands alone. OFFSET 0 keeps each range a scan of its own: as a join of whole tables, which the planner
 -- prefers, it would cost each chunk the size of the database.
@@ -85,14 +90,16 @@ any_invoice AS (
     ) i
 ),
 paid_otherwise AS (
-    SELECT meter_id, sum(amount) AS total, count(*) AS rows, max(paid_at) AS latest
+    SELECT meter_id, sum(amount) AS total, count(*) AS rows, max(paid_at) AS latest,
+           count(*) FILTER (WHERE projected_meter_id = meter_id) AS marked_here,
+           count(*) FILTER (WHERE projected_meter_id = meter_id AND projected_amount = amount) AS marked_right
     FROM (
-        SELECT i.meter_id, p.amount, p.paid_at
+        SELECT i.meter_id, p.amount, p.paid_at, p.projected_meter_id, p.projected_amount
         FROM any_invoice i
         JOIN payments p ON p.invoice_id = i.invoice_id AND p.meter_id IS NULL AND NOT p.reversed
         WHERE EXISTS (SELECT FROM payments WHERE meter_id IS NULL AND invoice_id IS NOT NULL)
         UNION ALL
-        SELECT p.allocated_meter_id, p.amount, p.paid_at
+        SELECT p.allocated_meter_id, p.amount, p.paid_at, p.projected_meter_id, p.projected_amount
         FROM scope s
         CROSS JOIN LATERAL (
             SELECT * FROM payments
@@ -103,6 +110,53 @@ paid_otherwise AS (
     ) without_meter
     GROUP BY meter_id
 ),
+contradicting_here AS (
+    SELECT meter_id, sum(rows) AS rows
+    FROM (
+        SELECT i.*
+        FROM ranges r
+        CROSS JOIN LATERAL (
+            SELECT meter_id, count(*) AS rows
+            FROM invoices
+            WHERE NOT voided AND meter_id BETWEEN r.low AND r.high
+              AND (projected_meter_id, projected_amount) IS DISTINCT FROM (meter_id, amount)
+            GROUP BY meter_id
+        ) i
+        UNION ALL
+        SELECT p.*
+        FROM ranges r
+        CROSS JOIN LATERAL (
+            SELECT meter_id, count(*) AS rows
+            FROM payments
+            WHERE NOT reversed AND meter_id BETWEEN r.low AND r.high
+              AND (projected_meter_id, projected_amount) IS DISTINCT FROM (meter_id, amount)
+            GROUP BY meter_id
+        ) p
+    ) of_both
+    GROUP BY meter_id
+),
+invoices_marked_elsewhere AS (
+    SELECT i.*
+    FROM ranges r
+    CROSS JOIN LATERAL (
+        SELECT projected_meter_id AS meter_id, count(*) AS rows
+        FROM invoices
+        WHERE projected_meter_id BETWEEN r.low AND r.high
+          AND (voided OR meter_id IS DISTINCT FROM projected_meter_id)
+        GROUP BY projected_meter_id
+    ) i
+),
+payments_marked_elsewhere AS (
+    SELECT p.*
+    FROM ranges r
+    CROSS JOIN LATERAL (
+        SELECT projected_meter_id AS meter_id, count(*) AS rows
+        FROM payments
+        WHERE projected_meter_id BETWEEN r.low AND r.high
+          AND (reversed OR meter_id IS DISTINCT FROM projected_meter_id)
+        GROUP BY projected_meter_id
+    ) p
+),
 recorded_meters AS NOT MATERIALIZED (
     SELECT m.*
     FROM ranges r
@@ -112,15 +166,21 @@ totals AS (
     SELECT s.meter_id, s.customer_id,
            coalesce(b.total, 0) AS billed, coalesce(p.total, 0) + coalesce(o.total, 0) AS paid,
            coalesce(b.rows, 0) AS invoice_count, coalesce(p.rows, 0) + coalesce(o.rows, 0) AS payment_count,
-           b.latest AS last_invoice_date, greatest(p.latest, o.latest) AS last_payment_at
+           b.latest AS last_invoice_date, greatest(p.latest, o.latest) AS last_payment_at,
+           coalesce(h.rows, 0) + coalesce(i.rows, 0)
+           + coalesce(o.rows - o.marked_right, 0)
+           + coalesce(e.rows, 0) - coalesce(o.marked_here, 0) AS contradicting_rows
     FROM scope s
     LEFT JOIN billed b USING (meter_id)
     LEFT JOIN paid_by_meter p USING (meter_id)
     LEFT JOIN paid_otherwise o USING (meter_id)
+    LEFT JOIN contradicting_here h USING (meter_id)
+    LEFT JOIN invoices_marked_elsewhere i USING (meter_id)
+    LEFT JOIN payments_marked_elsewhere e USING (meter_id)
 ),
 recomputed AS (
     SELECT meter_id, customer_id, billed AS total_billed, paid AS total_paid,
            greatest(billed - paid, 0) AS balance, greatest(paid - billed, 0) AS overpayment,
-           invoice_count, payment_count, last_invoice_date, last_payment_at
+           invoice_count, payment_count, last_invoice_date, last_payment_at, contradicting_rows
     FROM totals
 )
