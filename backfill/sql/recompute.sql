@@ -110,52 +110,28 @@ paid_otherwise AS (
     ) without_meter
     GROUP BY meter_id
 ),
-contradicting_here AS (
-    SELECT meter_id, sum(rows) AS rows
-    FROM (
-        SELECT i.*
-        FROM ranges r
-        CROSS JOIN LATERAL (
-            SELECT meter_id, count(*) AS rows
-            FROM invoices
-            WHERE NOT voided AND meter_id BETWEEN r.low AND r.high
-              AND (projected_meter_id, projected_amount) IS DISTINCT FROM (meter_id, amount)
-            GROUP BY meter_id
-        ) i
-        UNION ALL
-        SELECT p.*
-        FROM ranges r
-        CROSS JOIN LATERAL (
-            SELECT meter_id, count(*) AS rows
-            FROM payments
-            WHERE NOT reversed AND meter_id BETWEEN r.low AND r.high
-              AND (projected_meter_id, projected_amount) IS DISTINCT FROM (meter_id, amount)
-            GROUP BY meter_id
-        ) p
-    ) of_both
-    GROUP BY meter_id
-),
-invoices_marked_elsewhere AS (
-    SELECT i.*
+marked_otherwise AS (
+    SELECT meter_id, count(*) AS rows
     FROM ranges r
     CROSS JOIN LATERAL (
-        SELECT projected_meter_id AS meter_id, count(*) AS rows
-        FROM invoices
+        SELECT meter_id FROM invoices
+        WHERE NOT voided AND meter_id BETWEEN r.low AND r.high
+          AND (projected_meter_id, projected_amount) IS DISTINCT FROM (meter_id, amount)
+        UNION ALL
+        SELECT projected_meter_id FROM invoices
         WHERE projected_meter_id BETWEEN r.low AND r.high
           AND (voided OR meter_id IS DISTINCT FROM projected_meter_id)
-        GROUP BY projected_meter_id
-    ) i
-),
-payments_marked_elsewhere AS (
-    SELECT p.*
-    FROM ranges r
-    CROSS JOIN LATERAL (
-        SELECT projected_meter_id AS meter_id, count(*) AS rows
-        FROM payments
+        UNION ALL
+        SELECT meter_id FROM payments
+        WHERE NOT reversed AND meter_id BETWEEN r.low AND r.high
+          AND (projected_meter_id, projected_amount) IS DISTINCT FROM (meter_id, amount)
+        UNION ALL
+        SELECT projected_meter_id FROM payments
         WHERE projected_meter_id BETWEEN r.low AND r.high
           AND (reversed OR meter_id IS DISTINCT FROM projected_meter_id)
-        GROUP BY projected_meter_id
-    ) p
+        OFFSET 0
+    ) m
+    GROUP BY meter_id
 ),
 recorded_meters AS NOT MATERIALIZED (
     SELECT m.*
@@ -167,16 +143,12 @@ totals AS (
            coalesce(b.total, 0) AS billed, coalesce(p.total, 0) + coalesce(o.total, 0) AS paid,
            coalesce(b.rows, 0) AS invoice_count, coalesce(p.rows, 0) + coalesce(o.rows, 0) AS payment_count,
            b.latest AS last_invoice_date, greatest(p.latest, o.latest) AS last_payment_at,
-           coalesce(h.rows, 0) + coalesce(i.rows, 0)
-           + coalesce(o.rows - o.marked_right, 0)
-           + coalesce(e.rows, 0) - coalesce(o.marked_here, 0) AS contradicting_rows
+           coalesce(m.rows, 0) + coalesce(o.rows - o.marked_right - o.marked_here, 0) AS contradicting_rows
     FROM scope s
     LEFT JOIN billed b USING (meter_id)
     LEFT JOIN paid_by_meter p USING (meter_id)
     LEFT JOIN paid_otherwise o USING (meter_id)
-    LEFT JOIN contradicting_here h USING (meter_id)
-    LEFT JOIN invoices_marked_elsewhere i USING (meter_id)
-    LEFT JOIN payments_marked_elsewhere e USING (meter_id)
+    LEFT JOIN marked_otherwise m USING (meter_id)
 ),
 recomputed AS (
     SELECT meter_id, customer_id, billed AS total_billed, paid AS total_paid,
