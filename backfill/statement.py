@@ -127,5 +127,5 @@ def state(
         entries=entries,
         later=[each for each in counted if each.after],
         excluded=excluded,
-        contradicting_rows=sum(each.contradicts for each in (*counted, *excluded)),
+        contradicting_rows=sum(each.contradicts for each in counted) + sum(each.contradicts for each in excluded),
     )

@@ -17,6 +17,8 @@ from events.settings import Settings
 from events.types import BIGINT_MAX
 from projector import revision, schema
 from projector.database import make_engine
+from projector.deadline import Deadline
+from projector.writer import Writer
 from tests.examples import assigned, customer, invoice, payment
 from tests.lanes import Lane
 
@@ -104,7 +106,7 @@ def test_every_column_is_decided_on(connection: Connection[Any]) -> None:
         "        OR data_type LIKE 'timestamp%%' AND column_name <> 'updated_at')",
         [[*KEYS]],
     )
-    decided = {(table, column) for part in (KEYS, MONEY, DATES) for table in part for column in part[table]}  # type: ignore[attr-defined]
+    decided = {(table, column) for part in (KEYS, MONEY, DATES) for table in part for column in part[table]}
     assert set(rows.fetchall()) == decided
 
 
@@ -125,6 +127,24 @@ def test_the_bounds_themselves_are_taken(engine: Engine, settings: Settings) -> 
     lane.connection.execute("DELETE FROM invoices")
     lane.connection.execute(LEGACY.format("10", "'2026-01-01'").encode())
     lane.close()
+
+
+def test_an_event_that_a_constraint_refuses_is_a_dead_letter_and_the_rest_of_its_batch_goes_in(
+    engine: Engine, settings: Settings
+) -> None:
+    """No event breaks one of these; should one ever, the consumer goes on."""
+    lane, writer = Lane(engine, settings), Writer(engine, settings)
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE customers ADD CONSTRAINT customers_are_not_ben CHECK (name <> 'Ben')"))
+    batch = lane.batch([customer(1, "Ada"), customer(2, "Ben"), customer(3, "Cleo")])
+    applied = writer.submit(batch).result(60)
+    writer.close(Deadline.after(60))
+    lane.close()
+    assert (applied.applied, applied.refused) == (2, 1)
+    with engine.connect() as connection:
+        reason, detail = connection.execute(text("SELECT reason, detail FROM dead_letters")).one()
+    assert reason == "refused-by-database"
+    assert "customers_are_not_ben" in detail
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_rows_that_contradict_their_marks_are_told_though_the_sums_agree(
         filled.connection.execute("UPDATE invoices SET amount = 150 - amount WHERE invoice_id IN (1, 2)")
         filled.connection.execute("UPDATE invoices SET projected_meter_id = 1 WHERE invoice_id = 3")
     found = explain(settings, auditor, 1, None, None)
-    assert (found.difference, found.contradicting_rows) == (0, 3)
+    assert [found.difference, found.contradicting_rows] == [0, 3]
     print_statement(settings, found, Format.TABLE)
     printed = " ".join(capsys.readouterr().out.split())
     assert (

@@ -98,8 +98,9 @@ def test_marks_are_named_by_their_own_column_and_grouped_by_it() -> None:
         ("marks-edited", "projected_amount", [1, 2, 3], 3, Decimal(-1), 0),
         ("marks-edited", "projected_meter_id", [4], 1, Decimal(8), 1),
     ]
-    assert (found.marks[0].amounts, found.marks[0].row_shifts) == ([1, 2, -4], [0, 0, 0])
-    assert (found.amount, found.rows) == (0, 0)
+    assert found.marks[0].amounts == [Decimal(1), Decimal(2), Decimal(-4)]
+    assert found.marks[0].row_shifts == [0, 0, 0]
+    assert [found.amount, found.rows] == [0, 0]
 
 
 def test_groups_too_large_to_be_taken_apart_stay_as_they_are() -> None:
@@ -109,7 +110,7 @@ def test_groups_too_large_to_be_taken_apart_stay_as_they_are() -> None:
     assert (at_once.history, at_once.marks, at_once.certain) == (rows, [], True)
     all_marks = attribute(rows, counted=_side("111"), marked=_side("100"), recorded=_side("111"))
     assert [(each.rows, each.amount) for each in all_marks.marks] == [(CHOOSE_MAX + 1, Decimal(11))]
-    assert (all_marks.amount, all_marks.rows, all_marks.certain) == (0, 0, True)
+    assert [all_marks.amount, all_marks.rows, all_marks.certain] == [0, 0, True]
 
 
 def test_a_few_rows_come_back_as_the_groups_they_were() -> None:

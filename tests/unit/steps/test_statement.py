@@ -59,8 +59,10 @@ def test_what_is_recorded_otherwise_is_a_difference() -> None:
 
 def test_rows_that_contradict_their_marks_are_counted_wherever_they_stand() -> None:
     voided = Excluded("invoice", 1, "2026-01-01", Decimal(5), "voided", Decimal(0), True)  # noqa: FBT003 - as read
-    days = ({"before": True}, {}, {"after": True})
-    counted = [_counted("2026-01-01", "10.00", contradicts=True, **more) for more in days]
+    counted = [
+        _counted("2026-01-01", "10.00", contradicts=True, before=before, after=after)
+        for before, after in ((True, False), (False, False), (False, True))
+    ]
     assert _state(_meter("30", "0"), counted, [voided]).contradicting_rows == 4
     assert _state(_meter("10", "0"), [_counted("2026-01-01", "10.00")]).contradicting_rows == 0
 
