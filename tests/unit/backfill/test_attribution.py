@@ -114,7 +114,7 @@ def test_groups_too_large_to_be_taken_apart_stay_as_they_are() -> None:
 
 
 def test_a_few_rows_come_back_as_the_groups_they_were() -> None:
-    rows = [_group([(1, "1"), (2, "2")]), _group([(3, "4")], field="voided")]
-    found = attribute(rows, counted=_side("107"), marked=_side("100"), recorded=_side("100"))
+    rows = [_group([(1, "1"), (2, "2")], shift=1), _group([(3, "4")], field="voided")]
+    found = attribute(rows, counted=_side("107", 7), marked=_side("100"), recorded=_side("100"))
     assert found.history == rows
     assert all(one.field != other.field for one, other in pairwise(found.history))

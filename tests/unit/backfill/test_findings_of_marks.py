@@ -2,8 +2,10 @@
 
 from decimal import Decimal
 
+import pytest
+
 from backfill import findings
-from backfill.figures import MeterDrift, MeterEvidence
+from backfill.figures import MeterDrift, MeterEvidence, Source
 from tests.unit.backfill.examples import a_meter, a_row, causes_of, the_marks
 
 
@@ -66,3 +68,36 @@ def test_a_date_that_was_edited_is_not_blamed_on_a_mark_either() -> None:
     evidence = MeterEvidence(marks=the_marks("130"), disagreements=(a_row("20"),), assignments=None)
     drift = MeterDrift(1, present=True, recorded=recorded, expected=a_meter("150"), contradicting_rows=1)
     assert causes_of(drift, evidence) == {"last_invoice_date": "date-edited", "marks": "marks-edited"}
+
+
+@pytest.mark.parametrize("source", ["invoices", "payments"])
+def test_where_sums_fit_either_the_latest_date_tells(source: Source) -> None:
+    """Two rows changed places between two meters: what is recorded has the date of the one that was here before."""
+    date = "last_invoice_date" if source == "invoices" else "last_payment_at"
+    here = a_meter("150")._replace(**{date: "2026-01-01"})  # type: ignore[arg-type]
+    there = here._replace(**{date: "2026-03-31"})  # type: ignore[arg-type]
+    pair = (
+        a_row("50", "history-moved")._replace(source=source, mark="projected_meter_id", row_shift=1, row_shifts=[1]),
+        a_row("-50", "history-moved")._replace(
+            source=source, mark="projected_meter_id", row_shift=-1, row_shifts=[-1], ids=[32]
+        ),
+    )
+    for recorded, marked, cause in ((here, "2026-01-01", "history-moved"), (there, "2026-03-31", "history-moved"),
+                                    (here, "2026-03-31", "marks-edited")):  # fmt: skip
+        expected = here if cause == "marks-edited" else there if recorded == here else here
+        marks = the_marks("150")._replace(**{date: marked})  # type: ignore[arg-type]
+        drift = MeterDrift(1, present=True, recorded=recorded, expected=expected, contradicting_rows=2)
+        found = list(findings.of_meter(drift, MeterEvidence(marks=marks, disagreements=pair, assignments=None)))
+        assert {each.cause for each in found} == {cause}
+        assert not any("uncertain" in each.evidence for each in found)
+
+
+def test_a_balance_that_both_sides_put_off_alike_is_named_for_what_was_billed() -> None:
+    recorded = a_meter("100")
+    expected = recorded._replace(
+        total_billed=Decimal(110), total_paid=Decimal(-10), balance=Decimal(120), payment_count=1
+    )  # fmt: skip
+    evidence = MeterEvidence(marks=the_marks("100"), disagreements=(a_row("10"),), assignments=None)
+    assert causes_of(MeterDrift(1, present=True, recorded=recorded, expected=expected), evidence)["balance"] == (
+        "history-changed"
+    )
