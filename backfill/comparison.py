@@ -108,8 +108,8 @@ def drifted_meters(cursor: Cursor[Any]) -> list[MeterDrift]:
     """Read the meters of the scope that differ."""
     width = len(MeterFigures._fields)
     return [
-        MeterDrift(meter_id, present, MeterFigures(*both[:width]), MeterFigures(*both[width:]))
-        for meter_id, present, *both in cursor.execute(COMPARE["drifted_meters"])
+        MeterDrift(meter_id, present, MeterFigures(*both[:width]), MeterFigures(*both[width:]), contradicting_rows)
+        for meter_id, present, *both, contradicting_rows in cursor.execute(COMPARE["drifted_meters"])
     ]
 
 
@@ -138,6 +138,8 @@ def explain_customers(
         return []
     owned = defaultdict[int | None, set[int]](set)
     for meter in meters:
+        if meter.recorded == meter.expected:  # only its marks differ, which no sum shows
+            continue
         owned[meter.expected.customer_id].add(meter.meter_id)
     parameters = {"ids": [drift.customer_id for drift in drifts], "ids_max": IDS_MAX}
     width = len(CustomerFigures._fields)

@@ -94,7 +94,12 @@ def _sums(settings: Settings, found: Statement) -> list[str]:
         lines.append(f"After {found.at}: {len(found.later):,} entries of {signed(more, currency)} in all.")
     recorded = money(found.meter.balance, currency)
     expected = money(found.expected, currency)
-    if found.difference == 0:
+    if found.difference == 0 and found.contradicting_rows:
+        lines.append(
+            f"By history the balance is {expected} now, and so it is recorded, but {found.contradicting_rows:,} rows "
+            "were counted otherwise by their marks. `backfill drift-check` names the cause."
+        )
+    elif found.difference == 0:
         lines.append(f"By history the balance is {expected} now, and so it is recorded.")
     else:
         lines.append(
@@ -122,13 +127,13 @@ def _note(each: Counted, currency: str) -> str:
         notes.append("allocated by a backfill")
     if each.balance_brought_forward:
         notes.append(f"brings forward {money(each.balance_brought_forward, currency)}, which earlier ones carry")
-    if each.recorded != each.amount:
+    if each.contradicts:
         notes.append(f"the recorded balance has {signed(each.recorded, currency)} of it")
     return "; ".join(notes)
 
 
 def _still(each: Excluded, settings: Settings) -> str:
-    if each.recorded == 0:
+    if not each.contradicts:
         return ""
     return f"the recorded balance still has {signed(each.recorded, settings.currency)} of it"
 
@@ -159,6 +164,7 @@ def _document(settings: Settings, found: Statement) -> dict[str, Any]:
         "recorded_customer_id": meter.recorded_customer_id,
         "recorded_at": meter.updated_at,
         "difference": found.difference,
+        "contradicting_rows": found.contradicting_rows,
         "not_counted": [each._asdict() for each in found.excluded],
     }
 

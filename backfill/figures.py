@@ -12,7 +12,8 @@ Cause = Literal[
     "history-moved",      # a history row was given to another meter outside the stream
     "history-added",      # a history row was inserted outside the stream
     "history-deleted",    # history rows that the projection counted are gone
-    "projection-edited",  # the projection's row itself was changed
+    "marks-edited",       # what a history row says was last counted for it was changed, and the row itself was not
+    "projection-edited",  # the projection's row itself was changed, or by a consumer that subtracted an edited mark
     "assignment-edited",  # an assignment was changed, added or deleted outside the stream
     "date-edited",        # a date alone differs: that of the latest history row or the projection's was changed
     "row-missing",        # the projection's row is gone
@@ -47,12 +48,16 @@ class CustomerFigures(NamedTuple):
 
 
 class MeterDrift(NamedTuple):
-    """A meter of which recorded differs from expected; `present` says whether it has a row at all."""
+    """A meter of which recorded differs from expected; `present` says whether it has a row at all.
+
+    `contradicting_rows` of history count at it, or are marked at it, and are marked otherwise than they count.
+    """
 
     meter_id: int
     present: bool
     recorded: MeterFigures
     expected: MeterFigures
+    contradicting_rows: int = 0
 
 
 class CustomerDrift(NamedTuple):
@@ -67,7 +72,9 @@ class CustomerDrift(NamedTuple):
 class Disagreement(NamedTuple):
     """History rows of one meter that the projection counted otherwise than they count now.
 
-    `rows` and `amount` (what they count now, less what was counted) cover all of them, `ids` names the first.
+    `rows`, `amount` (what they count now, less what was counted) and `row_shift` (the same of their number: 1 for a row
+    that counts here and is marked elsewhere, -1 the other way round) cover all of them. `ids` names the first, and
+    `amounts` and `row_shifts` say of those what each contributes. `mark` is the column of their marks that disagrees.
     """
 
     source: Source
@@ -76,6 +83,10 @@ class Disagreement(NamedTuple):
     rows: int
     amount: Decimal
     ids: list[int]
+    mark: str
+    row_shift: int
+    amounts: list[Decimal]
+    row_shifts: list[int]
 
 
 class Marks(NamedTuple):
@@ -85,6 +96,8 @@ class Marks(NamedTuple):
     total_paid: Decimal
     invoice_count: int
     payment_count: int
+    last_invoice_date: str | None
+    last_payment_at: str | None
     known: bool
 
 

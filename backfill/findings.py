@@ -2,25 +2,35 @@
 
 For a meter, `expected - recorded = sum(counted - marked) + (sum(marked) - recorded)`. The first part is the history
 rows whose marks disagree with what counts; the second is an edit of the projection or, where the number of rows is
-off as well, history rows that were deleted.
+off as well, history rows that were deleted. `backfill.attribution` says which of those rows had their marks edited:
+what these should say belongs to the second part.
+
+Rows that disagree with their marks are a finding of their own, in a column `marks` that the meter's row does not have:
+how many there are, against none. So they are found where every figure agrees, as after two edits that cancel out.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
+from backfill.attribution import Attribution, attribute
+from backfill.attribution import Side as Sums
 from backfill.figures import (
     Cause,
     CustomerDrift,
     CustomerEvidence,
     CustomerFigures,
     Disagreement,
+    Marks,
     MeterDrift,
     MeterEvidence,
     MeterFigures,
     Source,
 )
 
+MARKS: Final = "marks"
+SOURCES: Final[tuple[Source, ...]] = ("invoices", "payments")
+UNCERTAIN: Final = "history or marks"  # of `evidence`: the recorded figures agree with either
 SIDE: Final[dict[str, Source]] = {
     "total_billed": "invoices",
     "invoice_count": "invoices",
@@ -50,16 +60,17 @@ class _Reason(NamedTuple):
 
 
 def of_meter(drift: MeterDrift, evidence: MeterEvidence) -> Iterator[Finding]:
-    """Name each differing column of a meter."""
-    reasons = {
-        "invoices": _side(drift, evidence, "invoices"),
-        "payments": _side(drift, evidence, "payments"),
-    }
+    """Name each differing column of a meter, and its rows that disagree with their marks."""
+    found = {source: _attribution(drift, evidence, source) for source in SOURCES}
+    reasons = {source: _side(drift, evidence, found[source]) for source in SOURCES}
     owed_by = _heavier_side(drift)
     for column, recorded, expected in zip(MeterFigures._fields, drift.recorded, drift.expected, strict=True):
         if recorded != expected:
             reason = _customer(drift, evidence) if column == "customer_id" else reasons[SIDE.get(column, owed_by)]
             yield _finding(("meter", drift.meter_id), column, recorded, expected, reason)
+    if drift.contradicting_rows:
+        reason = _marks(found.values())
+        yield _finding(("meter", drift.meter_id), MARKS, drift.contradicting_rows, 0, reason)
 
 
 def of_customer(drift: CustomerDrift, evidence: CustomerEvidence) -> Iterator[Finding]:
@@ -88,22 +99,50 @@ def _finding(row: tuple[str, int], column: str, recorded: object, expected: obje
     )
 
 
-def _side(drift: MeterDrift, evidence: MeterEvidence, source: Source) -> _Reason:
-    """Weigh the two parts of the difference in a meter's invoices or payments."""
-    history = [each for each in evidence.disagreements if each.source == source]
-    marks, recorded = evidence.marks, drift.recorded
+def _attribution(drift: MeterDrift, evidence: MeterEvidence, source: Source) -> Attribution:
+    """Tell the rows whose history was edited from those whose marks were."""
+    return attribute(
+        [each for each in evidence.disagreements if each.source == source],
+        counted=_sums(drift.expected, source),
+        marked=_sums(evidence.marks, source),
+        recorded=_sums(drift.recorded, source),
+    )
+
+
+def _sums(figures: MeterFigures | Marks, source: Source) -> Sums:
     if source == "invoices":
-        amount, rows = marks.total_billed - recorded.total_billed, marks.invoice_count - recorded.invoice_count
-    else:
-        amount, rows = marks.total_paid - recorded.total_paid, marks.payment_count - recorded.payment_count
+        return Sums(figures.total_billed, figures.invoice_count, figures.last_invoice_date)
+    return Sums(figures.total_paid, figures.payment_count, figures.last_payment_at)
+
+
+def _side(drift: MeterDrift, evidence: MeterEvidence, found: Attribution) -> _Reason:
+    """Weigh the two parts of the difference in a meter's invoices or payments."""
+    proof = _proof(found.history, found.marks, certain=found.certain)
+    if found.amount or found.rows:
+        proof["projection"] = {"amount": str(found.amount), "rows": found.rows}
+    shift = sum((each.amount for each in found.history), Decimal(0))
+    if found.history and abs(shift) >= abs(found.amount):
+        return _Reason(_heaviest(found.history).cause, proof)
+    return _Reason(_projection_cause(drift, evidence, found.amount, found.rows), proof)
+
+
+def _marks(found: Iterable[Attribution]) -> _Reason:
+    """Name what was edited in the rows of a meter that disagree with their marks, both sources together."""
+    sides = list(found)
+    history = [each for side in sides for each in side.history]
+    marks = [each for side in sides for each in side.marks]
+    proof = _proof(history, marks, certain=all(side.certain for side in sides))
+    return _Reason(_heaviest([*history, *marks]).cause, proof)
+
+
+def _proof(history: list[Disagreement], marks: list[Disagreement], *, certain: bool) -> dict[str, Any]:
+    """Put down the rows; where it cannot be told whether their history or their marks were edited, say so."""
     proof: dict[str, Any] = {}
-    if history:
-        proof["history"] = [_described(each) for each in history]
-    if amount or rows:
-        proof["projection"] = {"amount": str(amount), "rows": rows}
-    if history and _outweighs(sum((each.amount for each in history), Decimal(0)), amount):
-        return _Reason(_heaviest(history).cause, proof)
-    return _Reason(_projection_cause(drift, evidence, amount, rows), proof)
+    if history or marks:
+        proof["history"] = [_described(each) for each in (*history, *marks)]
+    if not certain:
+        proof["uncertain"] = UNCERTAIN
+    return proof
 
 
 def _projection_cause(drift: MeterDrift, evidence: MeterEvidence, amount: Decimal, rows: int) -> Cause:
@@ -139,22 +178,20 @@ def _heavier_side(drift: MeterDrift) -> Source:
     """Say whether a meter's balance is off rather by what was billed or by what was paid."""
     billed = drift.expected.total_billed - drift.recorded.total_billed
     paid = drift.expected.total_paid - drift.recorded.total_paid
-    return "invoices" if _outweighs(billed, paid) else "payments"
+    return "invoices" if abs(billed) >= abs(paid) else "payments"
 
 
-def _outweighs(one: Decimal, other: Decimal) -> bool:
-    """Compare magnitudes; NaN, which PostgreSQL can store, outweighs everything."""
-    if one.is_nan() or other.is_nan():
-        return one.is_nan()
-    return abs(one) >= abs(other)
-
-
-def _heaviest(history: list[Disagreement]) -> Disagreement:
-    heaviest = history[0]
-    for each in history[1:]:
-        heaviest = heaviest if _outweighs(heaviest.amount, each.amount) else each
-    return heaviest
+def _heaviest(found: Sequence[Disagreement]) -> Disagreement:
+    """Choose the group that moves most; of equal ones the first."""
+    return max(found, key=lambda each: abs(each.amount))
 
 
 def _described(each: Disagreement) -> dict[str, Any]:
-    return {**each._asdict(), "amount": str(each.amount)}
+    return {
+        "source": each.source,
+        "cause": each.cause,
+        "field": each.field,
+        "rows": each.rows,
+        "amount": str(each.amount),
+        "ids": each.ids,
+    }

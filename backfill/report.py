@@ -166,6 +166,8 @@ def _evidence(evidence: dict[str, Any]) -> str:
         f"{part['rows']} {part['source']} ({part['field']}): {_ids(part['ids'], part['rows'])}"
         for part in evidence.get("history", ())
     ]
+    if "uncertain" in evidence:
+        words.append(f"{evidence['uncertain']}: the figures fit either")
     if "projection" in evidence:
         part = evidence["projection"]
         words.append(f"marks say {Decimal(part['amount']):+,} in {part['rows']:+d} rows")

@@ -37,7 +37,7 @@ def write(connection: Connection[Any], run: Run, path: Path) -> None:
 
 
 def _value(value: Any) -> Any:  # noqa: ANN401 - of its column's type
-    """Write structures as JSON; NaN, which PostgreSQL can store and Parquet's decimals cannot, is null."""
+    """Write structures as JSON; NaN, of runs before it was kept out, is null: decimals hold none."""
     if isinstance(value, dict | list):
         return json.dumps(value, default=str, ensure_ascii=False)
     return None if isinstance(value, Decimal) and not value.is_finite() else value

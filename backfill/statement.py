@@ -15,8 +15,8 @@ Kind = Literal["invoice", "payment"]
 class Counted(NamedTuple):
     """One invoice or payment that counts at the meter, as history has it.
 
-    `recorded` is what the projection counted of it here; `before` and `after` say on which side of the statement's
-    days it lies.
+    `recorded` is what the projection counted of it here by its marks, which it `contradicts` if they say otherwise;
+    `before` and `after` say on which side of the statement's days it lies.
     """
 
     day: str
@@ -30,12 +30,13 @@ class Counted(NamedTuple):
     source_partition: int | None
     source_offset: int | None
     recorded: Decimal
+    contradicts: bool
     before: bool
     after: bool
 
 
 class Excluded(NamedTuple):
-    """One that names the meter and doesn't count here."""
+    """One that names the meter and doesn't count here; it `contradicts` its marks if they say that it does."""
 
     kind: Kind
     id: int
@@ -43,6 +44,7 @@ class Excluded(NamedTuple):
     amount: Decimal
     reason: str
     recorded: Decimal
+    contradicts: bool
 
 
 class Meter(NamedTuple):
@@ -81,6 +83,7 @@ class Statement:
     entries: Sequence[Entry]
     later: Sequence[Counted]
     excluded: Sequence[Excluded]
+    contradicting_rows: int
 
     @property
     def closing(self) -> Decimal:
@@ -124,4 +127,5 @@ def state(
         entries=entries,
         later=[each for each in counted if each.after],
         excluded=excluded,
+        contradicting_rows=sum(each.contradicts for each in counted) + sum(each.contradicts for each in excluded),
     )

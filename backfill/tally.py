@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from pydantic import Field, TypeAdapter
 
 Money = Annotated[Decimal, Field(allow_inf_nan=True)]
-"""A sum of amounts; PostgreSQL can store NaN, and so must we be able to tell it."""
+"""A sum of amounts; those of runs before NaN was kept out of the tables can be NaN, and are read all the same."""
 FAILURES_MAX: Final = 50  # kept in the run's row; the log has them all
 
 

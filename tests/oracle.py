@@ -30,7 +30,7 @@ COLUMNS = {
     "invoices": "invoice_id, version, event_id, meter_id, customer_id, amount, balance_brought_forward, currency, "
     f"invoice_date, due_date, invoice_number, lines, voided, {', '.join(MARKS)}",
     "payments": "payment_id, version, event_id, meter_id, customer_id, invoice_id, amount, currency, paid_at, method, "
-    f"reference, reversed, {', '.join(MARKS)}",
+    f"reference, reversed, allocated_meter_id, {', '.join(MARKS)}",
     "meter_assignments": "assignment_id, version, event_id, meter_id, customer_id, assigned_at, unassigned_at, active",
     "customers": "customer_id, version, event_id, name",
     "meter_balances": "meter_id, customer_id, total_billed, total_paid, balance, overpayment, invoice_count, "
@@ -67,8 +67,9 @@ def _figured(winners: dict[str, Rows]) -> State:
     for row in invoices.values():
         _mark(row, row["meter_id"], counts=not row["voided"])
     for row in payments.values():
-        through = invoices.get(row["invoice_id"]) if row["meter_id"] is None else row
-        _mark(row, through["meter_id"] if through else None, counts=not row["reversed"])
+        through = invoices.get(row["invoice_id"], {}).get("meter_id")
+        places = (row["meter_id"], through, row["allocated_meter_id"])
+        _mark(row, next((meter for meter in places if meter is not None), None), counts=not row["reversed"])
     meters = _meters(invoices, payments, winners["meter_assignments"])
     return State(**winners, meter_balances=meters, customer_balances=_customers(meters))
 
@@ -205,14 +206,27 @@ def _differing(table: str, expected: State, recorded: State) -> Iterable[str]:
 
 
 def drifted(expected: State, recorded: State) -> set[tuple[str, int, str]]:
-    """Name each column of the projection in which the two differ, as (entity, id, column)."""
-    return {
+    """Name each column of the projection in which the two differ, as (entity, id, column), and the meters of marks."""
+    return _mismarked(expected, recorded) | {
         (entity, key, column)
         for entity in ("meter", "customer")
         for want, have in [(getattr(expected, f"{entity}_balances"), getattr(recorded, f"{entity}_balances"))]
         for key in want.keys() | have.keys()
         for column in COLUMNS[f"{entity}_balances"].split(", ")[1:]
         if (want.get(key, {}).get(column) or None) != (have.get(key, {}).get(column) or None)
+    }
+
+
+def _mismarked(expected: State, recorded: State) -> set[tuple[str, int, str]]:
+    """Name the meters at which a history row counts, or is marked, that is marked otherwise than it counts."""
+    return {
+        ("meter", place, "marks")
+        for table in ("invoices", "payments")
+        for key, row in getattr(recorded, table).items()
+        for right in [getattr(expected, table)[key]]
+        if any(row[mark] != right[mark] for mark in MARKS)
+        for place in (row["projected_meter_id"], right["projected_meter_id"])
+        if place is not None
     }
 
 

@@ -7,7 +7,7 @@
 WITH unrepaired AS (
     SELECT d.cause, d.entity, d.entity_id, d.column_name, d.recorded, d.expected, d.difference,
            d.column_name IN ('total_billed', 'total_paid', 'invoice_count', 'payment_count', 'active_meters',
-                             'customer_id') OR d.cause = 'customer-sum-off' AS steady
+                             'customer_id', 'marks') OR d.cause = 'customer-sum-off' AS steady
     FROM drift d
     WHERE d.run_id = %(run_id)s
       AND NOT EXISTS (SELECT FROM drift later

@@ -60,6 +60,14 @@ FROM (
     UNION
     SELECT meter_id FROM payments WHERE meter_id > %(after)s AND meter_id <= %(last)s AND NOT reversed
     UNION
+    SELECT projected_meter_id FROM invoices
+    WHERE projected_meter_id > %(after)s AND projected_meter_id <= %(last)s
+      AND (voided OR meter_id IS DISTINCT FROM projected_meter_id)
+    UNION
+    SELECT projected_meter_id FROM payments
+    WHERE projected_meter_id > %(after)s AND projected_meter_id <= %(last)s
+      AND (reversed OR meter_id IS DISTINCT FROM projected_meter_id)
+    UNION
     SELECT allocated_meter_id FROM payments
     WHERE allocated_meter_id > %(after)s AND allocated_meter_id <= %(last)s AND meter_id IS NULL
 ) k

@@ -1,4 +1,5 @@
--- Recorded against expected, inside the chunk's snapshot. No row and a row of zeros say the same thing.
+-- Recorded against expected, inside the chunk's snapshot. No row and a row of zeros say the same thing. A meter whose
+-- figures agree differs all the same where history rows contradict their marks.
 -- A chunk is tallied by one statement that writes nothing; only where that counts a difference are the figures kept
 -- in scratch tables, to be told one by one.
 -- Dates travel as text: PostgreSQL knows some that Python does not, and they must be told like any other.
@@ -7,7 +8,8 @@
 -- After `recomputed`: how many of its meters differ from their rows, and how many history rows were added up.
 , tallied_meters AS (
     SELECT count(*) FILTER (
-               WHERE (r.customer_id, coalesce(r.total_billed, 0), coalesce(r.total_paid, 0), coalesce(r.balance, 0),
+               WHERE e.contradicting_rows <> 0 OR
+                     (r.customer_id, coalesce(r.total_billed, 0), coalesce(r.total_paid, 0), coalesce(r.balance, 0),
                       coalesce(r.overpayment, 0), coalesce(r.invoice_count, 0), coalesce(r.payment_count, 0),
                       r.last_invoice_date, r.last_payment_at)
                      IS DISTINCT FROM
@@ -62,16 +64,17 @@ FROM compared;
 INSERT INTO expected_meters SELECT * FROM recomputed;
 
 -- name: drifted_meters
--- The scope's meters of which any column differs: recorded first, then expected.
+-- The scope's meters of which any column differs, or a history row contradicts its marks: recorded first, then expected.
 SELECT e.meter_id, r.meter_id IS NOT NULL AS present,
        r.customer_id, coalesce(r.total_billed, 0), coalesce(r.total_paid, 0), coalesce(r.balance, 0),
        coalesce(r.overpayment, 0), coalesce(r.invoice_count, 0), coalesce(r.payment_count, 0),
        r.last_invoice_date::text, r.last_payment_at::text,
        e.customer_id, e.total_billed, e.total_paid, e.balance, e.overpayment, e.invoice_count, e.payment_count,
-       e.last_invoice_date::text, e.last_payment_at::text
+       e.last_invoice_date::text, e.last_payment_at::text, e.contradicting_rows
 FROM expected_meters e
 LEFT JOIN LATERAL (SELECT * FROM meter_balances m WHERE m.meter_id = e.meter_id OFFSET 0) r ON true
-WHERE (r.customer_id, coalesce(r.total_billed, 0), coalesce(r.total_paid, 0), coalesce(r.balance, 0),
+WHERE e.contradicting_rows <> 0 OR
+      (r.customer_id, coalesce(r.total_billed, 0), coalesce(r.total_paid, 0), coalesce(r.balance, 0),
        coalesce(r.overpayment, 0), coalesce(r.invoice_count, 0), coalesce(r.payment_count, 0),
        r.last_invoice_date, r.last_payment_at)
       IS DISTINCT FROM

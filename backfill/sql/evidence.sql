@@ -7,7 +7,7 @@ INSERT INTO scope (meter_id) SELECT unnest(%(ids)s::bigint[]);
 
 -- name: find_disagreeing_invoices
 -- The invoices that count at, or are marked at, a meter of the scope, and whose mark is not what counts.
-INSERT INTO disagreements (source, row_id, meter_id, cause, field, shift)
+INSERT INTO disagreements (source, row_id, meter_id, cause, field, shift, row_shift, mark)
 WITH suspects AS (
     SELECT i.*
     FROM scope s
@@ -35,7 +35,11 @@ SELECT 'invoices', c.invoice_id, place.meter_id,
             WHEN c.meter_id IS DISTINCT FROM c.projected_meter_id THEN 'meter_id'
             ELSE 'amount' END,
        CASE WHEN place.meter_id = c.meter_id THEN c.amount ELSE 0 END
-       - CASE WHEN place.meter_id = c.projected_meter_id THEN c.projected_amount ELSE 0 END
+       - CASE WHEN place.meter_id = c.projected_meter_id THEN c.projected_amount ELSE 0 END,
+       CASE WHEN place.meter_id = c.meter_id THEN 1 ELSE 0 END
+       - CASE WHEN place.meter_id = c.projected_meter_id THEN 1 ELSE 0 END,
+       CASE WHEN c.meter_id IS NOT DISTINCT FROM c.projected_meter_id THEN 'projected_amount'
+            ELSE 'projected_meter_id' END
 FROM counted c
 CROSS JOIN LATERAL (SELECT c.meter_id UNION SELECT c.projected_meter_id) AS place (meter_id)
 WHERE (c.meter_id, c.amount) IS DISTINCT FROM (c.projected_meter_id, c.projected_amount)
@@ -43,7 +47,7 @@ WHERE (c.meter_id, c.amount) IS DISTINCT FROM (c.projected_meter_id, c.projected
 
 -- name: find_disagreeing_payments
 -- As for invoices; a payment without a meter of its own counts at its invoice's, else where it was allocated.
-INSERT INTO disagreements (source, row_id, meter_id, cause, field, shift)
+INSERT INTO disagreements (source, row_id, meter_id, cause, field, shift, row_shift, mark)
 WITH billed AS (
     SELECT i.invoice_id
     FROM scope s
@@ -98,19 +102,25 @@ SELECT 'payments', c.payment_id, place.meter_id,
             WHEN c.follows_invoice THEN 'meter_id or its invoice''s'
             ELSE 'meter_id' END,
        CASE WHEN place.meter_id = c.meter_id THEN c.amount ELSE 0 END
-       - CASE WHEN place.meter_id = c.projected_meter_id THEN c.projected_amount ELSE 0 END
+       - CASE WHEN place.meter_id = c.projected_meter_id THEN c.projected_amount ELSE 0 END,
+       CASE WHEN place.meter_id = c.meter_id THEN 1 ELSE 0 END
+       - CASE WHEN place.meter_id = c.projected_meter_id THEN 1 ELSE 0 END,
+       CASE WHEN c.meter_id IS NOT DISTINCT FROM c.projected_meter_id THEN 'projected_amount'
+            ELSE 'projected_meter_id' END
 FROM counted c
 CROSS JOIN LATERAL (SELECT c.meter_id UNION SELECT c.projected_meter_id) AS place (meter_id)
 WHERE (c.meter_id, c.amount) IS DISTINCT FROM (c.projected_meter_id, c.projected_amount)
   AND place.meter_id IS NOT NULL;
 
 -- name: disagreements_by_meter
--- The disagreeing rows of the scope's meters in groups, each with its first ids.
+-- The disagreeing rows of the scope's meters in groups, each with its first ids and what each of those shifts.
 SELECT d.meter_id, d.source, d.cause, d.field, count(*), sum(d.shift),
-       (array_agg(d.row_id ORDER BY d.row_id))[1:%(ids_max)s]
+       (array_agg(d.row_id ORDER BY d.row_id))[1:%(ids_max)s], d.mark, sum(d.row_shift)::bigint,
+       (array_agg(d.shift ORDER BY d.row_id))[1:%(ids_max)s], (array_agg(d.row_shift ORDER BY d.row_id))[1:%(ids_max)s]
 FROM disagreements d
 WHERE d.meter_id IN (SELECT meter_id FROM scope)
-GROUP BY d.meter_id, d.source, d.cause, d.field;
+GROUP BY d.meter_id, d.source, d.cause, d.field, d.mark
+ORDER BY d.meter_id, d.source, d.cause, d.field, d.mark;
 
 -- name: sum_marks
 -- What the marks of a meter's rows add up to: what the projection must have counted for it.
@@ -143,6 +153,7 @@ CROSS JOIN LATERAL (
 -- name: marks
 -- The sums of marks, and whether history holds any trace of the meter.
 SELECT k.meter_id, k.total_billed, k.total_paid, k.invoice_count, k.payment_count,
+       k.last_invoice_date::text, k.last_payment_at::text,
        k.invoice_count + k.payment_count > 0
        OR EXISTS (SELECT FROM disagreements d WHERE d.meter_id = k.meter_id)
        OR EXISTS (SELECT FROM meter_assignments a WHERE a.meter_id = k.meter_id AND a.active)

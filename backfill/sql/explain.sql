@@ -2,19 +2,22 @@
 -- PostgreSQL knows some that Python does not.
 
 -- name: statement
--- What counts at the meter, in the order of its days; `recorded` is what the projection counted of it here.
+-- What counts at the meter, in the order of its days; `recorded` is what the projection counted of it here, by the
+-- row's marks, and `contradicts` says that these say anything else than what counts.
 WITH counted AS (
     SELECT i.invoice_date AS day, 1 AS turn, NULL::timestamptz AS at, 'invoice' AS kind, i.invoice_id AS id,
            i.invoice_number AS reference, NULL::bigint AS through_invoice_id, false AS allocated, i.amount, i.balance_brought_forward,
            i.source_partition, i.source_offset,
-           CASE WHEN i.projected_meter_id = i.meter_id THEN i.projected_amount ELSE 0 END AS recorded
+           CASE WHEN i.projected_meter_id = i.meter_id THEN i.projected_amount ELSE 0 END AS recorded,
+           (i.projected_meter_id, i.projected_amount) IS DISTINCT FROM (i.meter_id, i.amount) AS contradicts
     FROM invoices i
     WHERE i.meter_id = %(meter_id)s AND NOT i.voided
     UNION ALL
     SELECT (p.paid_at AT TIME ZONE %(timezone)s)::date, 2, p.paid_at, 'payment', p.payment_id,
            nullif(concat_ws(' ', p.method, p.reference), ''), CASE WHEN p.found = 'invoice' THEN p.invoice_id END,
            p.found = 'allocated', -p.amount, NULL, p.source_partition, p.source_offset,
-           CASE WHEN p.projected_meter_id = %(meter_id)s THEN -p.projected_amount ELSE 0 END
+           CASE WHEN p.projected_meter_id = %(meter_id)s THEN -p.projected_amount ELSE 0 END,
+           (p.projected_meter_id, p.projected_amount) IS DISTINCT FROM (%(meter_id)s, p.amount)
     FROM (
         SELECT *, 'own' AS found FROM payments WHERE meter_id = %(meter_id)s AND NOT reversed
         UNION ALL
@@ -27,7 +30,7 @@ WITH counted AS (
     ) p
 )
 SELECT day::text, kind, id, reference, through_invoice_id, allocated, amount, balance_brought_forward,
-       source_partition, source_offset, recorded, coalesce(day < %(since)s, false) AS before, coalesce(day > %(at)s, false) AS after
+       source_partition, source_offset, recorded, contradicts, coalesce(day < %(since)s, false) AS before, coalesce(day > %(at)s, false) AS after
 FROM counted
 ORDER BY day, turn, at, id;
 
@@ -57,7 +60,8 @@ WITH excluded AS (
            AND coalesce(p.meter_id, i.meter_id, p.allocated_meter_id) IS DISTINCT FROM %(meter_id)s)
 )
 SELECT kind, id, day::text, amount, reason,
-       CASE WHEN projected_meter_id = %(meter_id)s THEN projected_amount ELSE 0 END AS recorded
+       CASE WHEN projected_meter_id = %(meter_id)s THEN projected_amount ELSE 0 END AS recorded,
+       projected_meter_id IS NOT DISTINCT FROM %(meter_id)s AS contradicts
 FROM excluded
 ORDER BY excluded.day, kind, id;
 

@@ -1,4 +1,9 @@
--- What history says each meter of a scope must show. Nothing here reads the projection or its marks.
+-- What history says each meter of a scope must show. No figure here is read from the projection or its marks. The last
+-- column compares marks: how many history rows that count at the meter, or are marked at it, contradict their marks.
+-- Whether an invoice, or a payment with a meter of its own, does so is a predicate of that row alone, and those that do
+-- have an index of their own (`invoices_contradicting`, `payments_contradicting`), which is empty in health. A payment
+-- without a meter of its own is judged where its invoice is read; one that is marked where it does not belong is one of
+-- those that `payments_projected_elsewhere` holds for that meter and that none of its own followers accounts for.
 -- A chunk's meters are read as ranges of keys, from each `low` to its `high`: many keys where they lie close together,
 -- one where it stands alone. OFFSET 0 keeps each range a scan of its own: as a join of whole tables, which the planner
 -- prefers, it would cost each chunk the size of the database.
@@ -85,14 +90,16 @@ any_invoice AS (
     ) i
 ),
 paid_otherwise AS (
-    SELECT meter_id, sum(amount) AS total, count(*) AS rows, max(paid_at) AS latest
+    SELECT meter_id, sum(amount) AS total, count(*) AS rows, max(paid_at) AS latest,
+           count(*) FILTER (WHERE projected_meter_id = meter_id) AS marked_here,
+           count(*) FILTER (WHERE projected_meter_id = meter_id AND projected_amount = amount) AS marked_right
     FROM (
-        SELECT i.meter_id, p.amount, p.paid_at
+        SELECT i.meter_id, p.amount, p.paid_at, p.projected_meter_id, p.projected_amount
         FROM any_invoice i
         JOIN payments p ON p.invoice_id = i.invoice_id AND p.meter_id IS NULL AND NOT p.reversed
         WHERE EXISTS (SELECT FROM payments WHERE meter_id IS NULL AND invoice_id IS NOT NULL)
         UNION ALL
-        SELECT p.allocated_meter_id, p.amount, p.paid_at
+        SELECT p.allocated_meter_id, p.amount, p.paid_at, p.projected_meter_id, p.projected_amount
         FROM scope s
         CROSS JOIN LATERAL (
             SELECT * FROM payments
@@ -101,6 +108,29 @@ paid_otherwise AS (
         WHERE NOT EXISTS (SELECT FROM invoices i WHERE i.invoice_id = p.invoice_id AND i.meter_id IS NOT NULL)
           AND EXISTS (SELECT FROM payments WHERE meter_id IS NULL AND allocated_meter_id IS NOT NULL)
     ) without_meter
+    GROUP BY meter_id
+),
+marked_otherwise AS (
+    SELECT meter_id, count(*) AS rows
+    FROM ranges r
+    CROSS JOIN LATERAL (
+        SELECT meter_id FROM invoices
+        WHERE NOT voided AND meter_id BETWEEN r.low AND r.high
+          AND (projected_meter_id, projected_amount) IS DISTINCT FROM (meter_id, amount)
+        UNION ALL
+        SELECT projected_meter_id FROM invoices
+        WHERE projected_meter_id BETWEEN r.low AND r.high
+          AND (voided OR meter_id IS DISTINCT FROM projected_meter_id)
+        UNION ALL
+        SELECT meter_id FROM payments
+        WHERE NOT reversed AND meter_id BETWEEN r.low AND r.high
+          AND (projected_meter_id, projected_amount) IS DISTINCT FROM (meter_id, amount)
+        UNION ALL
+        SELECT projected_meter_id FROM payments
+        WHERE projected_meter_id BETWEEN r.low AND r.high
+          AND (reversed OR meter_id IS DISTINCT FROM projected_meter_id)
+        OFFSET 0
+    ) m
     GROUP BY meter_id
 ),
 recorded_meters AS NOT MATERIALIZED (
@@ -112,15 +142,17 @@ totals AS (
     SELECT s.meter_id, s.customer_id,
            coalesce(b.total, 0) AS billed, coalesce(p.total, 0) + coalesce(o.total, 0) AS paid,
            coalesce(b.rows, 0) AS invoice_count, coalesce(p.rows, 0) + coalesce(o.rows, 0) AS payment_count,
-           b.latest AS last_invoice_date, greatest(p.latest, o.latest) AS last_payment_at
+           b.latest AS last_invoice_date, greatest(p.latest, o.latest) AS last_payment_at,
+           coalesce(m.rows, 0) + coalesce(o.rows - o.marked_right - o.marked_here, 0) AS contradicting_rows
     FROM scope s
     LEFT JOIN billed b USING (meter_id)
     LEFT JOIN paid_by_meter p USING (meter_id)
     LEFT JOIN paid_otherwise o USING (meter_id)
+    LEFT JOIN marked_otherwise m USING (meter_id)
 ),
 recomputed AS (
     SELECT meter_id, customer_id, billed AS total_billed, paid AS total_paid,
            greatest(billed - paid, 0) AS balance, greatest(paid - billed, 0) AS overpayment,
-           invoice_count, payment_count, last_invoice_date, last_payment_at
+           invoice_count, payment_count, last_invoice_date, last_payment_at, contradicting_rows
     FROM totals
 )

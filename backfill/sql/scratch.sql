@@ -16,7 +16,8 @@ CREATE TEMP TABLE IF NOT EXISTS expected_meters (
     invoice_count       bigint NOT NULL,
     payment_count       bigint NOT NULL,
     last_invoice_date   date,
-    last_payment_at     timestamptz
+    last_payment_at     timestamptz,
+    contradicting_rows  bigint NOT NULL
 ) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE IF NOT EXISTS compared_customers (
     customer_id             bigint NOT NULL,
@@ -38,7 +39,9 @@ CREATE TEMP TABLE IF NOT EXISTS disagreements (
     meter_id                bigint NOT NULL,    -- one row for the meter it counts at, one for that of its mark
     cause                   text NOT NULL,
     field                   text NOT NULL,
-    shift                   numeric NOT NULL    -- counted at this meter, less what the mark says
+    shift                   numeric NOT NULL,   -- counted at this meter, less what the mark says
+    row_shift               integer NOT NULL DEFAULT 0,  -- the same of rows: 1 where only counted, -1 where only marked
+    mark                    text NOT NULL DEFAULT ''     -- the column of the mark that disagrees
 ) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE IF NOT EXISTS marked (
     meter_id                bigint NOT NULL,

@@ -66,12 +66,11 @@ amiss AS MATERIALIZED (
 SELECT (SELECT count(*) FROM amiss), ARRAY(SELECT id FROM amiss ORDER BY id LIMIT %(ids_max)s);
 
 -- name: impossible_meters
--- Meters whose row cannot be: less than nothing paid, fewer than no rows counted, money without a row, not a number.
+-- Meters whose row cannot be: less than nothing paid, fewer than no rows counted, money without a row.
 WITH amiss AS MATERIALIZED (
     SELECT meter_id AS id FROM meter_balances
     WHERE total_paid < 0 OR invoice_count < 0 OR payment_count < 0
        OR (invoice_count = 0 AND total_billed <> 0) OR (payment_count = 0 AND total_paid <> 0)
-       OR total_billed = 'NaN' OR total_paid = 'NaN'
 )
 SELECT (SELECT count(*) FROM amiss), ARRAY(SELECT id FROM amiss ORDER BY id LIMIT %(ids_max)s);
 
@@ -81,21 +80,13 @@ WITH amiss AS MATERIALIZED (
     SELECT customer_id AS id FROM customer_balances
     WHERE balance < 0 OR overpayment < 0 OR active_meters < 0 OR total_paid < 0
        OR (active_meters = 0 AND (balance, overpayment, total_billed, total_paid) <> (0, 0, 0, 0))
-       OR 'NaN' IN (balance, overpayment, total_billed, total_paid)
 )
 SELECT (SELECT count(*) FROM amiss), ARRAY(SELECT id FROM amiss ORDER BY id LIMIT %(ids_max)s);
 
 -- name: impossible_payments
 -- Payments of nothing, or of less.
 WITH amiss AS MATERIALIZED (
-    SELECT payment_id AS id FROM payments WHERE amount <= 0 OR amount = 'NaN'
-)
-SELECT (SELECT count(*) FROM amiss), ARRAY(SELECT id FROM amiss ORDER BY id LIMIT %(ids_max)s);
-
--- name: impossible_invoices
--- Invoices whose amount is no number.
-WITH amiss AS MATERIALIZED (
-    SELECT invoice_id AS id FROM invoices WHERE amount = 'NaN' OR balance_brought_forward = 'NaN'
+    SELECT payment_id AS id FROM payments WHERE amount <= 0
 )
 SELECT (SELECT count(*) FROM amiss), ARRAY(SELECT id FROM amiss ORDER BY id LIMIT %(ids_max)s);
 

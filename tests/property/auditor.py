@@ -42,6 +42,15 @@ class Auditor:
         with self._engine.connect() as connection:
             return {(entity, key, column) for entity, key, column in connection.execute(last)}
 
+    def marks(self) -> list[tuple[str, dict[str, Any]]]:
+        """Read what the last run found of marks: cause and evidence."""
+        last = text(
+            "SELECT cause, evidence FROM drift WHERE column_name = 'marks'"
+            " AND run_id = (SELECT run_id FROM backfill_runs ORDER BY started_at DESC LIMIT 1)"
+        )
+        with self._engine.connect() as connection:
+            return [(cause, evidence) for cause, evidence in connection.execute(last)]
+
     def _run(self, command: runs.Command) -> Tally:
         run = runs.begin(self._connection, command, {"dry_run": False, "chunk_size": CHUNK_SIZE})
         return carried_out(self._settings, self._connection, run).tally

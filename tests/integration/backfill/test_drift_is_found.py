@@ -91,7 +91,7 @@ INJECTIONS = {
         {},
     ),
     "a meter's date was edited": Injection(
-        "UPDATE meter_balances SET last_payment_at = 'infinity' WHERE meter_id = 7",
+        "UPDATE meter_balances SET last_payment_at = '44000-01-01' WHERE meter_id = 7",  # later than any of Python's
         {("meter", 7, "last_payment_at", "date-edited")},
         {},
     ),
@@ -147,8 +147,8 @@ INJECTIONS = {
         {("customer", 777, "balance", "row-extra")},
         {},
     ),
-    "a value that no one expects": Injection(
-        "UPDATE meter_balances SET total_billed = 'NaN' WHERE meter_id = 6",
+    "the largest total there is": Injection(
+        "UPDATE meter_balances SET total_billed = 9999999999999999.99 WHERE meter_id = 6",
         {("meter", 6, "total_billed", "projection-edited")},
         {},
     ),

@@ -86,6 +86,25 @@ def test_a_row_changed_outside_the_stream_is_told_beside_its_line(
     assert "Ada [bold]" in printed, "a name is text, never markup"
 
 
+def test_rows_that_contradict_their_marks_are_told_though_the_sums_agree(
+    filled: Lane, settings: Settings, auditor: Connection[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with filled.connection.transaction():
+        filled.connection.execute("UPDATE invoices SET amount = 150 - amount WHERE invoice_id IN (1, 2)")
+        filled.connection.execute("UPDATE invoices SET projected_meter_id = 1 WHERE invoice_id = 3")
+    found = explain(settings, auditor, 1, None, None)
+    assert [found.difference, found.contradicting_rows] == [0, 3]
+    print_statement(settings, found, Format.TABLE)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert (
+        "By history the balance is KES 95.00 now, and so it is recorded, but 3 rows were counted otherwise" in printed
+    )
+    print_statement(settings, found, Format.JSON)
+    document = json.loads(capsys.readouterr().out)
+    assert document["contradicting_rows"] == 3
+    assert [each["id"] for each in document["not_counted"] if each["contradicts"]] == [3]
+
+
 @pytest.mark.usefixtures("filled")
 def test_the_document_holds_money_as_strings_and_every_place(
     settings: Settings, auditor: Connection[Any], capsys: pytest.CaptureFixture[str]
@@ -106,7 +125,7 @@ def test_an_import_is_no_place_on_a_topic_and_far_dates_are_shown(
     with lane.connection.transaction():
         lane.connection.execute(
             "INSERT INTO invoices (invoice_id, meter_id, amount, currency, invoice_date)"
-            " VALUES (1, 5, 10, 'KES', 'infinity'), (2, 5, 10, 'KES', '44000-01-01')"
+            " VALUES (1, 5, 10, 'KES', '5874897-12-31'), (2, 5, 10, 'KES', '44000-01-01')"
         )
     found = explain(settings, auditor, 5, None, date(9999, 12, 31))
     assert (len(found.entries), len(found.later)) == (0, 2)

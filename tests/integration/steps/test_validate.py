@@ -38,7 +38,6 @@ BY_HAND: Final[dict[str, tuple[str, list[int]]]] = {
     "meter-figures": ("UPDATE meter_balances SET payment_count = -1 WHERE meter_id = 1", [1]),
     "customer-figures": ("UPDATE customer_balances SET overpayment = -1 WHERE customer_id = 7", [7]),
     "payment-figures": ("UPDATE payments SET amount = 0 WHERE payment_id = 1", [1]),
-    "invoice-figures": ("UPDATE invoices SET amount = 'NaN' WHERE invoice_id = 1", [1]),
     "invoice-currency": ("UPDATE invoices SET currency = 'USD' WHERE invoice_id = 1", [1]),
     "payment-currency": ("UPDATE payments SET currency = 'USD' WHERE payment_id = 1", [1]),
 }

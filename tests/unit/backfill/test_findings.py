@@ -15,68 +15,38 @@ from backfill.figures import (
     Marks,
     MeterDrift,
     MeterEvidence,
-    MeterFigures,
 )
-
-ZERO = Decimal(0)
-
-
-def _meter(billed: str, *, invoices: int = 1, customer_id: int | None = 7) -> MeterFigures:
-    amount = Decimal(billed)
-    return MeterFigures(
-        customer_id=customer_id,
-        total_billed=amount,
-        total_paid=ZERO,
-        balance=max(amount, ZERO) if amount.is_finite() else amount,
-        overpayment=ZERO,
-        invoice_count=invoices,
-        payment_count=0,
-        last_invoice_date="2026-01-01",
-        last_payment_at=None,
-    )
-
-
-def _marks(billed: str, *, invoices: int = 1, known: bool = True) -> Marks:
-    return Marks(total_billed=Decimal(billed), total_paid=ZERO, invoice_count=invoices, payment_count=0, known=known)
-
-
-def _row(amount: str, cause: Cause = "history-changed") -> Disagreement:
-    return Disagreement(source="invoices", cause=cause, field="amount", rows=1, amount=Decimal(amount), ids=[31])
-
-
-def _causes(drift: MeterDrift, evidence: MeterEvidence) -> dict[str, Cause]:
-    return {finding.column: finding.cause for finding in findings.of_meter(drift, evidence)}
+from tests.unit.backfill.examples import ZERO, a_meter, a_row, causes_of, the_marks
 
 
 @pytest.mark.parametrize(
     ("recorded", "marks", "rows", "cause"),
     [
-        ("100", _marks("100"), (_row("50"),), "history-changed"),
-        ("100", _marks("100"), (_row("50", "history-added"),), "history-added"),
-        ("170", _marks("150"), (), "projection-edited"),
-        ("170", _marks("150", invoices=0), (), "history-deleted"),
-        ("100", _marks("130"), (_row("20"),), "projection-edited"),
-        ("100", _marks("110"), (_row("40"),), "history-changed"),
-        ("100", _marks("100"), (_row("10"), _row("40", "history-moved")), "history-moved"),
-        ("100", _marks("100"), (_row("40", "history-moved"), _row("10")), "history-moved"),
-        ("100", _marks("140"), (_row("40"),), "history-changed"),
-        ("100", _marks("140"), (_row("-39"),), "projection-edited"),
-        ("100", _marks("140"), (_row("39"),), "projection-edited"),
-        ("NaN", _marks("150"), (), "projection-edited"),
-        ("100", _marks("0", invoices=0, known=False), (), "row-extra"),
+        ("100", the_marks("100"), (a_row("50"),), "history-changed"),
+        ("100", the_marks("100"), (a_row("50", "history-added"),), "history-added"),
+        ("170", the_marks("150"), (), "projection-edited"),
+        ("170", the_marks("150", invoices=0), (), "history-deleted"),
+        ("100", the_marks("130"), (a_row("20"),), "projection-edited"),
+        ("100", the_marks("110"), (a_row("40"),), "history-changed"),
+        ("100", the_marks("100"), (a_row("10"), a_row("40", "history-moved")), "history-moved"),
+        ("100", the_marks("100"), (a_row("40", "history-moved"), a_row("10")), "history-moved"),
+        ("100", the_marks("140"), (a_row("40"),), "history-changed"),
+        ("100", the_marks("140"), (a_row("-39"),), "projection-edited"),
+        ("100", the_marks("140"), (a_row("39"),), "projection-edited"),
+        ("100", the_marks("0", invoices=0, known=False), (), "row-extra"),
     ],
 )
 def test_the_weightier_part_names_the_cause(
     recorded: str, marks: Marks, rows: tuple[Disagreement, ...], cause: Cause
 ) -> None:
-    drift = MeterDrift(1, present=True, recorded=_meter(recorded), expected=_meter("150"))
-    causes = _causes(drift, MeterEvidence(marks=marks, disagreements=rows, assignments=None))
+    drift = MeterDrift(1, present=True, recorded=a_meter(recorded), expected=a_meter("150"))
+    causes = causes_of(drift, MeterEvidence(marks=marks, disagreements=rows, assignments=None))
     assert causes["total_billed"] == causes["balance"] == cause
 
 
 def test_both_parts_are_in_the_evidence() -> None:
-    drift = MeterDrift(1, present=True, recorded=_meter("100"), expected=_meter("150"))
-    evidence = MeterEvidence(marks=_marks("110"), disagreements=(_row("40"),), assignments=None)
+    drift = MeterDrift(1, present=True, recorded=a_meter("100"), expected=a_meter("150"))
+    evidence = MeterEvidence(marks=the_marks("110"), disagreements=(a_row("40"),), assignments=None)
     billed = next(each for each in findings.of_meter(drift, evidence) if each.column == "total_billed")
     assert billed.difference == Decimal(50)
     assert billed.evidence["projection"] == {"amount": "10", "rows": 0}
@@ -84,10 +54,10 @@ def test_both_parts_are_in_the_evidence() -> None:
 
 
 def test_a_date_alone_is_named_as_such() -> None:
-    recorded = _meter("150")._replace(last_invoice_date="2030-01-01")
-    drift = MeterDrift(1, present=True, recorded=recorded, expected=_meter("150"))
-    evidence = MeterEvidence(marks=_marks("150"), disagreements=(), assignments=None)
-    assert _causes(drift, evidence) == {"last_invoice_date": "date-edited"}
+    recorded = a_meter("150")._replace(last_invoice_date="2030-01-01")
+    drift = MeterDrift(1, present=True, recorded=recorded, expected=a_meter("150"))
+    evidence = MeterEvidence(marks=the_marks("150"), disagreements=(), assignments=None)
+    assert causes_of(drift, evidence) == {"last_invoice_date": "date-edited"}
 
 
 @pytest.mark.parametrize(
@@ -100,21 +70,21 @@ def test_a_date_alone_is_named_as_such() -> None:
     ],
 )
 def test_another_customer(*, present: bool, agrees: bool, known: bool, cause: Cause) -> None:
-    recorded = _meter("150", customer_id=8)
-    drift = MeterDrift(1, present=present, recorded=recorded, expected=_meter("150"))
+    recorded = a_meter("150", customer_id=8)
+    drift = MeterDrift(1, present=present, recorded=recorded, expected=a_meter("150"))
     facts = AssignmentEvidence(agrees_with_itself=agrees, ids=[1])
-    evidence = MeterEvidence(marks=_marks("150", known=known), disagreements=(), assignments=facts)
+    evidence = MeterEvidence(marks=the_marks("150", known=known), disagreements=(), assignments=facts)
     found = list(findings.of_meter(drift, evidence))
     shown = findings.Finding("meter", 1, "customer_id", "8", "7", None, cause, {"assignments": [1]})
     assert found == [shown]
-    unproven = MeterEvidence(marks=_marks("150", known=known), disagreements=(), assignments=None)
+    unproven = MeterEvidence(marks=the_marks("150", known=known), disagreements=(), assignments=None)
     assert [each.evidence for each in findings.of_meter(drift, unproven)] == [{"assignments": []}]
 
 
 def test_nobody_is_shown_as_nothing() -> None:
-    recorded = _meter("150", customer_id=None)
-    drift = MeterDrift(1, present=True, recorded=recorded, expected=_meter("150"))
-    evidence = MeterEvidence(marks=_marks("150"), disagreements=(), assignments=None)
+    recorded = a_meter("150", customer_id=None)
+    drift = MeterDrift(1, present=True, recorded=recorded, expected=a_meter("150"))
+    evidence = MeterEvidence(marks=the_marks("150"), disagreements=(), assignments=None)
     (found,) = findings.of_meter(drift, evidence)
     assert (found.recorded, found.expected) == (None, "7")
     (found,) = findings.of_meter(drift._replace(recorded=drift.expected, expected=recorded), evidence)
@@ -123,17 +93,22 @@ def test_nobody_is_shown_as_nothing() -> None:
 
 def test_payments_are_weighed_by_themselves_and_a_balance_by_the_heavier_side() -> None:
     """Billed is off by 10 through a changed invoice, paid by 20 through an edit of the projection."""
-    recorded = _meter("100")._replace(total_paid=Decimal(50), payment_count=3, balance=Decimal(50))
-    expected = _meter("110")._replace(total_paid=Decimal(30), payment_count=1, balance=Decimal(80))
-    row = Disagreement(source="payments", cause="history-moved", field="meter_id", rows=1, amount=Decimal(5), ids=[4])
+    recorded = a_meter("100")._replace(total_paid=Decimal(50), payment_count=3, balance=Decimal(50))
+    expected = a_meter("110")._replace(total_paid=Decimal(30), payment_count=1, balance=Decimal(80))
+    row = a_row("5", "history-moved")._replace(source="payments", field="meter_id", ids=[4])
     evidence = MeterEvidence(
-        marks=_marks("100")._replace(total_paid=Decimal(25), payment_count=1),
-        disagreements=(_row("10"), row),
+        marks=the_marks("100")._replace(total_paid=Decimal(25), payment_count=1),
+        disagreements=(a_row("10"), row),
         assignments=None,
     )
     drift = MeterDrift(1, present=True, recorded=recorded, expected=expected)
     found = {each.column: each for each in findings.of_meter(drift, evidence)}
-    proof = {"history": [{**row._asdict(), "amount": "5"}], "projection": {"amount": "-25", "rows": -2}}
+    described = {
+        "source": "payments", "cause": "history-moved", "field": "meter_id", "rows": 1, "amount": "5", "ids": [4]
+    }  # fmt: skip
+    proof = {
+        "history": [described], "uncertain": "history or marks", "projection": {"amount": "-25", "rows": -2}
+    }  # fmt: skip
     assert {name: (each.cause, each.difference) for name, each in found.items()} == {
         "total_billed": ("history-changed", Decimal(10)),
         "total_paid": ("history-deleted", Decimal(-20)),
@@ -146,30 +121,30 @@ def test_payments_are_weighed_by_themselves_and_a_balance_by_the_heavier_side() 
 
 def test_the_sides_are_weighed_by_how_much_they_are_off() -> None:
     """What was billed is more than what was paid, and less of it is off."""
-    recorded = _meter("1000")._replace(total_paid=Decimal(5))
-    expected = _meter("1001")._replace(total_paid=Decimal(2), balance=Decimal(7))
+    recorded = a_meter("1000")._replace(total_paid=Decimal(5))
+    expected = a_meter("1001")._replace(total_paid=Decimal(2), balance=Decimal(7))
     evidence = MeterEvidence(
-        marks=_marks("1000")._replace(total_paid=Decimal(2)), disagreements=(_row("1"),), assignments=None
+        marks=the_marks("1000")._replace(total_paid=Decimal(2)), disagreements=(a_row("1"),), assignments=None
     )
-    causes = _causes(MeterDrift(1, present=True, recorded=recorded, expected=expected), evidence)
+    causes = causes_of(MeterDrift(1, present=True, recorded=recorded, expected=expected), evidence)
     assert (causes["total_billed"], causes["total_paid"]) == ("history-changed", "projection-edited")
     assert causes["balance"] == "projection-edited"
 
 
 def test_what_is_off_counts_and_not_what_was_paid() -> None:
-    recorded = _meter("100")._replace(total_paid=Decimal(50), balance=Decimal(50))
-    expected = _meter("110")._replace(total_paid=Decimal(49), balance=Decimal(61))
+    recorded = a_meter("100")._replace(total_paid=Decimal(50), balance=Decimal(50))
+    expected = a_meter("110")._replace(total_paid=Decimal(49), balance=Decimal(61))
     evidence = MeterEvidence(
-        marks=_marks("100")._replace(total_paid=Decimal(49)), disagreements=(_row("10"),), assignments=None
+        marks=the_marks("100")._replace(total_paid=Decimal(49)), disagreements=(a_row("10"),), assignments=None
     )
     drift = MeterDrift(1, present=True, recorded=recorded, expected=expected)
-    assert _causes(drift, evidence)["balance"] == "history-changed"
+    assert causes_of(drift, evidence)["balance"] == "history-changed"
 
 
 def test_a_meter_without_a_row() -> None:
-    drift = MeterDrift(1, present=False, recorded=_meter("0", invoices=0), expected=_meter("150"))
-    evidence = MeterEvidence(marks=_marks("150"), disagreements=(), assignments=None)
-    assert set(_causes(drift, evidence).values()) == {"row-missing"}
+    drift = MeterDrift(1, present=False, recorded=a_meter("0", invoices=0), expected=a_meter("150"))
+    evidence = MeterEvidence(marks=the_marks("150"), disagreements=(), assignments=None)
+    assert set(causes_of(drift, evidence).values()) == {"row-missing"}
 
 
 @pytest.mark.parametrize(

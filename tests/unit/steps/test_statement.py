@@ -17,6 +17,7 @@ def _counted(day: str, amount: str, **more: Any) -> Counted:  # noqa: ANN401 - m
         "source_partition": 0,
         "source_offset": 0,
         "recorded": Decimal(amount),
+        "contradicts": False,
         "before": False,
         "after": False,
     }
@@ -56,8 +57,18 @@ def test_what_is_recorded_otherwise_is_a_difference() -> None:
     assert [found.expected, found.meter.balance, found.difference] == [10, 6, 4]
 
 
+def test_rows_that_contradict_their_marks_are_counted_wherever_they_stand() -> None:
+    voided = Excluded("invoice", 1, "2026-01-01", Decimal(5), "voided", Decimal(0), True)  # noqa: FBT003 - as read
+    counted = [
+        _counted("2026-01-01", "10.00", contradicts=True, before=before, after=after)
+        for before, after in ((True, False), (False, False), (False, True))
+    ]
+    assert _state(_meter("30", "0"), counted, [voided]).contradicting_rows == 4
+    assert _state(_meter("10", "0"), [_counted("2026-01-01", "10.00")]).contradicting_rows == 0
+
+
 def test_a_meter_is_known_by_any_trace_of_it() -> None:
-    voided = Excluded("invoice", 1, "2026-01-01", Decimal(5), "voided", Decimal(0))
+    voided = Excluded("invoice", 1, "2026-01-01", Decimal(5), "voided", Decimal(0), False)  # noqa: FBT003 - a row as it is read
     assert not _state(NOBODYS, []).is_known
     assert _state(NOBODYS, [], [voided]).is_known
     assert _state(NOBODYS, [_counted("2026-01-01", "0.00")]).is_known
