@@ -64,7 +64,14 @@ INSERT INTO touched_customers (customer_id)
 SELECT customer_id FROM meter_balances
 WHERE meter_id IN (SELECT meter_id FROM scope) AND customer_id IS NOT NULL
 UNION
-SELECT customer_id FROM meter_assignments WHERE meter_id IN (SELECT meter_id FROM scope);
+SELECT a.customer_id
+FROM (SELECT DISTINCT meter_id FROM scope) s
+CROSS JOIN LATERAL (
+    SELECT customer_id FROM meter_assignments WHERE meter_id = s.meter_id AND active
+    UNION ALL
+    SELECT customer_id FROM meter_assignments WHERE meter_id = s.meter_id AND NOT active
+    OFFSET 0
+) a;
 
 -- name: set_meters
 -- Under the meters' locks: totals as the marks add up, the customer as the assignments say.
