@@ -1,7 +1,7 @@
 """Compare one chunk in its snapshot: which meters and customers differ, and what is known about why.
 
 A chunk may hold a customer with any number of meters. No statement is given more than `METERS_MAX` of them, and what
-differs is explained `PAGE` after `PAGE`, so that memory is bounded by these and not by the customer; the snapshot is one.
+differs is explained `PAGE` by `PAGE`, so that memory is bounded by these and not by the customer; the snapshot is one.
 """
 
 from collections import defaultdict

@@ -201,7 +201,7 @@ class _History:
             self.cursor.execute(MERGE["follow_invoices"])
 
     def merge(self, name: str) -> Sequence[int]:
-        """Run a statement that reports how many rows it applied and how many conflicts it met; return what else it does."""
+        """Run a statement that reports rows applied, conflicts met, and perhaps more; return the rest."""
         applied, conflicts, *more = self.cursor.execute(MERGE[name]).fetchone() or (0, 0)
         self.applied += applied
         self.conflicts += conflicts

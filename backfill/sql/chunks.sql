@@ -28,7 +28,7 @@ known AS (
     WHERE customer_id <= coalesce(last, customer_id)
 ),
 chunk AS (
-    SELECT k.customer_id FROM known k WHERE {touched_customers} ORDER BY k.customer_id LIMIT %(size)s
+    SELECT k.customer_id FROM known k WHERE {customers_since} ORDER BY k.customer_id LIMIT %(size)s
 )
 SELECT CASE WHEN (SELECT count(*) FROM chunk) >= %(size)s THEN (SELECT max(customer_id) FROM chunk)
             ELSE coalesce((SELECT last FROM seen), (SELECT max(customer_id) FROM known)) END;
@@ -41,7 +41,7 @@ FROM (SELECT k.customer_id FROM meter_assignments k
       UNION
       SELECT k.customer_id FROM customer_balances k
       WHERE k.customer_id > %(after)s AND k.customer_id <= %(last)s AND {selected_customers}) k
-WHERE {touched_customers}
+WHERE {customers_since}
 ORDER BY k.customer_id;
 
 -- name: count_customers
@@ -50,7 +50,7 @@ SELECT count(*)
 FROM (SELECT k.customer_id FROM meter_assignments k WHERE k.customer_id > %(after)s AND {selected_customers}
       UNION
       SELECT k.customer_id FROM customer_balances k WHERE k.customer_id > %(after)s AND {selected_customers}) k
-WHERE {touched_customers};
+WHERE {customers_since};
 
 -- name: count_meters
 -- How many meters the projection shows behind a key, for a pace.

@@ -5,7 +5,7 @@
 (%(customers)s::bigint[] IS NULL OR k.customer_id = ANY(%(customers)s::bigint[]))
 AND (%(sample)s::float8 IS NULL OR (hashint8extended(k.customer_id, 0) & 1048575) < %(sample)s::float8 * 1048576)
 
--- name: touched_customers
+-- name: customers_since
 -- A condition on `k.customer_id` that is asked once a customer: it may have to look at all of its meters.
 (%(since)s::timestamptz IS NULL
      OR EXISTS (SELECT FROM customer_balances c
