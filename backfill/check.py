@@ -1,6 +1,5 @@
 """The two phases of a check, a chunk at a time: compare in one snapshot, keep what is found."""
 
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
@@ -20,16 +19,19 @@ from events.types import BIGINT_MAX
 from projector.statements import statements
 
 CHUNKS: Final = {
-    name: re.sub(r"\{(\w+)\}", lambda part: SELECTION[part[1]], statement)
+    name: statement.replace("{selected_customers}", SELECTION["selected_customers"])
+    .replace("{customers_since}", SELECTION["customers_since"])
+    .replace("{selected_meters}", SELECTION["selected_meters"])
     for name, statement in statements("backfill", "sql/chunks.sql").items()
 }
+METERS_A_CUSTOMER: Final = 8  # rows of assignments looked at for each customer wanted: more end a chunk sooner
 WINDOW_ROWS: Final = 5  # meter keys in a window, most of which have a customer, for each key of the chunk size
 
 
 def cut_customers(cursor: Cursor[Any], run: Run, size: int) -> int | None:
-    """Find where the next chunk of customers ends: after so many, or as many meters as one statement is given."""
-    where = {"after": run.cursor, "size": size, "meters_max": comparison.METERS_MAX}
-    where |= run.selection.parameters(cursor)
+    """Find where the next chunk of customers ends: after so many, or sooner where they have very many meters."""
+    rows = comparison.METERS_MAX if run.selection.since else min(comparison.METERS_MAX, size * METERS_A_CUSTOMER)
+    where = {"after": run.cursor, "size": size, "meters_max": rows, **run.selection.parameters(cursor)}
     (end,) = cursor.execute(CHUNKS["next_customers"], where).fetchone() or (None,)
     return None if end is None else int(end)
 
@@ -100,7 +102,9 @@ def compare_meters(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally:
 def _explain(cursor: Cursor[Any], run: Run) -> int:
     """Name what differs in the meters that were kept and the customers that were compared; count the findings."""
     found, owned = 0, defaultdict[int | None, list[int]](list)
-    for meters in comparison.drifted_meters(cursor):
+    for page, meters in enumerate(comparison.drifted_meters(cursor)):
+        if page:
+            comparison.forget_evidence(cursor)
         found += _keep(cursor, comparison.explain_meters(cursor, meters))
         for meter in meters:
             if len(named := owned[meter.expected.customer_id]) < IDS_MAX:

@@ -178,6 +178,11 @@ def explain_customers(
     return [finding for drift in drifts for finding in findings.of_customer(drift, evidence[drift.customer_id])]
 
 
+def forget_evidence(cursor: Cursor[Any]) -> None:
+    """Make room for the evidence of other meters in the same transaction."""
+    cursor.execute(EVIDENCE["forget_evidence"])
+
+
 def find_disagreements(cursor: Cursor[Any]) -> None:
     """Find the history rows of the scope's meters whose marks are not what counts."""
     cursor.execute(EVIDENCE["find_disagreeing_invoices"])
@@ -185,7 +190,6 @@ def find_disagreements(cursor: Cursor[Any]) -> None:
 
 
 def _meter_evidence(cursor: Cursor[Any], drifts: Sequence[MeterDrift]) -> dict[int, MeterEvidence]:
-    cursor.execute(EVIDENCE["forget_evidence"])
     cursor.execute(EVIDENCE["scope_drifted"], {"ids": [drift.meter_id for drift in drifts]})
     find_disagreements(cursor)
     cursor.execute(EVIDENCE["sum_marks"])

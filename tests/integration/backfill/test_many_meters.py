@@ -9,7 +9,7 @@ import pytest
 from psycopg import Connection, Cursor
 from sqlalchemy import Engine
 
-from backfill import check, comparison, ledger, repair, runs
+from backfill import check, comparison, ledger, runs
 from backfill.carry_out import carry_out
 from backfill.runs import SQL, Run
 from backfill.selection import Selection
@@ -186,54 +186,6 @@ def test_what_a_payers_meters_say_costs_no_more_where_they_are_many(
             assert cursor.execute(step.tally).fetchall() == [("first-meter", 20)]
             read.append(_read(cursor))
     assert read[1] < read[0] + 100
-
-
-class TestARepair:
-    """However much a chunk drags in, no more is held at once than consumers may wait for."""
-
-    @pytest.fixture(autouse=True)
-    def held(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
-        """Record how many meters and customers each repair held."""
-        held, recompute = list[tuple[int, int]](), repair.recompute
-
-        def recorded(cursor: Cursor[Any], *rest: Any) -> None:  # noqa: ANN401 - handed on
-            recompute(cursor, *rest)
-            counts = "SELECT (SELECT count(DISTINCT {0}_id) FROM {1})"
-            meters, customers = (
-                cursor.execute(counts.format(*names).encode()).fetchone() or (0,)
-                for names in (("meter", "scope"), ("customer", "touched_customers"))
-            )
-            held.append((meters[0], customers[0]))
-
-        monkeypatch.setattr(repair, "recompute", recorded)
-        monkeypatch.setattr(repair, "ENTITIES_MAX", 3)
-        return held
-
-    @pytest.mark.parametrize("customers", [(5,), (1, 2, 5, 6)])
-    def test_of_a_customer_who_is_shown_the_meters_of_others(
-        self, landlord: Connection[Any], engine: Engine, held: list[tuple[int, int]], customers: tuple[int, ...]
-    ) -> None:
-        """A run that is limited to the customer has found none of those meters drifted."""
-        landlord.execute("UPDATE meter_balances SET customer_id = 5 WHERE meter_id <= 8")
-        landlord.execute("UPDATE customer_balances SET balance = balance + 1 WHERE customer_id = 5")
-        with session(engine) as connection:
-            options = {"dry_run": False, **Selection(customers=customers).options}
-            run = carry_out(connection, runs.begin(connection, "rebuild", options), stop=_never)
-        assert (run.state, run.tally.unrepaired, run.tally.failed) == ("finished", 0, 0)
-        assert len(held) > 1
-        assert max(meters for meters, _ in held) <= 3
-        assert max(owners for _, owners in held) <= 3
-        assert not _audited(engine).tally.drifted
-
-    def test_of_marks_that_drag_in_other_meters(
-        self, database: Connection[Any], engine: Engine, held: list[tuple[int, int]]
-    ) -> None:
-        database.execute("UPDATE invoices SET meter_id = (meter_id + 3) % 11 + 1 WHERE invoice_id <= 11")
-        with session(engine) as connection:
-            run = carry_out(connection, runs.begin(connection, "rebuild", {"dry_run": False}), stop=_never)
-        assert (run.state, run.tally.unrepaired, run.tally.failed) == ("finished", 0, 0)
-        assert max(meters for meters, _ in held) <= 3
-        assert not _audited(engine).tally.drifted
 
 
 def _audited(engine: Engine, selection: Selection = Selection()) -> Run:  # noqa: B008 - frozen

@@ -63,7 +63,8 @@ def test_a_latest_date_is_looked_up_at_one_end_of_an_index(lane: Lane) -> None:
     """However many rows a meter has, and however many of its payments follow their invoice."""
     connection = lane.connection
     connection.execute("""
-        INSERT INTO invoices (invoice_id, meter_id, amount, currency, invoice_date, projected_meter_id, projected_amount)
+        INSERT INTO invoices (invoice_id, meter_id, amount, currency, invoice_date, projected_meter_id,
+                              projected_amount)
         SELECT n, 7, 1, 'KES', date '2020-01-01' + n, 7, 1 FROM generate_series(1, 3000) n;
         INSERT INTO payments (payment_id, meter_id, invoice_id, amount, currency, paid_at, projected_meter_id,
                               projected_amount)
