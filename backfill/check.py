@@ -1,13 +1,14 @@
 """The two phases of a check, a chunk at a time: compare in one snapshot, keep what is found."""
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any, Final
 
 from psycopg import Cursor
 from psycopg.types.json import Jsonb
 
 from backfill import comparison
-from backfill.comparison import COMPARE, Scope
+from backfill.comparison import COMPARE, IDS_MAX, Scope
 from backfill.findings import Finding
 from backfill.ledger import Chunk
 from backfill.runs import SQL as RUNS
@@ -18,41 +19,54 @@ from events.types import BIGINT_MAX
 from projector.statements import statements
 
 CHUNKS: Final = {
-    name: statement.replace("{selected_customers}", SELECTION["selected_customers"]).replace(
-        "{selected_meters}", SELECTION["selected_meters"]
-    )
+    name: statement.replace("{selected_customers}", SELECTION["selected_customers"])
+    .replace("{customers_since}", SELECTION["customers_since"])
+    .replace("{selected_meters}", SELECTION["selected_meters"])
     for name, statement in statements("backfill", "sql/chunks.sql").items()
 }
+METERS_A_CUSTOMER: Final = 8  # rows of assignments looked at for each customer wanted: more end a chunk sooner
 WINDOW_ROWS: Final = 5  # meter keys in a window, most of which have a customer, for each key of the chunk size
 
 
 def cut_customers(cursor: Cursor[Any], run: Run, size: int) -> int | None:
-    """Find where the next chunk of customers ends."""
-    return max(_customers(cursor, run, run.cursor, BIGINT_MAX, size), default=None)
+    """Find where the next chunk of customers ends: after so many, or sooner where they have very many meters."""
+    rows = comparison.METERS_MAX if run.selection.since else min(comparison.METERS_MAX, size * METERS_A_CUSTOMER)
+    where = {"after": run.cursor, "size": size, "meters_max": rows, **run.selection.parameters(cursor)}
+    (end,) = cursor.execute(CHUNKS["next_customers"], where).fetchone() or (None,)
+    return None if end is None else int(end)
 
 
 def customers(cursor: Cursor[Any], run: Run, chunk: Chunk) -> Sequence[int]:
     """Read the customers of a chunk, in key order."""
-    return _customers(cursor, run, chunk.after, chunk.last, None)
+    where = {"after": chunk.after, "last": chunk.last, **run.selection.parameters(cursor)}
+    return [customer_id for (customer_id,) in cursor.execute(CHUNKS["customers_of_range"], where)]
 
 
 def compare_customers(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally:
     """Compare these customers, and the meters that history assigns to them."""
     if not ids:
         return Tally()
-    scope = comparison.scope_of_customers(cursor, ids)
-    share = comparison.tally_customers(cursor, scope, ids)
+    first, *more = comparison.candidates(cursor, ids)
+    scope = comparison.scope_of_customers(cursor, ids, first)
+    share = Tally() if more else comparison.tally_customers(cursor, scope, ids)
+    if more or share.drifted:
+        comparison.keep_expected(cursor, scope)
+    if more:
+        share = _tally_in_slices(cursor, ids, more, Tally(meters=len(scope.meters)))
     if not share.drifted:
         return share
-    comparison.keep_expected(cursor, scope)
     cursor.execute(COMPARE["compare_customers"], {"ids": list(ids)})
-    meters, drifted = comparison.drifted_meters(cursor), comparison.drifted_customers(cursor)
-    found = [
-        *comparison.explain_meters(cursor, meters),
-        *comparison.explain_customers(cursor, drifted, meters),
-    ]
-    _keep(cursor, run, found)
-    return share + Tally(findings=len(found))
+    return share + Tally(findings=_explain(cursor, run))
+
+
+def _tally_in_slices(cursor: Cursor[Any], ids: Sequence[int], slices: Sequence[Sequence[int]], first: Tally) -> Tally:
+    """Keep the figures of further slices of meters, then tally these customers, whose sums go across all of them."""
+    meters = first
+    for each in slices:
+        scope = comparison.scope_of_customers(cursor, ids, each)
+        comparison.keep_expected(cursor, scope)
+        meters += Tally(meters=len(scope.meters))
+    return comparison.tally_kept_customers(cursor, ids) + meters
 
 
 def cut_meters(cursor: Cursor[Any], run: Run, size: int) -> int | None:
@@ -75,25 +89,37 @@ def compare_meters(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally:
     """Compare these meters, which have no customer."""
     if not ids:
         return Tally()
-    scope = Scope(meters=ids, owners=[None] * len(ids))
-    share = comparison.tally_meters(cursor, scope) + Tally(meters=len(ids), meters_without_customer=len(ids))
-    if not share.drifted:
-        return share
-    comparison.keep_expected(cursor, scope)
-    found = comparison.explain_meters(cursor, comparison.drifted_meters(cursor))
-    _keep(cursor, run, found)
-    return share + Tally(findings=len(found))
+    share = Tally(meters=len(ids), meters_without_customer=len(ids))
+    for some in comparison.slices(ids):
+        scope = Scope(meters=some, owners=[None] * len(some))
+        part = comparison.tally_meters(cursor, scope)
+        if part.drifted:
+            comparison.keep_expected(cursor, scope)
+        share += part
+    return share + Tally(findings=_explain(cursor, run)) if share.drifted else share
 
 
-def _customers(cursor: Cursor[Any], run: Run, after: int, last: int, size: int | None) -> list[int]:
-    where = {"after": after, "last": last, "size": size, **run.selection.parameters(cursor)}
-    return [customer_id for (customer_id,) in cursor.execute(CHUNKS["next_customers"], where)]
-
-
-def _keep(cursor: Cursor[Any], run: Run, findings: Iterable[Finding]) -> None:
-    """Store a chunk's findings, with the positions at which they hold."""
+def _explain(cursor: Cursor[Any], run: Run) -> int:
+    """Name what differs in the meters that were kept and the customers that were compared; count the findings."""
+    found, owned = 0, defaultdict[int | None, list[int]](list)
+    for page, meters in enumerate(comparison.drifted_meters(cursor)):
+        if page:
+            comparison.forget_evidence(cursor)
+        found += _keep(cursor, comparison.explain_meters(cursor, meters))
+        for meter in meters:
+            named = owned[meter.expected.customer_id]
+            if len(named) < IDS_MAX and meter.recorded != meter.expected:  # where only marks differ no sum shows it
+                named.append(meter.meter_id)
+    for customers in comparison.drifted_customers(cursor):
+        found += _keep(cursor, comparison.explain_customers(cursor, customers, owned))
     (positions,) = cursor.execute(RUNS["positions"]).fetchone() or (None,)
+    cursor.execute(RUNS["keep_findings"], {"run_id": run.run_id, "positions": Jsonb(positions)})
+    return found
+
+
+def _keep(cursor: Cursor[Any], findings: Sequence[Finding]) -> int:
+    """Keep some of a chunk's findings until all of them are stored, with the positions at which they hold."""
     with cursor.copy("COPY found FROM STDIN") as copy:
         for finding in findings:
             copy.write_row((*finding[:-1], Jsonb(finding.evidence)))
-    cursor.execute(RUNS["keep_findings"], {"run_id": run.run_id, "positions": Jsonb(positions)})
+    return len(findings)

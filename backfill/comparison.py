@@ -1,7 +1,11 @@
-"""Compare one chunk in its snapshot: which meters and customers differ, and what is known about why."""
+"""Compare one chunk in its snapshot: which meters and customers differ, and what is known about why.
+
+A chunk may hold a customer with any number of meters. No statement is given more than `METERS_MAX` of them, and what
+differs is explained `PAGE` by `PAGE`, so that memory is bounded by these and not by the customer; the snapshot is one.
+"""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -27,6 +31,8 @@ RECOMPUTE: Final = statements("backfill", "sql/recompute.sql")
 COMPARE: Final = statements("backfill", "sql/compare.sql")
 EVIDENCE: Final = statements("backfill", "sql/evidence.sql")
 IDS_MAX: Final = 20  # ids named as evidence; more are counted
+METERS_MAX: Final = 20_000  # recomputed by one statement: more than an ordinary chunk has, and some 10 MB of arrays
+PAGE: Final = 2_000  # drifted meters or customers explained at once: some 20 MB with their findings and evidence
 GAP_MAX: Final = 8  # keys between two meters up to which reading on costs less than descending the index again
 
 
@@ -61,6 +67,11 @@ class Scope:
         """Put the recomputation and the count of differing meters before a statement."""
         return "\n".join((cls.recomputed("tallied_meters"), COMPARE[statement]))
 
+    @staticmethod
+    def kept(statement: str) -> str:
+        """Put the figures that were kept, and the count of differing meters, before a statement."""
+        return "\n".join((COMPARE["kept"], COMPARE["tallied_meters"], COMPARE[statement]))
+
 
 def array(keys: Iterable[int | None]) -> str:
     """Write PostgreSQL's literal of a bigint array: a quarter of what the driver takes to write a list of thousands."""
@@ -74,9 +85,19 @@ def ranges(meters: Sequence[int]) -> tuple[list[int], list[int]]:
     return [keys[first] for first in (0, *breaks) if keys], [keys[last - 1] for last in (*breaks, len(keys)) if keys]
 
 
-def scope_of_customers(cursor: Cursor[Any], ids: Sequence[int]) -> Scope:
-    """Find the meters that history assigns to these customers."""
+def candidates(cursor: Cursor[Any], ids: Sequence[int]) -> list[Sequence[int]]:
+    """Find the meters with an active assignment to these customers, so many at once as one statement is given."""
     (meters,) = cursor.execute(RECOMPUTE["candidate_meters"], {"ids": array(ids)}).fetchone() or ([],)
+    return slices(meters)
+
+
+def slices(meters: Sequence[int]) -> list[Sequence[int]]:
+    """Cut meters into as many as one statement is given; none make one slice."""
+    return [meters[first : first + METERS_MAX] for first in range(0, len(meters) or 1, METERS_MAX)]
+
+
+def scope_of_customers(cursor: Cursor[Any], ids: Sequence[int], meters: Sequence[int]) -> Scope:
+    """Find those of a slice of candidates that history assigns to these customers."""
     lows, highs = ranges(meters)
     asked = {"ids": array(ids), "lows": array(lows), "highs": array(highs)}
     return Scope.of(cursor.execute(RECOMPUTE["scope_of_customers"], asked).fetchone())
@@ -99,27 +120,35 @@ def tally_customers(cursor: Cursor[Any], scope: Scope, ids: Sequence[int]) -> Ta
     return share + Tally(meters=len(scope.meters))
 
 
+def tally_kept_customers(cursor: Cursor[Any], ids: Sequence[int]) -> Tally:
+    """Tally these customers and their meters, whose figures were kept scope by scope."""
+    chunk = {"ids": array(ids), "first": ids[0], "last": ids[-1]}
+    return _tallied(cursor.execute(Scope.kept("tally_customers"), chunk))
+
+
 def keep_expected(cursor: Cursor[Any], scope: Scope) -> None:
     """Recompute the scope's meters and keep what they are expected to show."""
     cursor.execute(scope.recomputed("keep_expected"), scope.parameters)
 
 
-def drifted_meters(cursor: Cursor[Any]) -> list[MeterDrift]:
-    """Read the meters of the scope that differ."""
+def drifted_meters(cursor: Cursor[Any]) -> Iterator[list[MeterDrift]]:
+    """Read the kept meters that differ, in key order, page by page."""
     width = len(MeterFigures._fields)
-    return [
-        MeterDrift(meter_id, present, MeterFigures(*both[:width]), MeterFigures(*both[width:]), contradicting_rows)
-        for meter_id, present, *both, contradicting_rows in cursor.execute(COMPARE["drifted_meters"])
-    ]
+    for page in _pages(cursor, "drifted_meters"):
+        yield [
+            MeterDrift(meter_id, present, MeterFigures(*both[:width]), MeterFigures(*both[width:]), contradicting_rows)
+            for meter_id, present, *both, contradicting_rows in page
+        ]
 
 
-def drifted_customers(cursor: Cursor[Any]) -> list[CustomerDrift]:
-    """Read the compared customers that differ."""
+def drifted_customers(cursor: Cursor[Any]) -> Iterator[list[CustomerDrift]]:
+    """Read the compared customers that differ, in key order, page by page."""
     width = len(CustomerFigures._fields)
-    return [
-        CustomerDrift(customer_id, present, CustomerFigures(*both[:width]), CustomerFigures(*both[width:]))
-        for customer_id, present, *both in cursor.execute(COMPARE["drifted_customers"])
-    ]
+    for page in _pages(cursor, "drifted_customers"):
+        yield [
+            CustomerDrift(customer_id, present, CustomerFigures(*both[:width]), CustomerFigures(*both[width:]))
+            for customer_id, present, *both in page
+        ]
 
 
 def explain_meters(cursor: Cursor[Any], drifts: Sequence[MeterDrift]) -> list[Finding]:
@@ -131,27 +160,27 @@ def explain_meters(cursor: Cursor[Any], drifts: Sequence[MeterDrift]) -> list[Fi
 
 
 def explain_customers(
-    cursor: Cursor[Any], drifts: Sequence[CustomerDrift], meters: Sequence[MeterDrift]
+    cursor: Cursor[Any], drifts: Sequence[CustomerDrift], owned: Mapping[int | None, Sequence[int]]
 ) -> list[Finding]:
-    """Name what differs in each customer, and why; `meters` are the drifted ones of the chunk."""
+    """Name what differs in each customer, and why; `owned` are its first drifted meters."""
     if not drifts:
         return []
-    owned = defaultdict[int | None, set[int]](set)
-    for meter in meters:
-        if meter.recorded == meter.expected:  # only its marks differ, which no sum shows
-            continue
-        owned[meter.expected.customer_id].add(meter.meter_id)
     parameters = {"ids": [drift.customer_id for drift in drifts], "ids_max": IDS_MAX}
     width = len(CustomerFigures._fields)
     evidence = {
         customer_id: CustomerEvidence(
             sums=CustomerFigures(*rest[:width]),
-            meters=tuple(sorted({*owned[customer_id], *rest[width]})[:IDS_MAX]),
+            meters=tuple(sorted({*owned.get(customer_id, ()), *rest[width]})[:IDS_MAX]),
             known=rest[width + 1],
         )
         for customer_id, *rest in cursor.execute(EVIDENCE["customer_evidence"], parameters)
     }
     return [finding for drift in drifts for finding in findings.of_customer(drift, evidence[drift.customer_id])]
+
+
+def forget_evidence(cursor: Cursor[Any]) -> None:
+    """Make room for the evidence of other meters in the same transaction."""
+    cursor.execute(EVIDENCE["forget_evidence"])
 
 
 def find_disagreements(cursor: Cursor[Any]) -> None:
@@ -189,8 +218,17 @@ def _assignment_evidence(cursor: Cursor[Any], drifts: Sequence[MeterDrift]) -> d
         "expected": [drift.expected.customer_id for drift in elsewhere],
         "ids_max": IDS_MAX,
     }
+    cursor.execute(EVIDENCE["count_meters_of_customers"], parameters)
     rows = cursor.execute(EVIDENCE["assignment_evidence"], parameters)
     return {meter_id: AssignmentEvidence(*facts) for meter_id, *facts in rows}
+
+
+def _pages(cursor: Cursor[Any], name: str) -> Iterator[list[tuple[Any, ...]]]:
+    """Read what a statement returns so many rows at once, by a cursor of the server's."""
+    with cursor.connection.cursor(name=name) as rows:
+        rows.execute(COMPARE[name])
+        while page := rows.fetchmany(PAGE):
+            yield page
 
 
 def _tallied(cursor: Cursor[Any]) -> Tally:

@@ -18,7 +18,7 @@ from backfill.pace import Brake, Pace, RowRate
 from backfill.runs import Command, Run
 from backfill.selection import Selection
 from backfill.session import reason, session
-from backfill.stopping import asked_to_stop
+from backfill.stopping import GivenUpError, asked_to_stop, unanswered
 from backfill.telling import Telling
 from backfill.work import Manner
 from events.console import say
@@ -130,7 +130,7 @@ def carried_out(
     """Carry a run out until it is done or paused; further workers and a governor take an engine."""
     with (
         failure_written_down(settings, connection, run),
-        asked_to_stop() as stop,
+        asked_to_stop(settings.shutdown_seconds) as stop,
         progress.shown(connection, run) as watch,
         brakes(settings, engine, manner) as chosen,
     ):
@@ -157,6 +157,7 @@ def failure_written_down(settings: Settings, connection: Connection[Any], run: R
         ServiceUnavailable: PostgreSQL broke off.
         StateError: it refused something.
         WorkFailed: a repair does not hold.
+        GivenUpError: it did not answer within the budget that a signal leaves.
 
     """
     try:
@@ -165,8 +166,11 @@ def failure_written_down(settings: Settings, connection: Connection[Any], run: R
         _fail(connection, run, str(error), for_all=True)
         kind = StateError if run.command == "drift-check" else WorkFailed  # whose code would say that drift was found
         raise kind(f"run {run.run_id} stopped: {error}; `backfill runs show {run.run_id}` tells which") from None
-    except psycopg.Error as error:
+    except (GivenUpError, psycopg.Error) as error:
         how = f"go on with `{run.resume_command}`"
+        if isinstance(error, GivenUpError) or unanswered():
+            line = f"run {run.run_id} was stopped by a signal; PostgreSQL at {address(settings)} did not answer; {how}"
+            raise GivenUpError(line) from None
         if connection.closed:
             line = f"PostgreSQL at {address(settings)} broke off: {reason(error)}; {how}"
             raise ServiceUnavailable(line) from None

@@ -20,7 +20,9 @@ said. So whoever ever had the meter is summed anew with it.
 
 The totals written are sums of marks and not of history: under the marks' locks both are made equal, but only the
 marks are what later increments subtract. A mark that moved takes the meter it left and the one it reached into the
-repair, whichever chunk they belong to.
+repair, whichever chunk they belong to. No more than `ENTITIES_MAX` meters, and as many customers, are held at once:
+where a chunk drags in more it is halved, down to a single meter or customer. What a single one drags in, and the
+history rows that disagree, are held together, however many they are.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,8 +42,14 @@ from projector.statements import statements
 REPAIR: Final = statements("backfill", "sql/repair.sql")
 ENTITIES_MAX: Final = 1000  # locked at once: consumers of these meters wait while a repair holds them
 
+SUMMED_MAX: Final = 20_000  # meter rows read for the sums of all customers of a repair but the largest
+
 Entity = str
 """What a finding is about, as the table `drift` has it: meter or customer."""
+
+
+class TooManyError(Exception):
+    """A repair would hold more rows than consumers should wait for: it is to be done in halves."""
 
 
 def cut(entity: Entity) -> Callable[[Cursor[Any], Run, int], int | None]:
@@ -60,19 +68,29 @@ def repair_meters(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally:
     """Repair these meters, with the customers whose sums they are part of."""
     cursor.execute(EVIDENCE["scope_drifted"], {"ids": list(ids)})
     comparison.find_disagreements(cursor)
+    _weigh(cursor, ids)
     recompute(cursor)
     return _repaired(cursor, run, "meter", ids)
 
 
-def repair_customers(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally:
+def repair_customers(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally | None:
     """Repair these customers, and the meters that are shown under them and that history gives to somebody else.
 
-    A run that is limited has not compared those, and no sum comes right with them.
+    A run that is limited has not compared those, and no sum comes right with them. There may be very many: None says
+    that some of them are repaired, and that the chunk is to be done again.
     """
-    cursor.execute(REPAIR["touch_customers"], {"ids": list(ids)})
-    cursor.execute(REPAIR["scope_strays"], {"ids": list(ids)})
+    strays = cursor.execute(REPAIR["scope_strays"], {"ids": list(ids), "size": ENTITIES_MAX}).rowcount
+    if strays < ENTITIES_MAX:
+        cursor.execute(REPAIR["touch_customers"], {"ids": list(ids)})
     comparison.find_disagreements(cursor)
+    _weigh(cursor, ids)
     recompute(cursor)
+    if strays >= ENTITIES_MAX:
+        (left,) = cursor.execute(REPAIR["any_stray_left"], {"ids": list(ids)}).fetchone() or (True,)
+        if not left:
+            return None
+        cursor.execute(REPAIR["touch_customers"], {"ids": list(ids)})  # somebody undoes it: let the proof tell
+        _set_customers(cursor)
     return _repaired(cursor, run, "customer", ids)
 
 
@@ -92,6 +110,18 @@ def recompute(cursor: Cursor[Any], amend: Callable[[], None] | None = None) -> N
     cursor.execute(EVIDENCE["sum_marks"])
     cursor.execute(REPAIR["set_meters"])
     _set_customers(cursor)
+
+
+def _weigh(cursor: Cursor[Any], ids: Sequence[int]) -> None:
+    """Look, before anything is held, whether a repair of several entities would hold or read too much at once.
+
+    Raises:
+        TooManyError: it would.
+
+    """
+    meters, customers, summed = cursor.execute(REPAIR["weigh"]).fetchone() or (0, 0, 0)
+    if len(ids) > 1 and (max(meters, customers) > ENTITIES_MAX or summed > SUMMED_MAX):
+        raise TooManyError
 
 
 def _set_customers(cursor: Cursor[Any]) -> None:

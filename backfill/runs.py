@@ -42,7 +42,7 @@ Phase = Literal[
 TRANSITIONS: Final[Mapping[State, Mapping[State, str]]] = {
     "running": {
         "finished": "every chunk was done; those that failed are listed in the tally",
-        "paused": "SIGTERM or SIGINT came to the last process at it; the chunks at hand were finished",
+        "paused": "SIGTERM or SIGINT came to the last process at it; the chunks at hand were finished or given up",
         "failed": "an error outside any chunk ended it, or a repair that did not hold",
         "cancelled": "`backfill runs cancel`; the chunks at hand were finished",
         "running": "--resume, to share it, or after its process was killed or lost its connection",

@@ -9,6 +9,7 @@ import stamina
 from psycopg import Connection, IsolationLevel
 from sqlalchemy import Engine
 
+from backfill.stopping import watched
 from projector.connections import tune
 from projector.statements import statements
 
@@ -41,7 +42,8 @@ def plain(engine: Engine) -> Iterator[Connection[Any]]:
         connection = cast("Connection[Any]", pooled.driver_connection)
         connection.autocommit = True  # so that each transaction block is a transaction, never a savepoint
         connection.prepare_threshold = None  # chunks differ: plan each statement for the values it is given
-        yield connection
+        with watched(connection):
+            yield connection
     finally:
         pooled.invalidate()
 

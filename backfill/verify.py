@@ -14,14 +14,17 @@ from backfill.tally import Tally
 def verify_meters(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally:
     """Compare repaired meters."""
     comparison.keep_expected(cursor, comparison.scope_of_meters(cursor, ids))
-    return _still(cursor, run, "meter", [drift.meter_id for drift in comparison.drifted_meters(cursor)])
+    still = [drift.meter_id for page in comparison.drifted_meters(cursor) for drift in page]
+    return _still(cursor, run, "meter", still)
 
 
 def verify_customers(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally:
     """Compare repaired customers."""
-    comparison.keep_expected(cursor, comparison.scope_of_customers(cursor, ids))
+    for meters in comparison.candidates(cursor, ids):
+        comparison.keep_expected(cursor, comparison.scope_of_customers(cursor, ids, meters))
     cursor.execute(COMPARE["compare_customers"], {"ids": list(ids)})
-    return _still(cursor, run, "customer", [drift.customer_id for drift in comparison.drifted_customers(cursor)])
+    still = [drift.customer_id for page in comparison.drifted_customers(cursor) for drift in page]
+    return _still(cursor, run, "customer", still)
 
 
 def _still(cursor: Cursor[Any], run: Run, entity: str, still: Sequence[int]) -> Tally:

@@ -68,7 +68,7 @@ def once(settings: Settings, request: Request, alerting: Alerting) -> int:
 
 def serve(settings: Settings, request: Request, plan: Plan, alerting: Alerting) -> int:
     """Check round after round until a signal comes; return the exit code."""
-    with asked_to_stop() as stop:
+    with asked_to_stop(settings.shutdown_seconds) as stop:
         service = _Service(settings, request, plan, alerting, stop)
         with told_of_failure(alerting):
             service.round()

@@ -11,7 +11,7 @@ open; see `backfill.ledger`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
@@ -26,6 +26,7 @@ from backfill.ledger import Chunk, Cut, State
 from backfill.pace import Pace
 from backfill.runs import Phase, Run
 from backfill.session import RETRIED, reason, retried, snapshot
+from backfill.stopping import GivenUpError, given_up, giving_up_late
 from backfill.tally import Tally
 from events.errors import WorkFailed
 
@@ -44,13 +45,16 @@ class Manner:
 
 
 class Pass(NamedTuple):
-    """One transaction over a chunk: which chunks it takes, in which state it leaves them, and what it does."""
+    """One transaction over a chunk: which chunks it takes, in which state it leaves them, and what it does.
+
+    What it does returns None where only a part of it is done, and the chunk is to be taken again.
+    """
 
     takes: State
     leaves: State
     transaction: Callable[[Connection[Any]], AbstractContextManager[Any]]
     keys: Callable[[Cursor[Any], Run, Chunk], Sequence[int]]
-    do: Callable[[Cursor[Any], Run, Sequence[int]], Tally]
+    do: Callable[[Cursor[Any], Run, Sequence[int]], Tally | None]
 
 
 class Turn(NamedTuple):
@@ -91,25 +95,27 @@ CUTS: Final[Mapping[Phase, Cut]] = {
 def work(
     connection: Connection[Any], run: Run, *, stop: Callable[[], bool], pace: Pace, watch: Callable[[Run], None]
 ) -> Run:
-    """Do chunk after chunk; return the run as it was last seen.
+    """Do chunk after chunk; return the run as it was last seen, after a signal perhaps with a chunk given up.
 
     Raises:
         WorkFailed: what was repaired differs as it did before.
 
     """
-    while not stop():
-        run = ledger.prepare(connection, run, pace.size(run), CUTS)
-        if run.state != "running" or run.phase == "done":
-            break
-        watch(run)
-        began = monotonic()
-        done = turn(connection, run)
-        if done is None:
-            ledger.wait(connection, run)
-        elif done.futile and not ledger.fold(connection, run).tally.failed:  # which would explain it
-            raise WorkFailed(f"the repair does not hold: all {done.keys} of a chunk still differ; something undoes it")
-        else:
-            pace.after(run, done.share, monotonic() - began)
+    with suppress(GivenUpError), giving_up_late(connection):
+        while not stop():
+            run = ledger.prepare(connection, run, pace.size(run), CUTS)
+            if run.state != "running" or run.phase == "done":
+                break
+            watch(run)
+            began = monotonic()
+            done = turn(connection, run)
+            if done is None:
+                ledger.wait(connection, run)
+            elif done.futile and not ledger.fold(connection, run).tally.failed:  # which would explain it
+                why = f"all {done.keys} of a chunk still differ; something undoes it"
+                raise WorkFailed(f"the repair does not hold: {why}")
+            else:
+                pace.after(run, done.share, monotonic() - began)
     return run
 
 
@@ -132,19 +138,28 @@ def _transaction(connection: Connection[Any], run: Run, each: Pass) -> Turn | No
                 share = each.do(cursor, run, keys)
         except RETRIED:
             raise
+        except repair.TooManyError:
+            return _halved(cursor, run, chunk, keys)
         except psycopg.Error as error:
-            if connection.closed:
+            if connection.closed or given_up(connection):
                 raise
             return _refused(cursor, run, chunk, keys, error)
+        if share is None:  # some of it: the chunk stays as it is
+            return Turn(Tally(), 0)
         ledger.settle(cursor, run, chunk, each.leaves, share)
         return Turn(share, len(keys))
+
+
+def _halved(cursor: Cursor[Any], run: Run, chunk: Chunk, keys: Sequence[int]) -> Turn:
+    """Make two of a chunk, and leave both to be done."""
+    ledger.split(cursor, run, chunk, keys[len(keys) // 2 - 1])
+    return Turn(Tally(), 0)
 
 
 def _refused(cursor: Cursor[Any], run: Run, chunk: Chunk, keys: Sequence[int], error: psycopg.Error) -> Turn:
     """Halve a chunk of which PostgreSQL refuses some value, until the key at fault stands alone; tell that one."""
     if chunk.state == "open" and len(keys) > 1 and (error.sqlstate or "").startswith(REFUSED_VALUES):
-        ledger.split(cursor, run, chunk, keys[len(keys) // 2 - 1])
-        return Turn(Tally(), 0)
+        return _halved(cursor, run, chunk, keys)
     first, last = (keys[0], keys[-1]) if keys else (chunk.after, chunk.last)
     _log.error("chunk failed", phase=run.phase, first=first, last=last, reason=reason(error))
     share = tally.failure(run.phase, first, last, reason(error))

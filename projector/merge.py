@@ -25,6 +25,12 @@ what that consumer committed:
 - A payment without a meter takes its invoice's, so it locks that invoice first, even one that has not arrived: a row of
   version 0 is inserted and deleted again, and whoever brings the invoice waits on its key until we are done, then looks
   for waiting payments in a later statement. If the invoice was first, we wait, and then find it.
+- An invoice's payments are looked for, and locked, only where this batch brought the invoice or moved it to another
+  meter, which is decided from the row before and after, under its lock; the search is a later statement. A payment that
+  another consumer applies meanwhile holds the same invoice's lock until it commits: either that was before ours, and
+  the search finds the payment, or it comes after us, and the payment finds the invoice where it now is. Where the meter
+  stays the same, whichever version the payment meets says the same meter: a duplicate, an amended amount and a void
+  need none of an invoice's payments, however many it has.
 - The latest dates and the active customer are looked up while the meter's row is held, or as it is created. Whoever has
   changed history of that meter and not yet committed needs the same row next, and settles his own change after us.
 - Which customer gains or loses a meter is read from that locked row.
@@ -203,19 +209,22 @@ class _History:
 
     def invoices_and_payments(self) -> None:
         locked = self.cursor.execute(MERGE["stage_invoice_locks"]).rowcount
-        self.merge("merge_invoices")
+        (moved,) = self.merge("merge_invoices")
         if locked:
             self.cursor.execute(MERGE["drop_invoice_locks"])
-        followers = self.cursor.execute(MERGE["stage_payment_locks"]).rowcount
+        followers = self.cursor.execute(MERGE["stage_payment_locks"]).rowcount if moved else 0
         self.merge("merge_payments")
         if followers:
             self.cursor.execute(MERGE["drop_payment_locks"])
-        self.cursor.execute(MERGE["follow_invoices"])
+        if moved:
+            self.cursor.execute(MERGE["follow_invoices"])
 
-    def merge(self, name: str) -> None:
-        applied, conflicts = self.cursor.execute(MERGE[name]).fetchone() or (0, 0)
+    def merge(self, name: str) -> Sequence[int]:
+        """Run a statement that reports rows applied, conflicts met, and perhaps more; return the rest."""
+        applied, conflicts, *more = self.cursor.execute(MERGE[name]).fetchone() or (0, 0)
         self.applied += applied
         self.conflicts += conflicts
+        return more
 
 
 def _value(cursor: Cursor[Any]) -> int:

@@ -64,7 +64,11 @@ class Lane:
 
     def apply(self, events: Iterable[CloudEvent]) -> merge.Applied:
         """Apply events as one batch in one transaction."""
-        return merge.apply(self.connection, self.batch(events), self.settings.group_id)
+        return self.apply_batch(self.batch(events))
+
+    def apply_batch(self, batch: Batch) -> merge.Applied:
+        """Apply a batch of this lane in one transaction."""
+        return merge.apply(self.connection, batch, self.settings.group_id)
 
     def close(self) -> None:
         """Give the connection up for good: it carries staging tables that the pool's next user would stumble over."""

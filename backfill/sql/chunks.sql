@@ -2,27 +2,55 @@
 -- before, so that the ranges of a phase cover every key once, whatever is added meanwhile.
 
 -- name: next_customers
--- Customers in key order: whoever has or had a meter, and whoever the projection shows. The ids of a range, or where
--- the next one of a given size ends.
-SELECT customer_id
-FROM (
-    (SELECT DISTINCT k.customer_id FROM meter_assignments k
-     WHERE k.customer_id > %(after)s AND k.customer_id <= %(last)s AND {selected_customers}
-     ORDER BY k.customer_id LIMIT %(size)s)
-    UNION
-    (SELECT k.customer_id FROM customer_balances k
-     WHERE k.customer_id > %(after)s AND k.customer_id <= %(last)s AND {selected_customers}
-     ORDER BY k.customer_id LIMIT %(size)s)
-) known
-ORDER BY customer_id
-LIMIT %(size)s;
+-- Where the next chunk of customers ends: so many of them further, in key order, or sooner where those have more rows of
+-- assignments than a chunk of meters may hold; one customer at least, whatever it has. Customers are whoever has or had
+-- a meter, and whoever the projection shows. Null: nothing is left. No more rows are read than a chunk may hold, and
+-- whether the stream touched a customer, which takes a look at its meters, is asked once a customer; an end behind
+-- which nobody was touched is as good as another.
+WITH held AS MATERIALIZED (
+    SELECT k.customer_id FROM meter_assignments k
+    WHERE k.customer_id > %(after)s AND {selected_customers}
+    ORDER BY k.customer_id LIMIT %(meters_max)s + 1
+),
+shown AS MATERIALIZED (
+    SELECT k.customer_id FROM customer_balances k
+    WHERE k.customer_id > %(after)s AND {selected_customers}
+    ORDER BY k.customer_id
+    LIMIT CASE WHEN %(since)s::timestamptz IS NULL THEN %(size)s ELSE greatest(%(size)s, %(meters_max)s) END
+),
+seen AS (  -- up to here both know of every customer; null: to the end
+    SELECT least(
+        (SELECT CASE WHEN count(*) > %(meters_max)s THEN greatest(min(customer_id), max(customer_id) - 1) END FROM held),
+        (SELECT CASE WHEN count(*) >= %(size)s THEN max(customer_id) END FROM shown)) AS last
+),
+known AS (
+    SELECT customer_id FROM (SELECT customer_id FROM held UNION SELECT customer_id FROM shown) k, seen
+    WHERE customer_id <= coalesce(last, customer_id)
+),
+chunk AS (
+    SELECT k.customer_id FROM known k WHERE {customers_since} ORDER BY k.customer_id LIMIT %(size)s
+)
+SELECT CASE WHEN (SELECT count(*) FROM chunk) >= %(size)s THEN (SELECT max(customer_id) FROM chunk)
+            ELSE coalesce((SELECT last FROM seen), (SELECT max(customer_id) FROM known)) END;
+
+-- name: customers_of_range
+-- The customers of a range, in key order.
+SELECT k.customer_id
+FROM (SELECT k.customer_id FROM meter_assignments k
+      WHERE k.customer_id > %(after)s AND k.customer_id <= %(last)s AND {selected_customers}
+      UNION
+      SELECT k.customer_id FROM customer_balances k
+      WHERE k.customer_id > %(after)s AND k.customer_id <= %(last)s AND {selected_customers}) k
+WHERE {customers_since}
+ORDER BY k.customer_id;
 
 -- name: count_customers
 -- How many there are behind a key, for a progress bar and a pace.
 SELECT count(*)
 FROM (SELECT k.customer_id FROM meter_assignments k WHERE k.customer_id > %(after)s AND {selected_customers}
       UNION
-      SELECT k.customer_id FROM customer_balances k WHERE k.customer_id > %(after)s AND {selected_customers}) known;
+      SELECT k.customer_id FROM customer_balances k WHERE k.customer_id > %(after)s AND {selected_customers}) k
+WHERE {customers_since};
 
 -- name: count_meters
 -- How many meters the projection shows behind a key, for a pace.

@@ -63,6 +63,15 @@ FROM compared;
 -- After `recomputed`: keep the figures.
 INSERT INTO expected_meters SELECT * FROM recomputed;
 
+-- name: kept
+-- In the place of `recomputed`, where the figures of a chunk's meters were kept slice by slice.
+WITH recomputed AS NOT MATERIALIZED (
+    SELECT * FROM expected_meters
+),
+recorded_meters AS NOT MATERIALIZED (
+    SELECT m.* FROM meter_balances m JOIN expected_meters USING (meter_id)
+)
+
 -- name: drifted_meters
 -- The scope's meters of which any column differs, or a history row contradicts its marks: recorded first, then expected.
 SELECT e.meter_id, r.meter_id IS NOT NULL AS present,

@@ -1,6 +1,10 @@
 -- Why drifted meters and customers differ. Each history row is marked with what the projection last counted for it
 -- and where; a mark that disagrees with what counts now names a row that changed outside the stream.
 
+-- name: forget_evidence
+-- Before the next of several scopes in one transaction.
+TRUNCATE scope, disagreements, marked;
+
 -- name: scope_drifted
 -- The meters in question.
 INSERT INTO scope (meter_id) SELECT unnest(%(ids)s::bigint[]);
@@ -160,24 +164,32 @@ SELECT k.meter_id, k.total_billed, k.total_paid, k.invoice_count, k.payment_coun
        OR EXISTS (SELECT FROM invoices i WHERE i.meter_id = k.meter_id AND i.voided) AS known
 FROM marked k;
 
+-- name: count_meters_of_customers
+-- Whether a customer's row counts the meter rows that point at it: asked once a customer and chunk, not once a meter,
+-- for a customer may have very many.
+INSERT INTO counted_customers (customer_id, agrees)
+SELECT c.customer_id, coalesce(b.active_meters, 0) = r.meters
+FROM (SELECT unnest(%(recorded)s::bigint[]) UNION SELECT unnest(%(expected)s::bigint[])) AS c (customer_id)
+LEFT JOIN customer_balances b USING (customer_id)
+CROSS JOIN LATERAL (SELECT count(*) AS meters FROM meter_balances m WHERE m.customer_id = c.customer_id) r
+WHERE c.customer_id IS NOT NULL
+  AND NOT EXISTS (SELECT FROM counted_customers k WHERE k.customer_id = c.customer_id);
+
 -- name: assignment_evidence
 -- Meters shown under another customer than history says. Where both customers' rows still count the meter rows that
 -- point at them, the projection agrees with itself, so an assignment was edited; else the meter's row was.
 SELECT m.meter_id,
-       NOT EXISTS (
-           SELECT FROM (VALUES (m.recorded), (m.expected)) c (customer_id)
-           WHERE c.customer_id IS NOT NULL
-             AND coalesce((SELECT b.active_meters FROM customer_balances b WHERE b.customer_id = c.customer_id), 0)
-                 <> (SELECT count(*) FROM meter_balances r WHERE r.customer_id = c.customer_id)
-       ) AS agrees_with_itself,
+       coalesce(r.agrees, true) AND coalesce(e.agrees, true) AS agrees_with_itself,
        ARRAY(
            SELECT a.assignment_id FROM meter_assignments a WHERE a.meter_id = m.meter_id AND a.active
            UNION
            SELECT a.assignment_id FROM meter_assignments a
-           WHERE a.customer_id = m.recorded AND a.meter_id = m.meter_id
+           WHERE a.meter_id = m.meter_id AND a.customer_id = m.recorded AND NOT a.active
            ORDER BY 1 LIMIT %(ids_max)s
        ) AS assignment_ids
-FROM unnest(%(meters)s::bigint[], %(recorded)s::bigint[], %(expected)s::bigint[]) AS m (meter_id, recorded, expected);
+FROM unnest(%(meters)s::bigint[], %(recorded)s::bigint[], %(expected)s::bigint[]) AS m (meter_id, recorded, expected)
+LEFT JOIN counted_customers r ON r.customer_id = m.recorded
+LEFT JOIN counted_customers e ON e.customer_id = m.expected;
 
 -- name: customer_evidence
 -- Of drifted customers: the sums over the meter rows that point at each, those of them that history points elsewhere,

@@ -22,33 +22,54 @@ DELETE FROM allocations;
 -- name: decide_allocations
 -- The invoice's meter wins; then what was allocated before; then the only meter whose active customer the payer is;
 -- then the one the payer was assigned first. The payer is the payment's customer, else its invoice's.
+-- What a payer's meters say is asked once a payer, and of any number of meters the first two are enough.
 INSERT INTO allocations (payment_id, customer_id, meter_id, outcome)
-SELECT p.payment_id, payer.customer_id,
-       coalesce(i.meter_id, p.allocated_meter_id, held.only_meter_id, earliest.meter_id),
-       CASE WHEN i.meter_id IS NOT NULL THEN 'invoice'
-            WHEN p.allocated_meter_id IS NOT NULL THEN 'already'
-            WHEN held.only_meter_id IS NOT NULL THEN 'only-meter'
-            WHEN earliest.meter_id IS NOT NULL THEN 'first-meter'
-            WHEN payer.customer_id IS NULL THEN 'no-customer'
+WITH asked AS MATERIALIZED (
+    SELECT p.payment_id, i.meter_id AS billed_meter_id, p.allocated_meter_id,
+           coalesce(p.customer_id, i.customer_id) AS customer_id
+    FROM payments p
+    LEFT JOIN invoices i ON i.invoice_id = p.invoice_id
+    WHERE p.payment_id = ANY(%(ids)s) AND p.meter_id IS NULL AND NOT p.reversed
+),
+payers AS MATERIALIZED (
+    SELECT payer.customer_id, CASE WHEN second.meter_id IS NULL THEN held.meter_id END AS only_meter_id,
+           earliest.meter_id AS first_meter_id
+    FROM (SELECT DISTINCT customer_id FROM asked
+          WHERE billed_meter_id IS NULL AND allocated_meter_id IS NULL AND customer_id IS NOT NULL) payer
+    LEFT JOIN LATERAL (
+        SELECT a.meter_id FROM meter_assignments a
+        WHERE a.customer_id = payer.customer_id AND a.active
+          AND a.customer_id = (
+              SELECT w.customer_id FROM meter_assignments w
+              WHERE w.meter_id = a.meter_id AND w.active
+              ORDER BY w.assigned_at DESC, w.assignment_id DESC LIMIT 1)
+        LIMIT 1
+    ) held ON true
+    LEFT JOIN LATERAL (
+        SELECT a.meter_id FROM meter_assignments a
+        WHERE a.customer_id = payer.customer_id AND a.active AND a.meter_id <> held.meter_id
+          AND a.customer_id = (
+              SELECT w.customer_id FROM meter_assignments w
+              WHERE w.meter_id = a.meter_id AND w.active
+              ORDER BY w.assigned_at DESC, w.assignment_id DESC LIMIT 1)
+        LIMIT 1
+    ) second ON true
+    LEFT JOIN LATERAL (
+        SELECT a.meter_id FROM meter_assignments a
+        WHERE a.customer_id = payer.customer_id
+        ORDER BY a.assigned_at, a.assignment_id LIMIT 1
+    ) earliest ON true
+)
+SELECT a.payment_id, a.customer_id,
+       coalesce(a.billed_meter_id, a.allocated_meter_id, p.only_meter_id, p.first_meter_id),
+       CASE WHEN a.billed_meter_id IS NOT NULL THEN 'invoice'
+            WHEN a.allocated_meter_id IS NOT NULL THEN 'already'
+            WHEN p.only_meter_id IS NOT NULL THEN 'only-meter'
+            WHEN p.first_meter_id IS NOT NULL THEN 'first-meter'
+            WHEN a.customer_id IS NULL THEN 'no-customer'
             ELSE 'no-meter' END
-FROM payments p
-LEFT JOIN invoices i ON i.invoice_id = p.invoice_id
-CROSS JOIN LATERAL (SELECT coalesce(p.customer_id, i.customer_id) AS customer_id) payer
-LEFT JOIN LATERAL (
-    SELECT CASE WHEN count(DISTINCT a.meter_id) = 1 THEN min(a.meter_id) END AS only_meter_id
-    FROM meter_assignments a
-    WHERE a.customer_id = payer.customer_id AND a.active
-      AND a.customer_id = (
-          SELECT w.customer_id FROM meter_assignments w
-          WHERE w.meter_id = a.meter_id AND w.active
-          ORDER BY w.assigned_at DESC, w.assignment_id DESC LIMIT 1)
-) held ON true
-LEFT JOIN LATERAL (
-    SELECT a.meter_id FROM meter_assignments a
-    WHERE a.customer_id = payer.customer_id
-    ORDER BY a.assigned_at, a.assignment_id LIMIT 1
-) earliest ON true
-WHERE p.payment_id = ANY(%(ids)s) AND p.meter_id IS NULL AND NOT p.reversed;
+FROM asked a
+LEFT JOIN payers p USING (customer_id);
 
 -- name: payments_to_allocate
 -- Those that a meter was found for.

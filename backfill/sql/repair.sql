@@ -51,6 +51,33 @@ SELECT left_meter_id FROM marked WHERE left_meter_id IS NOT NULL
 UNION
 SELECT reached_meter_id FROM marked WHERE reached_meter_id IS NOT NULL;
 
+-- name: weigh
+-- What a repair of this scope is about to hold: meters, with those that the marks drag in; the customers of all of
+-- them; and the meter rows that are read for all these customers but the one who has most.
+WITH meters AS (
+    SELECT meter_id FROM scope UNION SELECT meter_id FROM disagreements
+),
+holders AS (
+    SELECT customer_id FROM touched_customers
+    UNION
+    SELECT h.customer_id
+    FROM meters s
+    CROSS JOIN LATERAL (
+        SELECT customer_id FROM meter_balances WHERE meter_id = s.meter_id AND customer_id IS NOT NULL
+        UNION ALL
+        SELECT customer_id FROM meter_assignments WHERE meter_id = s.meter_id AND active
+        UNION ALL
+        SELECT customer_id FROM meter_assignments WHERE meter_id = s.meter_id AND NOT active
+        OFFSET 0
+    ) h
+),
+summed AS (
+    SELECT m.meters
+    FROM holders h
+    CROSS JOIN LATERAL (SELECT count(*) AS meters FROM meter_balances r WHERE r.customer_id = h.customer_id) m
+)
+SELECT (SELECT count(*) FROM meters), count(*), coalesce(sum(meters) - max(meters), 0)::bigint FROM summed;
+
 -- name: lock_meters
 -- Hold the meters' rows in key order, inserting those that are missing; a row that is there is locked, not changed.
 INSERT INTO meter_balances AS stored (meter_id)
@@ -64,7 +91,14 @@ INSERT INTO touched_customers (customer_id)
 SELECT customer_id FROM meter_balances
 WHERE meter_id IN (SELECT meter_id FROM scope) AND customer_id IS NOT NULL
 UNION
-SELECT customer_id FROM meter_assignments WHERE meter_id IN (SELECT meter_id FROM scope);
+SELECT a.customer_id
+FROM (SELECT DISTINCT meter_id FROM scope) s
+CROSS JOIN LATERAL (
+    SELECT customer_id FROM meter_assignments WHERE meter_id = s.meter_id AND active
+    UNION ALL
+    SELECT customer_id FROM meter_assignments WHERE meter_id = s.meter_id AND NOT active
+    OFFSET 0
+) a;
 
 -- name: set_meters
 -- Under the meters' locks: totals as the marks add up, the customer as the assignments say.
@@ -90,14 +124,25 @@ SELECT customer_id FROM repaired WHERE customer_id IS NOT NULL;
 INSERT INTO touched_customers (customer_id) SELECT unnest(%(ids)s::bigint[]);
 
 -- name: scope_strays
--- The meters that are shown under these customers, and that history gives to somebody else or to nobody.
+-- The meters that are shown under these customers, and that history gives to somebody else or to nobody; so many.
 INSERT INTO scope (meter_id)
 SELECT r.meter_id FROM meter_balances r
 WHERE r.customer_id = ANY(%(ids)s::bigint[])
   AND r.customer_id IS DISTINCT FROM (
       SELECT a.customer_id FROM meter_assignments a
       WHERE a.meter_id = r.meter_id AND a.active
-      ORDER BY a.assigned_at DESC, a.assignment_id DESC LIMIT 1);
+      ORDER BY a.assigned_at DESC, a.assignment_id DESC LIMIT 1)
+LIMIT %(size)s;
+
+-- name: any_stray_left
+-- Whether a meter of the scope is still shown under these customers.
+SELECT EXISTS (
+    SELECT FROM scope s JOIN meter_balances r USING (meter_id)
+    WHERE r.customer_id = ANY(%(ids)s::bigint[])
+      AND r.customer_id IS DISTINCT FROM (
+          SELECT a.customer_id FROM meter_assignments a
+          WHERE a.meter_id = r.meter_id AND a.active
+          ORDER BY a.assigned_at DESC, a.assignment_id DESC LIMIT 1));
 
 -- name: lock_customers
 -- Hold the customers' rows in key order, inserting those that are missing.

@@ -33,6 +33,10 @@ CREATE TEMP TABLE IF NOT EXISTS compared_customers (
     expected_total_paid     numeric NOT NULL,
     expected_active_meters  bigint NOT NULL
 ) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE IF NOT EXISTS counted_customers (
+    customer_id             bigint NOT NULL,
+    agrees                  boolean NOT NULL    -- its row with the number of meter rows that point at it
+) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE IF NOT EXISTS disagreements (
     source                  text NOT NULL,      -- invoices or payments
     row_id                  bigint NOT NULL,

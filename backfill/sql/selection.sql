@@ -4,7 +4,10 @@
 -- A condition on `k.customer_id`. The hash spreads a sample evenly whatever the ids are, and it is the same in each run.
 (%(customers)s::bigint[] IS NULL OR k.customer_id = ANY(%(customers)s::bigint[]))
 AND (%(sample)s::float8 IS NULL OR (hashint8extended(k.customer_id, 0) & 1048575) < %(sample)s::float8 * 1048576)
-AND (%(since)s::timestamptz IS NULL
+
+-- name: customers_since
+-- A condition on `k.customer_id` that is asked once a customer: it may have to look at all of its meters.
+(%(since)s::timestamptz IS NULL
      OR EXISTS (SELECT FROM customer_balances c
                 WHERE c.customer_id = k.customer_id AND c.updated_at >= %(since)s::timestamptz)
      OR EXISTS (SELECT FROM meter_balances m

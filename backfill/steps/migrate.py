@@ -7,7 +7,7 @@ do where it was done before, so a migration that stopped or was killed is simply
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any, Final, NamedTuple
@@ -25,6 +25,7 @@ from backfill.steps.perform import perform
 from backfill.steps.show import Document, Show, Tables, banner, result
 from backfill.steps.step import Options, Step
 from backfill.steps.validate import choose, print_validation, validate
+from backfill.stopping import GivenUpError, asked_to_stop, giving_up_late
 from backfill.tally import Tally
 from events.console import Format, print_table, say
 from events.errors import ProgramError
@@ -62,11 +63,12 @@ class Progress:
 
     done: list[tuple[str, Done, float]] = field(default_factory=list)
     backup: Backup | None = None
+    stopped: bool = False  # by a signal, between two steps or in the backup
 
     @property
     def exit_code(self) -> int:
         """Take over how its steps ended: paused, not checked, failed, or well."""
-        codes = {step.exit_code for _, step, _ in self.done}
+        codes = {step.exit_code for _, step, _ in self.done} | ({EXIT_PAUSED} if self.stopped else set())
         return next((code for code in (EXIT_PAUSED, EXIT_UNCHECKED, EXIT_FOUND) if code in codes), EXIT_CLEAN)
 
 
@@ -77,10 +79,16 @@ def migrate(migration: Migration) -> int:
     run = runs.begin(connection, "migrate", options)
     _begin(migration, run)
     began = monotonic()
-    with failure_written_down(migration.settings, connection, run), _failed_with_its_step(connection, run):
-        for number, (name, step) in enumerate(STEPS, 1):
-            if not _next(migration, progress, run, number, (name, step)):
-                break
+    with (
+        failure_written_down(migration.settings, connection, run),
+        _failed_with_its_step(connection, run),
+        asked_to_stop(migration.settings.shutdown_seconds) as stop,
+    ):
+        with suppress(GivenUpError):
+            for number, step in enumerate(STEPS, 1):
+                if stop() or not _next(migration, progress, run, number, step):
+                    break
+        progress.stopped = stop() and len(progress.done) < len(STEPS)
         paused = progress.exit_code == EXIT_PAUSED
         with connection.transaction(), connection.cursor() as cursor:
             run = replace(run, tally=Tally(seconds=monotonic() - began))
@@ -120,7 +128,8 @@ def _next(
     """Do one step; say whether the migration goes on."""
     name, do = step
     if name == "meter-balances" and not migration.options.dry:
-        progress.backup = back_up(migration.connection, run.run_id)
+        with giving_up_late(migration.connection):
+            progress.backup = back_up(migration.connection, run.run_id)
     if migration.people:
         say(f"\nStep {number} of {len(STEPS)}: {name}")
         if progress.backup and name == "meter-balances":
@@ -198,7 +207,7 @@ def _end(migration: Migration, progress: Progress, run: Run) -> None:
     if not migration.people:
         rest = {
             "state": run.state,
-            "stopped_after": progress.done[-1][0] if stopped else None,
+            "stopped_after": progress.done[-1][0] if stopped and progress.done else None,
             "backup": backup and backup._asdict(),
             "exit_code": progress.exit_code,
             "seconds": round(run.tally.seconds, 3),

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any
@@ -16,7 +16,7 @@ from backfill import runs
 from backfill.execute import failure_written_down
 from backfill.runs import Run
 from backfill.steps.step import Options, Row, Step, walk
-from backfill.stopping import asked_to_stop
+from backfill.stopping import GivenUpError, asked_to_stop, giving_up_late
 from backfill.tally import Tally
 from events.settings import Settings
 
@@ -52,13 +52,15 @@ def perform(
     """Do a step; `tell` is handed the rows that somebody has to look at, chunk by chunk."""
     run = runs.begin(connection, step.command, {"dry_run": options.dry, "chunk_size": options.chunk_size})
     began, counts, tally = monotonic(), Counter[str](), Tally()
-    with failure_written_down(settings, connection, run), asked_to_stop() as stop, _shown(step) as watch:
-        for share in walk(connection, step, options, stop):
-            tell(share.listed)
-            counts += share.counts
-            if share.failure:
-                tally += Tally(failed=1, failures=(share.failure,))
-            watch(counts.total())
+    stopping = asked_to_stop(settings.shutdown_seconds)
+    with failure_written_down(settings, connection, run), stopping as stop, _shown(step) as watch:
+        with suppress(GivenUpError), giving_up_late(connection):
+            for share in walk(connection, step, options, stop):
+                tell(share.listed)
+                counts += share.counts
+                if share.failure:
+                    tally += Tally(failed=1, failures=(share.failure,))
+                watch(counts.total())
         tally += Tally(findings=step.to_look_at(counts), seconds=monotonic() - began)
         tally += Tally(repaired=0 if options.dry else step.changed(counts))
         run = _ended(connection, replace(run, tally=tally), paused=stop())

@@ -20,6 +20,7 @@ from psycopg import Connection, Cursor
 from backfill import comparison, repair
 from backfill.runs import BEFORE_ALL_KEYS, Command
 from backfill.session import RETRIED, reason, retried
+from backfill.stopping import given_up
 from backfill.tally import Failure
 from backfill.work import REFUSED_VALUES
 
@@ -107,7 +108,7 @@ def _narrowed(connection: Connection[Any], step: Step, ids: list[int], *, dry: b
     except RETRIED:
         raise
     except psycopg.Error as error:
-        if connection.closed:
+        if connection.closed or given_up(connection):
             raise
         refused = error
     else:

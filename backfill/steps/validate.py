@@ -1,6 +1,7 @@
 """`backfill validate`: is what is stored plausible, and which command mends what is not."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
@@ -10,6 +11,7 @@ from backfill import runs
 from backfill.execute import EXIT_CLEAN, EXIT_FOUND, EXIT_PAUSED, EXIT_UNCHECKED, carried_out, record
 from backfill.runs import Run
 from backfill.steps.checks import CHECKS, METERS, NAMES, SQL, TOTALS, Check, Checked, totals_off
+from backfill.stopping import GivenUpError, asked_to_stop, giving_up_late
 from events.console import Format, print_json, print_table, say
 from events.errors import InputError
 from events.settings import Settings
@@ -63,20 +65,22 @@ def choose(names: Sequence[str]) -> list[Check]:
 
 def validate(settings: Settings, connection: Connection[Any], chosen: Sequence[Check]) -> Validation:
     """Check; the two that compare with history rest on one drift check, which is a run of its own."""
-    began = monotonic()
-    run = _drift_check(settings, connection) if {METERS, TOTALS} & set(chosen) else None
+    began, checked = monotonic(), list[Checked]()
+    run: Run | None = None
     values = {"ids_max": IDS_MAX, "currency": settings.currency}
-    checked = []
-    for check in chosen:
-        if check.statement:
-            count, ids = connection.execute(check.statement, values).fetchone() or (0, [])
-            checked.append(Checked(check, count, ids))
-        elif run:
-            checked.append(totals_off(run) if check is TOTALS else _meters(connection, run))
-    seconds = monotonic() - began
-    if run is None:
-        return Validation(checked, seconds)
-    return Validation(checked, seconds, paused=run.state != "finished", failed=run.tally.failed)
+    with asked_to_stop(settings.shutdown_seconds) as stop, suppress(GivenUpError):
+        run = _drift_check(settings, connection) if {METERS, TOTALS} & set(chosen) else None
+        for check in chosen:
+            if stop():
+                break
+            if check.statement:
+                with giving_up_late(connection):
+                    count, ids = connection.execute(check.statement, values).fetchone() or (0, [])
+                checked.append(Checked(check, count, ids))
+            elif run:
+                checked.append(totals_off(run) if check is TOTALS else _meters(connection, run))
+    unfinished = len(checked) < len(chosen) or bool(run and run.state != "finished")
+    return Validation(checked, monotonic() - began, paused=unfinished, failed=run.tally.failed if run else 0)
 
 
 def print_validation(validation: Validation, form: Format, *, dry: bool = False) -> None:

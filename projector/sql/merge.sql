@@ -12,7 +12,10 @@ WHERE p.meter_id IS NULL
 
 -- name: merge_invoices
 -- Replace each invoice by a greater (version, event id) only, or an equal one by what stands sooner in the topic, so that
--- the order of arrival decides nothing; note what its meter lost and gained by that.
+-- the order of arrival decides nothing; note what its meter lost and gained by that. Note also the invoices whose
+-- followers are to be looked for: those that are new here, and those whose meter is another one than before. Voiding an
+-- invoice moves none of its payments. A row whose marks contradict it was written beside the stream: its payments may
+-- have been counted elsewhere than at the meter it had.
 WITH merged AS (
     INSERT INTO invoices AS stored (
         invoice_id, version, event_id, meter_id, customer_id, amount, balance_brought_forward, currency,
@@ -35,7 +38,11 @@ WITH merged AS (
     WHERE (excluded.version, excluded.event_id, stored.source_partition, stored.source_offset)
         > (stored.version, stored.event_id, excluded.source_partition, excluded.source_offset)
     RETURNING
-        new.version,
+        new.invoice_id, new.version,
+        new.version > 0 AND (
+            old.invoice_id IS NULL
+            OR old.meter_id IS DISTINCT FROM new.meter_id
+            OR old.projected_meter_id IS DISTINCT FROM CASE WHEN NOT old.voided THEN old.meter_id END) AS moved,
         CASE WHEN old.version = new.version THEN
         (old.meter_id, old.customer_id, old.amount, old.balance_brought_forward, old.currency, old.invoice_date,
          old.due_date, old.invoice_number, old.lines, old.voided) IS DISTINCT FROM
@@ -49,8 +56,12 @@ lost_and_gained AS (
     SELECT old_meter_id, -old_amount, -1, NULL::date, old_date FROM merged WHERE old_meter_id IS NOT NULL
     UNION ALL
     SELECT new_meter_id, new_amount, 1, new_date, NULL FROM merged WHERE new_meter_id IS NOT NULL
+),
+moved AS (
+    INSERT INTO moved_invoices (invoice_id) SELECT invoice_id FROM merged WHERE moved
 )
-SELECT count(*) FILTER (WHERE version > 0) AS applied, count(*) FILTER (WHERE conflicts) AS conflicts
+SELECT count(*) FILTER (WHERE version > 0) AS applied, count(*) FILTER (WHERE conflicts) AS conflicts,
+       count(*) FILTER (WHERE moved) AS moved
 FROM merged;
 
 -- name: drop_invoice_locks
@@ -61,13 +72,13 @@ USING staged_invoices s
 WHERE s.version = 0 AND i.invoice_id = s.invoice_id AND i.version = 0 AND i.currency = '';
 
 -- name: stage_payment_locks
--- The stored payments that take the meter of an invoice of this batch, to be locked in key order with the others.
+-- The stored payments that take the meter of an invoice that this batch brought or moved, to be locked in key order with
+-- the others.
 INSERT INTO staged_payments (payment_id, version, event_id, amount, currency, paid_at, reversed)
 SELECT p.payment_id, 0, '', 0, '', timestamptz 'epoch', true
-FROM staged_invoices i
+FROM moved_invoices i
 JOIN payments p ON p.invoice_id = i.invoice_id AND p.meter_id IS NULL
-WHERE i.version > 0
-  AND NOT EXISTS (SELECT FROM staged_payments s WHERE s.payment_id = p.payment_id);
+WHERE NOT EXISTS (SELECT FROM staged_payments s WHERE s.payment_id = p.payment_id);
 
 -- name: merge_payments
 -- As for invoices. The meter: the payment's own, else its invoice's, else the one that a backfill allocated.
@@ -130,10 +141,9 @@ WITH moved AS (
     UPDATE payments p SET
         projected_meter_id = coalesce(i.meter_id, p.allocated_meter_id),
         projected_amount = CASE WHEN coalesce(i.meter_id, p.allocated_meter_id) IS NULL THEN 0 ELSE p.amount END
-    FROM staged_invoices s
+    FROM moved_invoices s
     JOIN invoices i ON i.invoice_id = s.invoice_id
-    WHERE s.version > 0
-      AND p.invoice_id = s.invoice_id
+    WHERE p.invoice_id = s.invoice_id
       AND p.meter_id IS NULL
       AND NOT p.reversed
       AND p.projected_meter_id IS DISTINCT FROM coalesce(i.meter_id, p.allocated_meter_id)

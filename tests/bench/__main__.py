@@ -10,7 +10,20 @@ import typer
 from events import boundary, console
 from events.console import Format, FormatOption
 from events.errors import InputError
-from tests.bench import auditing, beside, copying, latency, machine, memory, one_by_one, report, scale, streaming
+from tests.bench import (
+    auditing,
+    beside,
+    copying,
+    hot,
+    landlord,
+    latency,
+    machine,
+    memory,
+    one_by_one,
+    report,
+    scale,
+    streaming,
+)
 from tests.bench.figures import Figure, with_ratios
 from tests.bench.plan import Measurement, Plan, chosen
 from tests.bench.workload import Workload, prepared, say
@@ -33,6 +46,9 @@ def bench(  # noqa: PLR0913, PLR0917 - one parameter an option
     busy_rate: Annotated[int, typer.Option(min=1, help="events a second while a drift check runs beside")] = 5_000,
     seconds: Annotated[int, typer.Option(min=1, help="how long each of these lasts")] = 20,
     scale: Annotated[int, typer.Option(min=10, help="customers with twenty history rows each")] = 1_000_000,
+    shape: Annotated[
+        int, typer.Option(min=1_000, help="meters of one customer, payments of one invoice or meter")
+    ] = 50_000,
     only: OnlyOption = None,
     output: OutputOption = None,
     form: FormatOption = Format.TABLE,
@@ -50,6 +66,7 @@ def bench(  # noqa: PLR0913, PLR0917 - one parameter an option
         busy_rate=busy_rate,
         seconds=seconds,
         scale=scale,
+        shape=shape,
         only=chosen(only or ()),
     )
     with prepared(plan) as workload:
@@ -94,6 +111,10 @@ def _apart(workload: Workload) -> Iterator[Figure]:
         yield from memory.measure(workload)
     if Measurement.SCALE in workload.plan.only:
         yield from scale.measure(workload)
+    if workload.plan.only & {Measurement.LANDLORD, Measurement.EVERYTHING_WRONG}:
+        yield from landlord.measure(workload)
+    if workload.plan.only & {Measurement.HOT_INVOICE, Measurement.HOT_METER}:
+        yield from hot.measure(workload)
 
 
 def _write(output: Path, document: dict[str, Any]) -> None:

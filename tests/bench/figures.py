@@ -76,6 +76,54 @@ RATIOS: Final = (
         of="scale.peak_memory",
         to="scale.tenth_peak_memory",
     ),
+    Ratio(
+        key="landlord.to_ordinary",
+        what="one customer's / as many meters of many",
+        of="landlord.seconds",
+        to="landlord.ordinary_seconds",
+    ),
+    Ratio(
+        key="landlord.elsewhere_to_ordinary",
+        what="two fifths shown under another / as many wrong ones of many",
+        of="landlord.elsewhere_seconds",
+        to="landlord.ordinary_elsewhere_seconds",
+    ),
+    Ratio(
+        key="everything-wrong.to_ordinary",
+        what="one customer's / as many meters of many",
+        of="everything-wrong.seconds",
+        to="everything-wrong.ordinary_seconds",
+    ),
+    Ratio(
+        key="everything-wrong.rebuild_to_ordinary",
+        what="the rebuild of one customer's / of many",
+        of="everything-wrong.rebuild_seconds",
+        to="everything-wrong.ordinary_rebuild_seconds",
+    ),
+    Ratio(
+        key="hot-invoice.to_ordinary",
+        what="payments of one invoice / of as many",
+        of="hot-invoice.payment_us",
+        to="hot-invoice.ordinary_payment_us",
+    ),
+    Ratio(
+        key="hot-invoice.duplicate_to_ordinary",
+        what="its duplicate / that of an invoice with one payment",
+        of="hot-invoice.duplicate_ms",
+        to="hot-invoice.ordinary_duplicate_ms",
+    ),
+    Ratio(
+        key="hot-meter.to_ordinary",
+        what="payments of one meter / of as many",
+        of="hot-meter.payment_us",
+        to="hot-meter.ordinary_payment_us",
+    ),
+    Ratio(
+        key="hot-meter.redated_to_ordinary",
+        what="its latest re-dated / that of a meter with one payment",
+        of="hot-meter.redated_ms",
+        to="hot-meter.ordinary_redated_ms",
+    ),
 )
 
 MARKS: Final[dict[str, Mark]] = {
@@ -91,6 +139,16 @@ MARKS: Final[dict[str, Mark]] = {
     "beside.p99_growth": Mark(limit=2, at_least=False),
     "beside.rate_kept": Mark(limit=0.9, at_least=True),
     "scale.memory_growth": Mark(limit=1.2, at_least=False),
+    "landlord.to_ordinary": Mark(limit=2, at_least=False),
+    "landlord.elsewhere_to_ordinary": Mark(limit=3, at_least=False),
+    "landlord.peak_memory": Mark(limit=200, at_least=False),
+    "everything-wrong.to_ordinary": Mark(limit=2, at_least=False),
+    "everything-wrong.rebuild_to_ordinary": Mark(limit=3, at_least=False),
+    "everything-wrong.peak_memory": Mark(limit=200, at_least=False),
+    "hot-invoice.to_ordinary": Mark(limit=2, at_least=False),
+    "hot-invoice.duplicate_to_ordinary": Mark(limit=3, at_least=False),
+    "hot-meter.to_ordinary": Mark(limit=2, at_least=False),
+    "hot-meter.redated_to_ordinary": Mark(limit=3, at_least=False),
 }
 """The first marks, by figure."""
 

@@ -22,12 +22,22 @@ class Measurement(StrEnum):
     ONE_BY_ONE = "one-by-one"
     MEMORY = "memory"
     SCALE = "scale"
+    LANDLORD = "landlord"
+    EVERYTHING_WRONG = "everything-wrong"
+    HOT_INVOICE = "hot-invoice"
+    HOT_METER = "hot-meter"
 
+
+SHAPES: Final = frozenset(
+    {Measurement.LANDLORD, Measurement.EVERYTHING_WRONG, Measurement.HOT_INVOICE, Measurement.HOT_METER}
+)
+"""These are as many rows in an extreme shape, each beside an ordinary one of the same size."""
 
 NEEDS_PROJECTION: Final = frozenset(Measurement) - {
     Measurement.ONE_BY_ONE,
     Measurement.MEMORY,
     Measurement.SCALE,
+    *SHAPES,
 }
 """These work on what the projector has made of the events."""
 
@@ -58,7 +68,13 @@ class Plan:
     busy_rate: int  # events a second while a drift check runs beside
     seconds: int  # for so long
     scale: int  # customers of a history twenty times as large, which is loaded by SQL
+    shape: int  # meters of one customer, payments of one invoice or meter
     only: frozenset[Measurement]
+
+    @property
+    def needs_events(self) -> bool:
+        """Whether something is measured that does not make its own."""
+        return bool(self.only - {Measurement.MEMORY, Measurement.SCALE} - SHAPES)
 
     @property
     def steady(self) -> Steady:

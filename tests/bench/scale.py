@@ -19,8 +19,8 @@ WORKERS: Final = "2"
 def measure(workload: Workload) -> list[Figure]:
     """Load both histories, check both, and rebuild the large one after some damage."""
     customers = workload.plan.scale
-    small = _check(workload, _loaded(workload, "tenth", customers // TENTH))
-    schema = _loaded(workload, "whole", customers)
+    small = _check(workload, loaded(workload, "tenth", customers // TENTH))
+    schema = loaded(workload, "whole", customers)
     large = _check(workload, schema)
     with workload.connected(schema) as connection:
         connection.execute(SQL["damage"], {})
@@ -50,7 +50,7 @@ def measure(workload: Workload) -> list[Figure]:
     ]
 
 
-def _loaded(workload: Workload, schema: str, customers: int) -> str:
+def loaded(workload: Workload, schema: str, customers: int) -> str:
     """Fill a schema of its own; its indexes are made afterwards, which takes a fraction of the time."""
     say(f"loading {customers:,} customers with {20 * customers:,} invoices and payments by SQL")
     environment = workload.environment | {"PROJECTOR_SCHEMA": schema}

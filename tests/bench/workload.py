@@ -97,7 +97,8 @@ def prepared(plan: Plan) -> Iterator[Workload]:
         ).model_copy(update={"schema_name": SCHEMA})
         workload = Workload(plan=plan, sandbox=sandbox, folder=folder, settings=settings, environment=environment)
         run(folder, "init", "projector", "init", environment=environment).expect(0)
-        _simulate(workload)
+        if plan.needs_events:
+            _simulate(workload)
         yield workload
 
 

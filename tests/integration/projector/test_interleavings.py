@@ -35,6 +35,30 @@ RACES: Final = {
     "a payment and its invoice's move": Race(
         [invoice(1, 1, "10.00")], [payment(1, "4.00", invoice_id=1)], [invoice(1, 2, "10.00", "amended", version=2)]
     ),
+    "a payment and another amount of its invoice": Race(
+        [invoice(1, 1, "10.00")], [payment(1, "4.00", invoice_id=1)], [invoice(1, 1, "11.00", "amended", version=2)]
+    ),
+    "a payment and its invoice's void": Race(
+        [invoice(1, 1, "10.00")], [payment(1, "4.00", invoice_id=1)], [invoice(1, 1, "10.00", "voided", version=2)]
+    ),
+    "a payment and its invoice once more": Race(
+        [invoice(1, 1, "10.00")], [payment(1, "4.00", invoice_id=1)], [invoice(1, 1, "10.00")]
+    ),
+    "a payment and its invoice, which moves, in one batch, and another payment": Race(
+        [invoice(1, 1, "10.00"), payment(1, "4.00", invoice_id=1)],
+        [invoice(1, 2, "10.00", "amended", version=2), payment(2, "5.00", invoice_id=1)],
+        [payment(3, "6.00", invoice_id=1), payment(1, "4.00", "reversed", invoice_id=1, version=2)],
+    ),
+    "an invoice's move there, and its move back": Race(
+        [invoice(1, 1, "10.00"), payment(1, "4.00", invoice_id=1)],
+        [invoice(1, 2, "10.00", "amended", version=2)],
+        [invoice(1, 1, "10.00", "amended", version=3)],
+    ),
+    "an invoice's move, and a late payment of where it was": Race(
+        [invoice(1, 1, "10.00"), payment(1, "4.00", invoice_id=1)],
+        [invoice(1, None, "10.00", "amended", version=2)],
+        [payment(2, "5.00", invoice_id=1), invoice(1, 1, "12.00", "amended", version=1, event_id="b")],
+    ),
     "a payment's change of invoice and the old invoice's move": Race(
         [invoice(1, 1, "10.00"), invoice(2, 2, "10.00"), payment(1, "4.00", invoice_id=1)],
         [payment(1, "4.00", "amended", invoice_id=2, version=2)],

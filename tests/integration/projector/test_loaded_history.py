@@ -1,5 +1,6 @@
 """History that was loaded from elsewhere is not taken for the merge's own marks."""
 
+import pytest
 from sqlalchemy import Engine, text
 
 from events.settings import Settings
@@ -35,3 +36,19 @@ def test_an_invoice_loaded_with_version_zero_outlives_the_payments_that_follow_i
         assert connection.execute(text("SELECT count(*) FROM payments")).scalar_one() == 2
         totals = connection.execute(text("SELECT meter_id, total_billed, total_paid FROM meter_balances ORDER BY 1"))
         assert totals.all() == [(7, 0, 0), (8, 11, 7)]
+
+
+@pytest.mark.parametrize("loaded_meter", [7, 8])
+def test_an_invoice_written_beside_the_stream_takes_its_payments_along_once_the_stream_brings_it(
+    engine: Engine, settings: Settings, loaded_meter: int
+) -> None:
+    """Its marks say that a hand was at it, so its payments are looked for even where its meter stays."""
+    lane = Lane(engine, settings)
+    lane.apply([invoice(1, 7, "10.00"), payment(1, "4.00", invoice_id=1)])
+    with engine.begin() as connection:
+        connection.execute(text(f"UPDATE invoices SET meter_id = {loaded_meter}, amount = 12"))
+    lane.apply([invoice(1, 8, "11.00", "amended", version=2)])
+    lane.close()
+    with engine.connect() as connection:
+        totals = connection.execute(text("SELECT meter_id, total_billed, total_paid FROM meter_balances ORDER BY 1"))
+        assert totals.all() == [(7, 0, 0), (8, 11, 4)]
