@@ -2,8 +2,8 @@
 -- before, so that the ranges of a phase cover every key once, whatever is added meanwhile.
 
 -- name: next_customers
--- Customers in key order: whoever has or had a meter, and whoever the projection shows. The ids of a range, or where
--- the next one of a given size ends.
+-- Customers in key order: whoever has or had a meter, and whoever the projection shows; of a limited run also those
+-- whose rows its repairs changed. The ids of a range, or where the next one of a given size ends.
 SELECT customer_id
 FROM (
     (SELECT DISTINCT k.customer_id FROM meter_assignments k
@@ -13,9 +13,34 @@ FROM (
     (SELECT k.customer_id FROM customer_balances k
      WHERE k.customer_id > %(after)s AND k.customer_id <= %(last)s AND {selected_customers}
      ORDER BY k.customer_id LIMIT %(size)s)
+    UNION
+    (SELECT t.entity_id FROM backfill_touched t
+     WHERE t.run_id = %(run_id)s AND t.entity = 'customer' AND t.entity_id > %(after)s AND t.entity_id <= %(last)s
+     ORDER BY t.entity_id LIMIT %(size)s)
 ) known
 ORDER BY customer_id
 LIMIT %(size)s;
+
+-- name: touched_customers
+-- Those of these customers whose row, or a meter row that names them, was touched since the round before began.
+SELECT k.customer_id FROM customer_balances k WHERE k.customer_id = ANY(%(ids)s::bigint[]) AND {touched}
+UNION
+SELECT k.customer_id FROM meter_balances k WHERE k.customer_id = ANY(%(ids)s::bigint[]) AND {touched}
+ORDER BY customer_id;
+
+-- name: touched_meters
+-- The meters of a window that were touched since, whoever has them; those of the selection, and those that this run's
+-- repairs set.
+SELECT array_agg(meter_id ORDER BY meter_id)
+FROM (
+    SELECT k.meter_id FROM meter_balances k
+    WHERE k.meter_id > %(after)s AND k.meter_id <= %(last)s AND {selected_meters} AND {touched}
+    UNION
+    SELECT k.meter_id FROM backfill_touched t
+    JOIN meter_balances k ON k.meter_id = t.entity_id
+    WHERE t.run_id = %(run_id)s AND t.entity = 'meter' AND t.entity_id > %(after)s AND t.entity_id <= %(last)s
+      AND {touched}
+) known;
 
 -- name: count_customers
 -- How many there are behind a key, for a progress bar and a pace.
@@ -33,9 +58,9 @@ SELECT count(*) FROM meter_balances WHERE meter_id > %(after)s;
 SELECT coalesce(max(meter_id), 0) FROM meter_balances;
 
 -- name: next_drifted
--- The meters or customers of a range that this run found drifted, in key order; or where the next range ends.
+-- The meters or customers of a range that this round found drifted, in key order; or where the next range ends.
 SELECT DISTINCT entity_id FROM drift
-WHERE run_id = %(run_id)s AND entity = %(entity)s AND entity_id > %(after)s AND entity_id <= %(last)s
+WHERE run_id = %(run_id)s AND round = %(round)s AND entity = %(entity)s AND entity_id > %(after)s AND entity_id <= %(last)s
 ORDER BY entity_id LIMIT %(size)s;
 
 -- name: next_meter

@@ -50,6 +50,7 @@ GRANT UPDATE (amount, balance_brought_forward, projected_amount, projected_meter
 GRANT UPDATE (allocated_meter_id, projected_amount, projected_meter_id) ON payments TO {role};
 GRANT SELECT, INSERT, UPDATE ON meter_balances, customer_balances, backfill_runs, drift, alerts TO {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON backfill_chunks TO {role};
+GRANT SELECT, INSERT ON backfill_touched TO {role};
 
 -- name: grant_reader
 -- Reports and monitoring: the contract's tables, `projector status` and `backfill runs show`; of dead letters how many,
