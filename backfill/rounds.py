@@ -55,10 +55,9 @@ def with_findings(cursor: Cursor[Any], run: Run, share: Tally, findings: int) ->
     """Count a chunk's findings before they are kept: in a later round, those of which the run knew nothing."""
     if run.round == 1:
         return share + Tally(findings=findings)
-    new = cursor.execute(SQL["count_new"], {"run_id": run.run_id}).fetchone() or (0, 0, 0)
-    return replace(
-        share, findings=new[0], drifted_meters=new[1], drifted_customers=new[2], found_again=share.drifted
-    )  # fmt: skip
+    where = {"run_id": run.run_id, "round": run.round}
+    findings, meters, customers, again = cursor.execute(SQL["count_new"], where).fetchone() or (0, 0, 0, 0)
+    return replace(share, findings=findings, drifted_meters=meters, drifted_customers=customers, found_again=again)
 
 
 def counted(run: Run, share: Tally) -> Tally:

@@ -69,16 +69,19 @@ ON CONFLICT ON CONSTRAINT drift_once_a_run DO UPDATE SET
     repaired_at = NULL, round = excluded.round, owners = drift.owners || excluded.owners;
 
 -- name: count_new
--- How many of a chunk's findings, and of the meters and customers they are about, this run knew nothing of until now.
+-- How many of a chunk's findings, and of the meters and customers they are about, this run knew nothing of until now;
+-- and how many of those its round knew nothing of.
 SELECT count(*) FILTER (WHERE d.column_name IS NULL) AS findings,
-       count(DISTINCT f.entity_id) FILTER (WHERE f.entity = 'meter' AND NOT known.before) AS drifted_meters,
-       count(DISTINCT f.entity_id) FILTER (WHERE f.entity = 'customer' AND NOT known.before) AS drifted_customers
+       count(DISTINCT f.entity_id) FILTER (WHERE f.entity = 'meter' AND known.in_round IS NULL) AS drifted_meters,
+       count(DISTINCT f.entity_id) FILTER (WHERE f.entity = 'customer' AND known.in_round IS NULL) AS drifted_customers,
+       count(DISTINCT (f.entity, f.entity_id)) FILTER (WHERE known.in_round IS DISTINCT FROM %(round)s) AS found_again
 FROM found f
 LEFT JOIN drift d ON d.run_id = %(run_id)s AND d.entity = f.entity AND d.entity_id = f.entity_id
     AND d.column_name = f.column_name
 CROSS JOIN LATERAL (
-    SELECT EXISTS (SELECT FROM drift e WHERE e.run_id = %(run_id)s AND e.entity = f.entity AND e.entity_id = f.entity_id)
-) known (before);
+    SELECT max(e.round) AS in_round FROM drift e
+    WHERE e.run_id = %(run_id)s AND e.entity = f.entity AND e.entity_id = f.entity_id
+) known;
 
 -- name: found_in_round
 -- Whether the run's round has found anything.

@@ -2,14 +2,15 @@
 
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Event
-from typing import Any, Final
+from typing import Final
 
 from events.publish import publish
 from tests.e2e.deployment import EAGER, Deployment, ended, log
+from tests.rewriting import rewritten
 
 BATCHES: Final = {"PROJECTOR_BATCH_EVENTS_MAX": "50"}
 CHUNKS: Final = ("--chunk-size", "10", "--no-governor")
@@ -26,7 +27,7 @@ def test_a_rebuild_beside_rewritten_assignments_leaves_nobody_behind(deployment:
     deployment.publish(lines)
     consumers = [deployment.consumer(EAGER | BATCHES) for _ in range(2)]
     deployment.await_caught_up()
-    rewriting = rewritten(lines, random.Random(12))
+    rewriting = map(json.dumps, rewritten(lines, random.Random(12)))
     for _ in range(REBUILDS):
         deployment.sql(EDIT)
         with _rewriting(deployment, rewriting, lines):
@@ -37,28 +38,6 @@ def test_a_rebuild_beside_rewritten_assignments_leaves_nobody_behind(deployment:
         assert after.exit_code == 0, rebuilt.stdout + after.stdout
     assert not any(ended(consumer) for consumer in consumers), log(consumers[0])
     assert not deployment.disagreement(lines)
-
-
-def rewritten(lines: Sequence[str], chance: random.Random) -> Iterator[str]:
-    """Amend the assignments of some traffic for ever: another customer, now and then another meter."""
-    stand: dict[int, dict[str, Any]] = {}
-    customers, meters = set[int](), set[int]()
-    for line in lines:
-        event = json.loads(line)
-        if event["type"].startswith("billing.meter."):
-            data = event["data"]
-            stand[data["assignment_id"]] = event
-            customers.add(data["customer_id"])
-            meters.add(data["meter_id"])
-    while True:
-        event = stand[chance.choice(sorted(stand))]
-        data = event["data"]
-        data["version"] += 1
-        event["id"] = f"rewritten-{data['assignment_id']}-{data['version']}"
-        data["customer_id"] = chance.choice(sorted(customers))
-        if chance.random() < 0.2:
-            data["meter_id"] = chance.choice(sorted(meters))
-        yield json.dumps(event)
 
 
 @contextmanager

@@ -15,7 +15,6 @@ from backfill import runs
 from backfill.carry_out import carry_out
 from backfill.execute import exit_code
 from backfill.runs import Run
-from backfill.selection import Selection
 from backfill.session import session
 from events.settings import Settings
 from tests.examples import CloudEvent, assigned, invoice
@@ -78,7 +77,16 @@ def moves(meter: int, owner: int, to: int) -> dict[str, Batches]:
     }  # fmt: skip
 
 
-MOVES: Final = sorted(moves(1, 1, 6))
+EVERY: Final = tuple(moves(1, 1, 6))
+SOME: Final = ("by an amended assignment", "while it is billed")
+PLAYED: Final = [
+    (damage, moved) for damage in DAMAGE for moved in (EVERY if damage in {"total", "owner"} else SOME)
+]  # fmt: skip
+UNSEEN: Final = [
+    (damage, moved)
+    for damage in ("total", "count", "row gone", "mark elsewhere")
+    for moved in ("by a new assignment", "twice", *SOME)
+]
 
 
 class Play:
@@ -87,7 +95,7 @@ class Play:
     def __init__(self, engine: Engine, lane: Lane, audit: Audit) -> None:
         self._engine, self._lane, self._audit = engine, lane, audit
 
-    def rebuild(self, moment: Moment, batches: Batches, selection: Selection = Selection()) -> Run:  # noqa: B008
+    def rebuild(self, moment: Moment, batches: Batches) -> Run:
         """Rebuild; the run has to have come by the moment."""
         watched: list[Run] = []
         left = list(batches)
@@ -99,8 +107,7 @@ class Play:
                     self._lane.apply(left.pop(0))
 
         with session(self._engine) as connection:
-            options = {"dry_run": False, "chunk_size": 2, **selection.options}
-            run = runs.begin(connection, "rebuild", options)
+            run = runs.begin(connection, "rebuild", {"dry_run": False, "chunk_size": 2})
             run = carry_out(connection, run, stop=lambda: False, watch=between)
         assert not left, [(each.phase, each.cursor) for each in watched]
         return run
@@ -119,8 +126,7 @@ def play(database: Connection[Any], engine: Engine, settings: Settings, audit: A
     lane.close()
 
 
-@pytest.mark.parametrize("moved", MOVES)
-@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize(("damage", "moved"), PLAYED)
 def test_moved_between_its_comparison_and_its_repair(
     database: Connection[Any], play: Play, damage: str, moved: str
 ) -> None:
@@ -128,8 +134,8 @@ def test_moved_between_its_comparison_and_its_repair(
     play.require_right(play.rebuild(first_repair, moves(1, 1, 6)[moved]))
 
 
-@pytest.mark.parametrize("moved", ["by an amended assignment", "while it is billed"])
-@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("moved", SOME)
+@pytest.mark.parametrize("damage", ["total", "owner", "mark", "customer"])
 def test_moved_after_its_repair_and_before_the_end(
     database: Connection[Any], play: Play, damage: str, moved: str
 ) -> None:
@@ -137,8 +143,7 @@ def test_moved_after_its_repair_and_before_the_end(
     play.require_right(play.rebuild(repaired, moves(1, 1, 6)[moved]))
 
 
-@pytest.mark.parametrize("moved", MOVES)
-@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize(("damage", "moved"), UNSEEN)
 def test_moved_to_a_customer_that_was_compared_already(
     database: Connection[Any], play: Play, damage: str, moved: str
 ) -> None:
