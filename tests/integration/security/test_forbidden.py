@@ -12,7 +12,7 @@ from tests.integration.security.conftest import OWNER, Deployed
 HISTORY: Final = ("invoices", "payments", "meter_assignments", "customers")
 PROJECTION: Final = ("meter_balances", "customer_balances")
 STREAM: Final = ("positions", "dead_letters")
-AUDIT: Final = ("backfill_runs", "drift", "alerts", "backfill_chunks")
+AUDIT: Final = ("backfill_runs", "drift", "alerts", "backfill_chunks", "backfill_touched")
 WORK: Final = {"backfill_chunks"}  # what is to be done of a run, taken out when it is done; its findings stay
 TABLES: Final = (*HISTORY, *PROJECTION, *STREAM, *AUDIT, "alembic_version")
 TROJAN: Final = "CREATE FUNCTION sum_of(text, integer) RETURNS bigint LANGUAGE sql AS 'SELECT 1::bigint'"
