@@ -1,4 +1,8 @@
-"""The two phases of a check, a chunk at a time: compare in one snapshot, keep what is found."""
+"""The two phases of a check, a chunk at a time: compare in one snapshot, keep what is found.
+
+A later round (`backfill.rounds`) compares only what was touched meanwhile: of the customers of a range those, and of a
+window's meters those, whoever has them.
+"""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -7,7 +11,7 @@ from typing import Any, Final
 from psycopg import Cursor
 from psycopg.types.json import Jsonb
 
-from backfill import comparison
+from backfill import comparison, rounds
 from backfill.comparison import COMPARE, IDS_MAX, Scope
 from backfill.findings import Finding
 from backfill.ledger import Chunk
@@ -22,24 +26,31 @@ CHUNKS: Final = {
     name: statement.replace("{selected_customers}", SELECTION["selected_customers"])
     .replace("{customers_since}", SELECTION["customers_since"])
     .replace("{selected_meters}", SELECTION["selected_meters"])
+    .replace("{touched}", SELECTION["touched"])
     for name, statement in statements("backfill", "sql/chunks.sql").items()
 }
 METERS_A_CUSTOMER: Final = 8  # rows of assignments looked at for each customer wanted: more end a chunk sooner
-WINDOW_ROWS: Final = 5  # meter keys in a window, most of which have a customer, for each key of the chunk size
+WINDOW_ROWS: Final = 5  # keys in a window, of which most are not asked for, for each key of the chunk size
 
 
 def cut_customers(cursor: Cursor[Any], run: Run, size: int) -> int | None:
     """Find where the next chunk of customers ends: after so many, or sooner where they have very many meters."""
+    size = size if run.round == 1 else size * WINDOW_ROWS
     rows = comparison.METERS_MAX if run.selection.since else min(comparison.METERS_MAX, size * METERS_A_CUSTOMER)
-    where = {"after": run.cursor, "size": size, "meters_max": rows, **run.selection.parameters(cursor)}
-    (end,) = cursor.execute(CHUNKS["next_customers"], where).fetchone() or (None,)
+    where = {"run_id": run.run_id, "after": run.cursor, "size": size, "meters_max": rows}
+    selected = run.selection.parameters(cursor)
+    (end,) = cursor.execute(CHUNKS["next_customers"], {**where, **selected}).fetchone() or (None,)
     return None if end is None else int(end)
 
 
 def customers(cursor: Cursor[Any], run: Run, chunk: Chunk) -> Sequence[int]:
-    """Read the customers of a chunk, in key order."""
-    where = {"after": chunk.after, "last": chunk.last, **run.selection.parameters(cursor)}
-    return [customer_id for (customer_id,) in cursor.execute(CHUNKS["customers_of_range"], where)]
+    """Read the customers of a chunk, in key order; in a later round those that were touched."""
+    where = {"run_id": run.run_id, "after": chunk.after, "last": chunk.last, **run.selection.parameters(cursor)}
+    ids = [customer_id for (customer_id,) in cursor.execute(CHUNKS["customers_of_range"], where)]
+    if run.round == 1:
+        return ids
+    touched = {"ids": comparison.array(ids), "touched_xid": run.touched_xid}
+    return [customer_id for (customer_id,) in cursor.execute(CHUNKS["touched_customers"], touched)]
 
 
 def compare_customers(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally:
@@ -56,7 +67,7 @@ def compare_customers(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tall
     if not share.drifted:
         return share
     cursor.execute(COMPARE["compare_customers"], {"ids": list(ids)})
-    return share + Tally(findings=_explain(cursor, run))
+    return _explained(cursor, run, share)
 
 
 def _tally_in_slices(cursor: Cursor[Any], ids: Sequence[int], slices: Sequence[Sequence[int]], first: Tally) -> Tally:
@@ -72,7 +83,7 @@ def _tally_in_slices(cursor: Cursor[Any], ids: Sequence[int], slices: Sequence[S
 def cut_meters(cursor: Cursor[Any], run: Run, size: int) -> int | None:
     """Find where the next window of meter keys ends; the last one has no end, nor has one of meters that are named."""
     if run.selection.named:
-        return BIGINT_MAX if run.selection.meters else None
+        return BIGINT_MAX if run.selection.meters or run.round > 1 else None
     window = {"after": run.cursor, "rows": size * WINDOW_ROWS}
     (end,) = cursor.execute(CHUNKS["next_meter"], window).fetchone() or (None,)
     return BIGINT_MAX if end is None else end
@@ -85,22 +96,36 @@ def unassigned_meters(cursor: Cursor[Any], run: Run, chunk: Chunk) -> Sequence[i
     return meters or []
 
 
+def window_meters(cursor: Cursor[Any], run: Run, chunk: Chunk) -> Sequence[int]:
+    """Read what is compared of a window: what history assigns to nobody, or in a later round what was touched."""
+    if run.round == 1:
+        return unassigned_meters(cursor, run, chunk)
+    window = {"after": chunk.after, "last": chunk.last, "run_id": run.run_id, "touched_xid": run.touched_xid}
+    selected = run.selection.parameters(cursor)
+    (meters,) = cursor.execute(CHUNKS["touched_meters"], {**window, **selected}).fetchone() or (None,)
+    return meters or []
+
+
 def compare_meters(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally:
-    """Compare these meters, which have no customer."""
+    """Compare these meters, which have no customer unless this is a later round."""
     if not ids:
         return Tally()
     share = Tally(meters=len(ids), meters_without_customer=len(ids))
     for some in comparison.slices(ids):
-        scope = Scope(meters=some, owners=[None] * len(some))
+        nobodys = Scope(meters=some, owners=[None] * len(some))
+        scope = nobodys if run.round == 1 else comparison.scope_of_meters(cursor, some)
         part = comparison.tally_meters(cursor, scope)
         if part.drifted:
             comparison.keep_expected(cursor, scope)
         share += part
-    return share + Tally(findings=_explain(cursor, run)) if share.drifted else share
+    return _explained(cursor, run, share) if share.drifted else share
 
 
-def _explain(cursor: Cursor[Any], run: Run) -> int:
-    """Name what differs in the meters that were kept and the customers that were compared; count the findings."""
+def _explained(cursor: Cursor[Any], run: Run, share: Tally) -> Tally:
+    """Name what differs in the meters that were kept and the customers that were compared; return the share with that.
+
+    The findings are stored with the positions at which they hold.
+    """
     found, owned = 0, defaultdict[int | None, list[int]](list)
     for page, meters in enumerate(comparison.drifted_meters(cursor)):
         if page:
@@ -112,13 +137,15 @@ def _explain(cursor: Cursor[Any], run: Run) -> int:
                 named.append(meter.meter_id)
     for customers in comparison.drifted_customers(cursor):
         found += _keep(cursor, comparison.explain_customers(cursor, customers, owned))
+    share = rounds.with_findings(cursor, run, share, found)
     (positions,) = cursor.execute(RUNS["positions"]).fetchone() or (None,)
-    cursor.execute(RUNS["keep_findings"], {"run_id": run.run_id, "positions": Jsonb(positions)})
-    return found
+    values = {"run_id": run.run_id, "round": run.round, "positions": Jsonb(positions)}
+    cursor.execute(RUNS["keep_findings"], values)
+    return share
 
 
 def _keep(cursor: Cursor[Any], findings: Sequence[Finding]) -> int:
-    """Keep some of a chunk's findings until all of them are stored, with the positions at which they hold."""
+    """Keep some of a chunk's findings until all of them are stored."""
     with cursor.copy("COPY found FROM STDIN") as copy:
         for finding in findings:
             copy.write_row((*finding[:-1], Jsonb(finding.evidence)))

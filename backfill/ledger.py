@@ -10,8 +10,9 @@ once or not at all, and killed at any moment, a run lacks nothing and counts not
     done        to be folded into the run's tally, which takes it out of the ledger
 
 `prepare` is a short transaction of its own that holds the run's row: it folds, cuts, and moves the run to its next
-phase once no chunk of this one is left. Locks are taken in this order: the run's row, a chunk's row, then those of a
-check or a repair. A worker at a chunk never asks for the run's row.
+phase, and at the end of a round to the next one where that is needed, once no chunk of this one is left. A chunk is of
+one round: a worker that slept through the end of its own finds none. Locks are taken in this order: the run's row, a
+chunk's row, then those of a check or a repair. A worker at a chunk never asks for the run's row.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +22,7 @@ from typing import Any, Final, Literal
 from psycopg import Connection, Cursor
 from psycopg.errors import LockNotAvailable
 
-from backfill import runs
+from backfill import rounds, runs
 from backfill.runs import Phase, Run
 from backfill.session import snapshot
 from backfill.tally import JSON, Tally
@@ -63,8 +64,20 @@ def prepare(connection: Connection[Any], run: Run, size: int, cuts: Mapping[Phas
                 cursor.execute(SQL["cut_chunk"], {**_of(run), "after": run.cursor, "last": last})
             elif _any(cursor, "any_left", run):
                 break
-            run = run.next_phase() if last is None else replace(run, cursor=last)
+            run = _next(cursor, run) if last is None else replace(run, cursor=last)
         return runs.advance(cursor, run)
+
+
+def _next(cursor: Cursor[Any], run: Run) -> Run:
+    """Go on to the next phase, or from the last one to another round, which takes all that was counted to decide."""
+    following = run.next_phase()
+    if following.phase != "done":
+        return following
+    run = _counted(cursor, "fold_done", run)
+    if rounds.needed(cursor, run):
+        return rounds.begin_next(run)
+    rounds.settle(cursor, run)
+    return replace(following, tally=run.tally)
 
 
 def fold(connection: Connection[Any], run: Run) -> Run:
@@ -131,4 +144,4 @@ def _any(cursor: Cursor[Any], name: str, run: Run) -> bool:
 
 
 def _of(run: Run) -> dict[str, Any]:
-    return {"run_id": run.run_id, "phase": run.phase}
+    return {"run_id": run.run_id, "round": run.round, "phase": run.phase}

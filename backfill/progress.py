@@ -19,6 +19,12 @@ TITLES: Final[dict[Phase, str]] = {
     "repair-customers": "repairing customers",
     "done": "done",
 }
+TITLES_AGAIN: Final[dict[Phase, str]] = {
+    **TITLES,
+    "customers": "comparing again what was touched, by customer",
+    "meters": "comparing again what was touched, by key",
+}
+"""Those of later rounds."""
 
 
 @contextmanager
@@ -42,37 +48,40 @@ class _Shown:
         self._connection = connection
         self._bar = bar
         self._task: TaskID | None = None
-        self._phase: Phase = "done"
+        self._stands_at: tuple[int, Phase] = (0, "done")
 
     def show(self, run: Run) -> None:
         """Move the bar to where a run is."""
-        if run.phase != self._phase or self._task is None:
+        if (run.round, run.phase) != self._stands_at or self._task is None:
             self._begin(run)
         if self._task is not None:
             self._bar.update(self._task, completed=_done(run), rate=_rate(run))
 
     def _begin(self, run: Run) -> None:
-        self._phase = run.phase
+        self._stands_at = run.round, run.phase
         if self._task is not None:
             self._bar.remove_task(self._task)
         total = self._total(run)
-        self._task = self._bar.add_task(TITLES[run.phase], total=total, completed=_done(run), rate="")
+        titles = TITLES if run.round == 1 else TITLES_AGAIN
+        self._task = self._bar.add_task(titles[run.phase], total=total, completed=_done(run), rate="")
 
-    def _total(self, run: Run) -> int:
+    def _total(self, run: Run) -> int | None:
+        if run.round > 1 and run.phase == "customers":
+            return None  # how many were touched is known once they are compared
         if run.phase == "customers":
             return pace.customers(self._connection, run.selection)
         if run.phase == "meters":
             (last,) = self._connection.execute(CHUNKS["last_meter"]).fetchone() or (0,)
             return int(last)
-        return run.tally.drifted
+        return max(run.tally.drifted, run.tally.repaired)
 
 
 def _done(run: Run) -> int:
     if run.phase == "customers":
-        return run.tally.customers
+        return run.tally.customers if run.round == 1 else run.tally.compared_again
     return max(0, run.cursor) if run.phase == "meters" else run.tally.repaired
 
 
 def _rate(run: Run) -> str:
     per_second = run.tally.customers / max(run.tally.seconds, 1e-9)
-    return f"{per_second:,.0f} customers/s" if run.phase == "customers" else ""
+    return f"{per_second:,.0f} customers/s" if run.phase == "customers" and run.round == 1 else ""

@@ -15,8 +15,13 @@ next, so one that is in the middle of a batch is at one of these places:
 The same holds for customers: the sum over the committed meter rows is taken under the customer's lock, and whoever
 changes one of those meters adds his change to the customer's row after us, or has committed before us.
 
-A meter that was damaged may be moved after it was compared: its former customer, found well then, loses what the row
-said. So whoever ever had the meter is summed anew with it.
+A damaged meter may be moved after it was compared, and whoever had it then, found well, loses what its row said. What
+a consumer takes and gives is what the row says, so no move changes by how much a customer's row differs from the sum
+over the meter rows that name it: damage does, once, for whoever the row names at that moment, and so does setting the
+row right, for whoever it names then. So with a meter these customers are locked and summed anew, after it and by key
+like all others: whom its row named and whose it was by history when it was compared, which stands with the finding;
+whom it names now; and whoever ever had it by assignments that are still there. Who had it in between gained and lost
+the same.
 
 The totals written are sums of marks and not of history: under the marks' locks both are made equal, but only the
 marks are what later increments subtract. A mark that moved takes the meter it left and the one it reached into the
@@ -68,9 +73,9 @@ def repair_meters(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally:
     """Repair these meters, with the customers whose sums they are part of."""
     cursor.execute(EVIDENCE["scope_drifted"], {"ids": list(ids)})
     comparison.find_disagreements(cursor)
+    cursor.execute(REPAIR["touch_compared_holders"], {"run_id": run.run_id, "ids": list(ids)})
     _weigh(cursor, ids)
-    recompute(cursor)
-    return _repaired(cursor, run, "meter", ids)
+    return _repaired(cursor, run, "meter", ids, recompute(cursor))
 
 
 def repair_customers(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally | None:
@@ -84,20 +89,25 @@ def repair_customers(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally
         cursor.execute(REPAIR["touch_customers"], {"ids": list(ids)})
     comparison.find_disagreements(cursor)
     _weigh(cursor, ids)
-    recompute(cursor)
+    customers = recompute(cursor)
     if strays >= ENTITIES_MAX:
         (left,) = cursor.execute(REPAIR["any_stray_left"], {"ids": list(ids)}).fetchone() or (True,)
         if not left:
+            _keep_touched(cursor, run, customers)
             return None
         cursor.execute(REPAIR["touch_customers"], {"ids": list(ids)})  # somebody undoes it: let the proof tell
-        _set_customers(cursor)
-    return _repaired(cursor, run, "customer", ids)
+        customers += _set_customers(cursor)
+    return _repaired(cursor, run, "customer", ids, customers)
 
 
-def recompute(cursor: Cursor[Any], amend: Callable[[], None] | None = None) -> None:
+def recompute(cursor: Cursor[Any], amend: Callable[[], None] | None = None) -> list[int]:
     """Hold the disagreeing history rows, mark them, then hold and set the scope's meters, then their customers.
 
     `amend` changes history rows that are among the disagreements, between the moment they are held and their marks.
+
+    Returns:
+        The customers whose rows that changed.
+
     """
     for name in ("lock_invoices", "lock_payments"):
         cursor.execute(REPAIR[name])
@@ -109,7 +119,7 @@ def recompute(cursor: Cursor[Any], amend: Callable[[], None] | None = None) -> N
     cursor.execute(REPAIR["touch_holders"])
     cursor.execute(EVIDENCE["sum_marks"])
     cursor.execute(REPAIR["set_meters"])
-    _set_customers(cursor)
+    return _set_customers(cursor)
 
 
 def _weigh(cursor: Cursor[Any], ids: Sequence[int]) -> None:
@@ -124,19 +134,27 @@ def _weigh(cursor: Cursor[Any], ids: Sequence[int]) -> None:
         raise TooManyError
 
 
-def _set_customers(cursor: Cursor[Any]) -> None:
+def _set_customers(cursor: Cursor[Any]) -> list[int]:
     cursor.execute(REPAIR["lock_customers"])
-    cursor.execute(REPAIR["set_customers"])
+    return [customer_id for (customer_id,) in cursor.execute(REPAIR["set_customers"])]
 
 
 def _drifted(  # noqa: PLR0913, PLR0917 - a range of one kind of findings
     cursor: Cursor[Any], run: Run, entity: Entity, after: int, last: int, size: int | None
 ) -> list[int]:
-    where = {"run_id": run.run_id, "entity": entity, "after": after, "last": last, "size": size}
+    where = {
+        "run_id": run.run_id, "round": run.round, "entity": entity, "after": after, "last": last, "size": size
+    }  # fmt: skip
     return [entity_id for (entity_id,) in cursor.execute(CHUNKS["next_drifted"], where)]
 
 
-def _repaired(cursor: Cursor[Any], run: Run, entity: Entity, ids: Sequence[int]) -> Tally:
-    """Say so in the repair's own transaction."""
+def _repaired(cursor: Cursor[Any], run: Run, entity: Entity, ids: Sequence[int], customers: Sequence[int]) -> Tally:
+    """Say so in the repair's own transaction, and what else a limited run touched."""
+    _keep_touched(cursor, run, customers)
     cursor.execute(SQL["mark_repaired"], {"run_id": run.run_id, "entity": entity, "ids": list(ids)})
     return Tally(repaired=len(ids))
+
+
+def _keep_touched(cursor: Cursor[Any], run: Run, customers: Sequence[int]) -> None:
+    if not run.selection.whole:
+        cursor.execute(REPAIR["keep_touched"], {"run_id": run.run_id, "customers": list(customers)})

@@ -97,14 +97,23 @@ def _outcome(run: Run) -> str:
         return f"Nothing is known of {run.selection}."
     failed = f" {tally.failed:,} chunks failed." if tally.failed else ""
     if not tally.drifted:
-        return f"No drift.{failed}" if not failed else f"No drift in what could be compared.{failed}"
+        return f"No drift.{_rounds(run)}{failed}" if not failed else f"No drift in what could be compared.{failed}"
     found = f"{tally.drifted_meters:,} meters and {tally.drifted_customers:,} customers drifted"
     if run.command == "drift-check" or run.dry:
         return f"Drift: {found}; `{apply_command(run)}` repairs them.{failed}"
     if tally.unrepaired:
         return f"{found}; {tally.unrepaired:,} of them still differ after the repair.{failed}"
     how_many = f"{tally.repaired:,} of them" if tally.failed else "all"
-    return f"{found}; {how_many} repaired and compared again.{failed}"
+    return f"{found}; {how_many} repaired and compared again.{_rounds(run)}{failed}"
+
+
+def _rounds(run: Run) -> str:
+    """Say what came of the rounds after the first, if any meter or customer was touched meanwhile."""
+    tally = run.tally
+    if not tally.compared_again:
+        return ""
+    found = f"later ones found {tally.found_again:,} more, " if tally.found_again else ""
+    return f" {run.round} rounds: {found}the last found nothing among what was touched meanwhile."
 
 
 def _results(report: Report) -> None:

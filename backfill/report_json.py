@@ -26,6 +26,7 @@ def head(run: Run) -> dict[str, Any]:
         "dry_run": run.dry,
         "state": run.state,
         "phase": run.phase,
+        "rounds": run.round,
         "error": run.error,
         "started_at": run.started_at.isoformat(),
         "updated_at": run.updated_at.isoformat(),

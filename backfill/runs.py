@@ -43,7 +43,7 @@ TRANSITIONS: Final[Mapping[State, Mapping[State, str]]] = {
     "running": {
         "finished": "every chunk was done; those that failed are listed in the tally",
         "paused": "SIGTERM or SIGINT came to the last process at it; the chunks at hand were finished or given up",
-        "failed": "an error outside any chunk ended it, or a repair that did not hold",
+        "failed": "an error outside any chunk ended it, a repair that did not hold, or drift that kept coming",
         "cancelled": "`backfill runs cancel`; the chunks at hand were finished",
         "running": "--resume, to share it, or after its process was killed or lost its connection",
     },
@@ -65,8 +65,9 @@ PHASES: Final[Mapping[Command, tuple[Phase, ...]]] = {
     "migrate": ("done",),
     "restore": ("done",),
 }
-"""The phases of each command; a dry run leaves out those that repair. A migration step that has none pages through
-history by itself and is simply run again: what it did it does not find any more."""
+"""The phases of each command; a dry run leaves out those that repair. A run that repairs goes through those of a
+rebuild again in its later rounds (`backfill.rounds`). A migration step that has none pages through history by itself
+and is simply run again: what it did it does not find any more."""
 COMPARING: Final[frozenset[Phase]] = frozenset({"customers", "meters", "done"})
 
 
@@ -85,6 +86,8 @@ class Run:
     started_at: datetime
     updated_at: datetime
     finished_at: datetime | None
+    round: int = 1
+    touched_xid: int | None = None
 
     @property
     def dry(self) -> bool:
@@ -126,8 +129,9 @@ class Run:
 
     def next_phase(self) -> "Run":
         """Stand before the first key of the phase that follows."""
-        phases = [phase for phase in PHASES[self.command] if phase in COMPARING or not self.dry]
-        return replace(self, phase=phases[phases.index(self.phase) + 1], cursor=BEFORE_ALL_KEYS)
+        phases = PHASES[self.command] if self.round == 1 else REBUILD
+        left = [phase for phase in phases if phase in COMPARING or not self.dry]
+        return replace(self, phase=left[left.index(self.phase) + 1], cursor=BEFORE_ALL_KEYS)
 
 
 def begin(connection: Connection[Any], command: Command, options: Mapping[str, Any]) -> Run:
@@ -201,10 +205,11 @@ def advance(cursor: Cursor[Any], run: Run) -> Run:
         StateError: the run is no longer running.
 
     """
-    values = {"run_id": run.run_id, "phase": run.phase, "cursor": run.cursor, "tally": _json(run.tally)}
-    if not cursor.execute(SQL["advance_run"], values).rowcount:
+    stand = {"phase": run.phase, "cursor": run.cursor, "round": run.round, "tally": _json(run.tally)}
+    row = cursor.execute(SQL["advance_run"], {"run_id": run.run_id, **stand}).fetchone()
+    if row is None:
         raise StateError(f"run {run.run_id} is no longer running: it was ended by another process")
-    return run
+    return replace(run, touched_xid=row[0])
 
 
 def change_state(connection: Connection[Any], run: Run, state: State, error: str | None = None) -> Run:

@@ -25,6 +25,8 @@ class Failure:
 class Tally:
     """Sums over chunks. Before is what the projection recorded, after what history expects.
 
+    Customers, meters, history rows and totals are those of the first round; `compared_again` counts customers and
+    meters of later ones, `found_again` those of them that differed. What is found counts once, each repair counts.
     `seconds` is the time in which somebody was at the run, so that a resumed run's rate leaves out its pause.
     """
 
@@ -46,6 +48,8 @@ class Tally:
     findings: int = 0
     repaired: int = 0
     unrepaired: int = 0
+    compared_again: int = 0
+    found_again: int = 0
     failed: int = 0
     failures: tuple[Failure, ...] = ()
     seconds: float = 0.0

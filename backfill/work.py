@@ -21,7 +21,7 @@ import psycopg
 import structlog
 from psycopg import Connection, Cursor
 
-from backfill import check, ledger, repair, tally, verify
+from backfill import check, ledger, repair, rounds, tally, verify
 from backfill.ledger import Chunk, Cut, State
 from backfill.pace import Pace
 from backfill.runs import Phase, Run
@@ -73,7 +73,7 @@ METERS: Final = repair.drifted("meter")
 CUSTOMERS: Final = repair.drifted("customer")
 PASSES: Final[Mapping[Phase, Sequence[Pass]]] = {
     "customers": [Pass("open", "done", snapshot, check.customers, check.compare_customers)],
-    "meters": [Pass("open", "done", snapshot, check.unassigned_meters, check.compare_meters)],
+    "meters": [Pass("open", "done", snapshot, check.window_meters, check.compare_meters)],
     "repair-meters": [
         Pass("repaired", "done", snapshot, METERS, verify.verify_meters),
         Pass("open", "repaired", Connection.transaction, METERS, repair.repair_meters),
@@ -98,12 +98,14 @@ def work(
     """Do chunk after chunk; return the run as it was last seen, after a signal perhaps with a chunk given up.
 
     Raises:
-        WorkFailed: what was repaired differs as it did before.
+        WorkFailed: what was repaired differs as it did before, or the last round that is allowed found drift.
 
     """
     with suppress(GivenUpError), giving_up_late(connection):
         while not stop():
-            run = ledger.prepare(connection, run, pace.size(run), CUTS)
+            before, run = run, ledger.prepare(connection, run, pace.size(run), CUTS)
+            if run.round > max(before.round, rounds.ROUNDS_MAX):
+                raise WorkFailed(rounds.kept_coming(connection, run))
             if run.state != "running" or run.phase == "done":
                 break
             watch(run)
@@ -146,7 +148,7 @@ def _transaction(connection: Connection[Any], run: Run, each: Pass) -> Turn | No
             return _refused(cursor, run, chunk, keys, error)
         if share is None:  # some of it: the chunk stays as it is
             return Turn(Tally(), 0)
-        ledger.settle(cursor, run, chunk, each.leaves, share)
+        ledger.settle(cursor, run, chunk, each.leaves, rounds.counted(run, share))
         return Turn(share, len(keys))
 
 

@@ -4,7 +4,7 @@
 -- name: next_customers
 -- Where the next chunk of customers ends: so many of them further, in key order, or sooner where those have more rows of
 -- assignments than a chunk of meters may hold; one customer at least, whatever it has. Customers are whoever has or had
--- a meter, and whoever the projection shows. Null: nothing is left. No more rows are read than a chunk may hold, and
+-- a meter, whoever the projection shows, and of a limited run whose rows its repairs changed. Null: nothing is left. No more rows are read than a chunk may hold, and
 -- whether the stream touched a customer, which takes a look at its meters, is asked once a customer; an end behind
 -- which nobody was touched is as good as another.
 WITH held AS MATERIALIZED (
@@ -18,13 +18,20 @@ shown AS MATERIALIZED (
     ORDER BY k.customer_id
     LIMIT CASE WHEN %(since)s::timestamptz IS NULL THEN %(size)s ELSE greatest(%(size)s, %(meters_max)s) END
 ),
-seen AS (  -- up to here both know of every customer; null: to the end
+changed AS MATERIALIZED (
+    SELECT t.entity_id AS customer_id FROM backfill_touched t
+    WHERE t.run_id = %(run_id)s AND t.entity = 'customer' AND t.entity_id > %(after)s
+    ORDER BY t.entity_id LIMIT %(size)s
+),
+seen AS (  -- up to here all know of every customer; null: to the end
     SELECT least(
         (SELECT CASE WHEN count(*) > %(meters_max)s THEN greatest(min(customer_id), max(customer_id) - 1) END FROM held),
-        (SELECT CASE WHEN count(*) >= %(size)s THEN max(customer_id) END FROM shown)) AS last
+        (SELECT CASE WHEN count(*) >= %(size)s THEN max(customer_id) END FROM shown),
+        (SELECT CASE WHEN count(*) >= %(size)s THEN max(customer_id) END FROM changed)) AS last
 ),
 known AS (
-    SELECT customer_id FROM (SELECT customer_id FROM held UNION SELECT customer_id FROM shown) k, seen
+    SELECT customer_id FROM (
+        SELECT customer_id FROM held UNION SELECT customer_id FROM shown UNION SELECT customer_id FROM changed) k, seen
     WHERE customer_id <= coalesce(last, customer_id)
 ),
 chunk AS (
@@ -40,9 +47,33 @@ FROM (SELECT k.customer_id FROM meter_assignments k
       WHERE k.customer_id > %(after)s AND k.customer_id <= %(last)s AND {selected_customers}
       UNION
       SELECT k.customer_id FROM customer_balances k
-      WHERE k.customer_id > %(after)s AND k.customer_id <= %(last)s AND {selected_customers}) k
+      WHERE k.customer_id > %(after)s AND k.customer_id <= %(last)s AND {selected_customers}
+      UNION
+      SELECT t.entity_id FROM backfill_touched t
+      WHERE t.run_id = %(run_id)s AND t.entity = 'customer' AND t.entity_id > %(after)s AND t.entity_id <= %(last)s) k
 WHERE {customers_since}
 ORDER BY k.customer_id;
+
+-- name: touched_customers
+-- Those of these customers whose row, or a meter row that names them, was touched since the round before began.
+SELECT k.customer_id FROM customer_balances k WHERE k.customer_id = ANY(%(ids)s::bigint[]) AND {touched}
+UNION
+SELECT k.customer_id FROM meter_balances k WHERE k.customer_id = ANY(%(ids)s::bigint[]) AND {touched}
+ORDER BY customer_id;
+
+-- name: touched_meters
+-- The meters of a window that were touched since, whoever has them; those of the selection, and those that this run's
+-- repairs set.
+SELECT array_agg(meter_id ORDER BY meter_id)
+FROM (
+    SELECT k.meter_id FROM meter_balances k
+    WHERE k.meter_id > %(after)s AND k.meter_id <= %(last)s AND {selected_meters} AND {touched}
+    UNION
+    SELECT k.meter_id FROM backfill_touched t
+    JOIN meter_balances k ON k.meter_id = t.entity_id
+    WHERE t.run_id = %(run_id)s AND t.entity = 'meter' AND t.entity_id > %(after)s AND t.entity_id <= %(last)s
+      AND {touched}
+) known;
 
 -- name: count_customers
 -- How many there are behind a key, for a progress bar and a pace.
@@ -61,9 +92,9 @@ SELECT count(*) FROM meter_balances WHERE meter_id > %(after)s;
 SELECT coalesce(max(meter_id), 0) FROM meter_balances;
 
 -- name: next_drifted
--- The meters or customers of a range that this run found drifted, in key order; or where the next range ends.
+-- The meters or customers of a range that this round found drifted, in key order; or where the next range ends.
 SELECT DISTINCT entity_id FROM drift
-WHERE run_id = %(run_id)s AND entity = %(entity)s AND entity_id > %(after)s AND entity_id <= %(last)s
+WHERE run_id = %(run_id)s AND round = %(round)s AND entity = %(entity)s AND entity_id > %(after)s AND entity_id <= %(last)s
 ORDER BY entity_id LIMIT %(size)s;
 
 -- name: next_meter

@@ -15,34 +15,38 @@ UPDATE backfill_runs SET tally = %(tally)s WHERE run_id = %(run_id)s;
 -- name: any_free
 -- Whether a chunk waits for somebody: it is not done, and nobody is at it.
 SELECT FROM backfill_chunks
-WHERE run_id = %(run_id)s AND phase = %(phase)s AND state <> 'done'
+WHERE run_id = %(run_id)s AND round = %(round)s AND phase = %(phase)s AND state <> 'done'
 LIMIT 1 FOR UPDATE SKIP LOCKED;
 
 -- name: any_left
 -- Whether a chunk is not done, whoever is at it.
-SELECT FROM backfill_chunks WHERE run_id = %(run_id)s AND phase = %(phase)s AND state <> 'done' LIMIT 1;
+SELECT FROM backfill_chunks
+WHERE run_id = %(run_id)s AND round = %(round)s AND phase = %(phase)s AND state <> 'done'
+LIMIT 1;
 
 -- name: cut_chunk
 -- Enter the range of keys that follows.
-INSERT INTO backfill_chunks (run_id, phase, after_key, last_key)
-VALUES (%(run_id)s, %(phase)s, %(after)s, %(last)s);
+INSERT INTO backfill_chunks (run_id, round, phase, after_key, last_key)
+VALUES (%(run_id)s, %(round)s, %(phase)s, %(after)s, %(last)s);
 
 -- name: claim_chunk
 -- Hold the next chunk in this state that nobody is at, to the end of the transaction.
 SELECT after_key, last_key, tally FROM backfill_chunks
-WHERE run_id = %(run_id)s AND phase = %(phase)s AND state = %(state)s
+WHERE run_id = %(run_id)s AND round = %(round)s AND phase = %(phase)s AND state = %(state)s
 ORDER BY after_key LIMIT 1 FOR UPDATE SKIP LOCKED;
 
 -- name: settle_chunk
 -- Write down what became of a held chunk, in the transaction that did it.
 UPDATE backfill_chunks SET state = %(state)s, tally = %(tally)s
-WHERE run_id = %(run_id)s AND phase = %(phase)s AND after_key = %(after)s;
+WHERE run_id = %(run_id)s AND round = %(round)s AND phase = %(phase)s AND after_key = %(after)s;
 
 -- name: shorten_chunk
 -- Let a held chunk end earlier; the rest becomes one of its own.
 UPDATE backfill_chunks SET last_key = %(middle)s
-WHERE run_id = %(run_id)s AND phase = %(phase)s AND after_key = %(after)s;
+WHERE run_id = %(run_id)s AND round = %(round)s AND phase = %(phase)s AND after_key = %(after)s;
 
 -- name: wait_for_chunk
 -- Wait until whoever is at a chunk is done with it, or gone.
-SELECT FROM backfill_chunks WHERE run_id = %(run_id)s AND phase = %(phase)s AND state <> 'done' LIMIT 1 FOR UPDATE;
+SELECT FROM backfill_chunks
+WHERE run_id = %(run_id)s AND round = %(round)s AND phase = %(phase)s AND state <> 'done'
+LIMIT 1 FOR UPDATE;

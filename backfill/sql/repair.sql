@@ -119,6 +119,13 @@ WITH repaired AS (
 INSERT INTO touched_customers (customer_id)
 SELECT customer_id FROM repaired WHERE customer_id IS NOT NULL;
 
+-- name: touch_compared_holders
+-- Whoever held one of these meters when this run compared it: their sums may rest on what its row said, and a consumer
+-- that moved it since took that from them. An amended assignment leaves no other trace of them.
+INSERT INTO touched_customers (customer_id)
+SELECT unnest(owners) FROM drift
+WHERE run_id = %(run_id)s AND entity = 'meter' AND entity_id = ANY(%(ids)s::bigint[]);
+
 -- name: touch_customers
 -- The customers to repair.
 INSERT INTO touched_customers (customer_id) SELECT unnest(%(ids)s::bigint[]);
@@ -151,7 +158,8 @@ SELECT DISTINCT customer_id FROM touched_customers ORDER BY customer_id
 ON CONFLICT (customer_id) DO UPDATE SET updated_at = stored.updated_at WHERE false;
 
 -- name: set_customers
--- Under the customers' locks: the sums over the committed meter rows, and our own, that point at each.
+-- Under the customers' locks: the sums over the committed meter rows, and our own, that point at each; returns whose
+-- row that changed.
 UPDATE customer_balances c SET
     balance = m.balance, overpayment = m.overpayment, total_billed = m.total_billed, total_paid = m.total_paid,
     active_meters = m.active_meters, updated_at = clock_timestamp()
@@ -164,4 +172,14 @@ CROSS JOIN LATERAL (
 ) m
 WHERE c.customer_id = touched.customer_id
   AND (c.balance, c.overpayment, c.total_billed, c.total_paid, c.active_meters) IS DISTINCT FROM
-      (m.balance, m.overpayment, m.total_billed, m.total_paid, m.active_meters);
+      (m.balance, m.overpayment, m.total_billed, m.total_paid, m.active_meters)
+RETURNING c.customer_id;
+
+-- name: keep_touched
+-- What a limited run set beyond what it was asked for: the next round compares it, too.
+INSERT INTO backfill_touched (run_id, entity, entity_id)
+SELECT %(run_id)s, 'meter', meter_id FROM scope
+UNION
+SELECT %(run_id)s, 'customer', unnest(%(customers)s::bigint[])
+ORDER BY 2, 3
+ON CONFLICT DO NOTHING;

@@ -1,19 +1,23 @@
 -- The ledger of runs, and the findings each leaves behind.
 
 -- name: create_run
--- Begin a run before all keys.
-INSERT INTO backfill_runs (run_id, command, state, options, phase, cursor, tally)
-VALUES (uuidv7(), %(command)s, 'running', %(options)s, %(phase)s, %(cursor)s, %(tally)s)
-RETURNING run_id, command, state, options, phase, cursor, tally, error, started_at, updated_at, finished_at;
+-- Begin a run before all keys. No transaction below the snapshot's xmin can change a row any more.
+INSERT INTO backfill_runs (run_id, command, state, options, phase, cursor, tally, round_xid)
+VALUES (uuidv7(), %(command)s, 'running', %(options)s, %(phase)s, %(cursor)s, %(tally)s,
+        pg_snapshot_xmin(pg_current_snapshot())::text::bigint)
+RETURNING run_id, command, state, options, phase, cursor, tally, error, started_at, updated_at, finished_at, round,
+    touched_xid;
 
 -- name: find_run
 -- One run.
-SELECT run_id, command, state, options, phase, cursor, tally, error, started_at, updated_at, finished_at
+SELECT run_id, command, state, options, phase, cursor, tally, error, started_at, updated_at, finished_at, round,
+    touched_xid
 FROM backfill_runs WHERE run_id = %(run_id)s;
 
 -- name: recent_runs
 -- The latest runs first.
-SELECT run_id, command, state, options, phase, cursor, tally, error, started_at, updated_at, finished_at
+SELECT run_id, command, state, options, phase, cursor, tally, error, started_at, updated_at, finished_at, round,
+    touched_xid
 FROM backfill_runs ORDER BY started_at DESC LIMIT %(limit)s;
 
 -- name: hold_run
@@ -23,32 +27,75 @@ SELECT run_id, command, state, options, phase, cursor,
        jsonb_set(tally, '{seconds}', to_jsonb(
            (tally ->> 'seconds')::float8
            + CASE WHEN state = 'running' THEN extract(epoch FROM clock_timestamp() - updated_at) ELSE 0 END)) AS tally,
-       error, started_at, updated_at, finished_at
+       error, started_at, updated_at, finished_at, round, touched_xid
 FROM backfill_runs WHERE run_id = %(run_id)s
 FOR NO KEY UPDATE;
 
 -- name: advance_run
--- Store where a run stands; no row means that it is no longer running.
-UPDATE backfill_runs SET phase = %(phase)s, cursor = %(cursor)s, tally = %(tally)s, updated_at = clock_timestamp()
-WHERE run_id = %(run_id)s AND state = 'running';
+-- Store where a run stands; no row means that it is no longer running. With a new round it is remembered what was
+-- still under way when it began, and the round looks at what was touched since the one before it began.
+UPDATE backfill_runs SET phase = %(phase)s, cursor = %(cursor)s, tally = %(tally)s, updated_at = clock_timestamp(),
+    round = %(round)s,
+    touched_xid = CASE WHEN round < %(round)s THEN round_xid ELSE touched_xid END,
+    round_xid = CASE WHEN round < %(round)s THEN pg_snapshot_xmin(pg_current_snapshot())::text::bigint ELSE round_xid END
+WHERE run_id = %(run_id)s AND state = 'running'
+RETURNING touched_xid;
 
 -- name: change_state
 -- Move a run along an edge of `backfill.runs.TRANSITIONS`.
 UPDATE backfill_runs SET state = %(state)s, error = %(error)s, updated_at = clock_timestamp(),
     finished_at = CASE WHEN %(ended)s THEN clock_timestamp() END
 WHERE run_id = %(run_id)s AND state = %(known)s
-RETURNING run_id, command, state, options, phase, cursor, tally, error, started_at, updated_at, finished_at;
+RETURNING run_id, command, state, options, phase, cursor, tally, error, started_at, updated_at, finished_at, round,
+    touched_xid;
 
 -- name: keep_findings
--- Keep a chunk's findings. A meter that changes hands during a run may be met again in a later chunk: the later look
--- counts.
-INSERT INTO drift (run_id, entity, entity_id, column_name, recorded, expected, difference, cause, evidence, positions)
-SELECT %(run_id)s, entity, entity_id, column_name, recorded, expected, difference, cause, evidence, %(positions)s
+-- Keep a chunk's findings. A meter that changes hands during a run may be met again in a later chunk or round: the
+-- later look counts. With a meter stands whom it was shown under and whose it was by history, at every look: their sums
+-- may rest on what its row says, and once it has moved nothing else tells who they were.
+INSERT INTO drift (run_id, entity, entity_id, column_name, recorded, expected, difference, cause, evidence, positions,
+                   round, owners)
+SELECT %(run_id)s, entity, entity_id, column_name, recorded, expected, difference, cause, evidence, %(positions)s,
+       %(round)s,
+       CASE WHEN entity = 'meter' THEN ARRAY(
+           SELECT m.customer_id FROM meter_balances m WHERE m.meter_id = entity_id AND m.customer_id IS NOT NULL
+           UNION
+           (SELECT a.customer_id FROM meter_assignments a WHERE a.meter_id = entity_id AND a.active
+            ORDER BY a.assigned_at DESC, a.assignment_id DESC LIMIT 1)) END
 FROM found
 ON CONFLICT ON CONSTRAINT drift_once_a_run DO UPDATE SET
     recorded = excluded.recorded, expected = excluded.expected, difference = excluded.difference,
     cause = excluded.cause, evidence = excluded.evidence, positions = excluded.positions, found_at = now(),
-    repaired_at = NULL;
+    repaired_at = NULL, round = excluded.round, owners = drift.owners || excluded.owners;
+
+-- name: count_new
+-- How many of a chunk's findings, and of the meters and customers they are about, this run knew nothing of until now;
+-- and how many of those its round knew nothing of.
+SELECT count(*) FILTER (WHERE d.column_name IS NULL) AS findings,
+       count(DISTINCT f.entity_id) FILTER (WHERE f.entity = 'meter' AND known.in_round IS NULL) AS drifted_meters,
+       count(DISTINCT f.entity_id) FILTER (WHERE f.entity = 'customer' AND known.in_round IS NULL) AS drifted_customers,
+       count(DISTINCT (f.entity, f.entity_id)) FILTER (WHERE known.in_round IS DISTINCT FROM %(round)s) AS found_again
+FROM found f
+LEFT JOIN drift d ON d.run_id = %(run_id)s AND d.entity = f.entity AND d.entity_id = f.entity_id
+    AND d.column_name = f.column_name
+CROSS JOIN LATERAL (
+    SELECT max(e.round) AS in_round FROM drift e
+    WHERE e.run_id = %(run_id)s AND e.entity = f.entity AND e.entity_id = f.entity_id
+) known;
+
+-- name: found_in_round
+-- Whether the run's round has found anything.
+SELECT FROM drift WHERE run_id = %(run_id)s AND round = %(round)s LIMIT 1;
+
+-- name: count_found_in_round
+-- How many meters and customers a round found.
+SELECT count(DISTINCT entity_id) FILTER (WHERE entity = 'meter'),
+       count(DISTINCT entity_id) FILTER (WHERE entity = 'customer')
+FROM drift WHERE run_id = %(run_id)s AND round = %(round)s;
+
+-- name: settle_rest
+-- What a repair had left and nobody finds any more has come right by itself.
+UPDATE drift SET repaired_at = clock_timestamp() WHERE run_id = %(run_id)s AND repaired_at IS NULL;
 
 -- name: positions
 -- Up to where the stream is applied in this snapshot: the next offset by group, topic and partition.

@@ -21,6 +21,14 @@ AND (%(since)s::timestamptz IS NULL
      OR EXISTS (SELECT FROM meter_balances m
                 WHERE m.meter_id = k.meter_id AND m.updated_at >= %(since)s::timestamptz))
 
+-- name: touched
+-- Whether row `k` was written by a transaction that was not over at a moment, which is given as the least transaction id
+-- that was at work then: a row's xmin tells that of everybody who writes, and whenever he commits, while `updated_at` is
+-- when a transaction began. All are taken where no moment is given, or one of another server's.
+(%(touched_xid)s::bigint IS NULL
+ OR age((%(touched_xid)s::text::xid8)::xid) < 0
+ OR age(k.xmin) <= age((%(touched_xid)s::text::xid8)::xid))
+
 -- name: owners
 -- The customers whom history gives these meters, and those under whom the projection shows them.
 SELECT customer_id FROM meter_assignments WHERE meter_id = ANY(%(meters)s::bigint[]) AND active

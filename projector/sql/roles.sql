@@ -149,7 +149,7 @@ GRANT UPDATE (amount, balance_brought_forward, projected_amount, projected_meter
 GRANT UPDATE (allocated_meter_id, projected_amount, projected_meter_id) ON payments TO {role};
 GRANT SELECT, INSERT, UPDATE ({meter_balances}) ON meter_balances TO {role};
 GRANT SELECT, INSERT, UPDATE ({customer_balances}) ON customer_balances TO {role};
-GRANT SELECT, INSERT ON backups, backup_meter_balances, backup_customer_balances TO {role};
+GRANT SELECT, INSERT ON backups, backup_meter_balances, backup_customer_balances, backfill_touched TO {role};
 GRANT SELECT, INSERT, UPDATE ({backfill_runs}) ON backfill_runs TO {role};
 GRANT SELECT, INSERT, UPDATE ({drift}) ON drift TO {role};
 GRANT SELECT, INSERT, UPDATE ({alerts}) ON alerts TO {role};

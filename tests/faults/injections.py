@@ -12,7 +12,7 @@ from confluent_kafka.admin import NewPartitions
 from events import kafka
 from events.errors import ServiceUnavailable
 from projector.sandbox.processes import wait_until
-from tests.faults import log_faults
+from tests.faults import hands, log_faults
 from tests.faults.plan import Fault
 from tests.faults.program import Program
 from tests.faults.scene import Scene
@@ -166,6 +166,13 @@ def _redeliver(scene: Scene, _: Fault) -> Heal:
     return _nothing
 
 
+def _edit(scene: Scene, fault: Fault) -> Heal:
+    with suppress(psycopg.Error):
+        hands.edit(scene, fault.kind)
+    hands.hand_over(scene)
+    return _nothing
+
+
 def _consumer_at(scene: Scene, fault: Fault) -> Heal:
     return _at(scene, fault, fault.table, "projector run")
 
@@ -197,5 +204,6 @@ KINDS: Final[Mapping[str, Callable[[Scene, Fault], Heal]]] = {
     "storm": _storm,
     "add partitions": _add_partitions,
     "redeliver": _redeliver,
+    **dict.fromkeys(hands.EDITS, _edit),
 }
 """How each kind is done."""

@@ -50,6 +50,10 @@ KINDS: Final = {
     "storm": 4,
     "add partitions": 3,
     "redeliver": 4,
+    # of a hand, beside assignment traffic
+    "edit totals": 2,
+    "edit owners": 2,
+    "edit marks": 2,
 }
 """Every kind of fault, and its weight: what takes a broker's start is rarer."""
 HOSTILE_SHARE: Final = 0.25

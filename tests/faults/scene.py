@@ -4,7 +4,7 @@ import os
 import random
 import signal
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,6 +63,8 @@ class Scene:
         self.topics = [topic_of(entity, self.settings.topic_prefix) for entity in ENTITIES]
         self.sound: list[Sent] = []
         self.poison: set[tuple[str, int, int]] = set()
+        self.edits = 0  # by hand
+        self.rewriting: Iterator[dict[str, Any]] | None = None
         self._undelivered: list[str] = []
         self._producer = self._make_producer()
         self._draw = random.Random(f"scene {plan.seed}")
@@ -187,9 +189,13 @@ class Scene:
 
     def check(self, *command: str) -> Started:
         """Run one of the programs to its end."""
-        started = self._start(*command, proxy=self.auditor.proxy)
+        started = self.begin(*command)
         started.process.wait(60)
         return started
+
+    def begin(self, *command: str) -> Started:
+        """Start one of the programs beside the others."""
+        return self._start(*command, proxy=self.auditor.proxy)
 
     def _start_consumer(self, proxy: Proxy) -> Started:
         return self._start("projector", "run", proxy=proxy)

@@ -17,7 +17,7 @@ from sqlalchemy import text
 from events.errors import StateError
 
 revision = "0005"
-down_revision = "0003"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 

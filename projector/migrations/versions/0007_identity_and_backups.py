@@ -7,7 +7,7 @@ such as a view under a copy's name that ran as whoever restored it. Now its role
 from alembic import op
 
 revision = "0007"
-down_revision = "0003"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 

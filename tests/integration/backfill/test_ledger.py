@@ -39,10 +39,19 @@ def other(engine: Engine) -> Iterator[Connection[Any]]:
 
 @pytest.fixture
 def run(worker: Connection[Any]) -> Run:
+    """One that repairs nothing, and so has one round."""
+    return runs.begin(worker, "rebuild", {"dry_run": True})
+
+
+@pytest.fixture
+def repairing(worker: Connection[Any]) -> Run:
     return runs.begin(worker, "rebuild", {"dry_run": False})
 
 
-def test_chunks_lie_one_behind_the_other_through_every_phase(worker: Connection[Any], run: Run) -> None:
+def test_chunks_lie_one_behind_the_other_through_every_phase_of_two_rounds(
+    worker: Connection[Any], repairing: Run
+) -> None:
+    run = repairing
     keys = Keys(customers=[10, 25], meters=[7], repair_meters=[3], repair_customers=[1])
     done = []
     run = ledger.prepare(worker, run, 40, keys.cuts)
@@ -51,31 +60,38 @@ def test_chunks_lie_one_behind_the_other_through_every_phase(worker: Connection[
         done.append(_do(worker, run))
         run = ledger.prepare(worker, run, 40, keys.cuts)
     first = BEFORE_ALL_KEYS
-    assert done == [
-        ("customers", first, 10),
-        ("customers", 10, 25),
-        ("meters", first, 7),
-        ("repair-meters", first, 3),
-        ("repair-customers", first, 1),
-    ]
+    assert (
+        done
+        == [
+            ("customers", first, 10),
+            ("customers", 10, 25),
+            ("meters", first, 7),
+            ("repair-meters", first, 3),
+            ("repair-customers", first, 1),
+        ]
+        * 2
+    )
     assert keys.asked[:4] == [
         ("customers", first, 40),
         ("customers", 10, 40),
         ("customers", 25, 40),
         ("meters", first, 40),
     ]
-    assert _stand(run) == _stand(runs.find(worker, str(run.run_id))) == ("done", first, 5)
+    assert _stand(run) == _stand(runs.find(worker, str(run.run_id))) == ("done", first, 10)
+    assert run.round == 2
     assert rows(worker) == []
     assert _stand(ledger.prepare(worker, run, 40, {})) == _stand(run)
 
 
 def test_a_phase_that_was_cut_to_the_last_key_there_can_be_is_not_asked_again(
-    worker: Connection[Any], run: Run
+    worker: Connection[Any], repairing: Run
 ) -> None:
     keys = Keys(customers=[BIGINT_MAX])
-    _do(worker, ledger.prepare(worker, run, 1, keys.cuts))
-    assert ledger.prepare(worker, run, 1, keys.cuts).phase == "done"
-    assert [phase for phase, *_ in keys.asked] == ["customers", "meters", "repair-meters", "repair-customers"]
+    for _ in range(2):
+        repairing = ledger.prepare(worker, repairing, 1, keys.cuts)
+        _do(worker, repairing)
+    assert ledger.prepare(worker, repairing, 1, keys.cuts).phase == "done"
+    assert [phase for phase, *_ in keys.asked] == ["customers", "meters", "repair-meters", "repair-customers"] * 2
 
 
 def test_nothing_is_cut_while_a_chunk_waits_for_somebody(worker: Connection[Any], run: Run) -> None:

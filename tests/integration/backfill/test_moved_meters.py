@@ -1,6 +1,11 @@
-"""A damaged meter that a consumer moves between its comparison and its repair: both customers come right."""
+"""A damaged meter that consumers move while a rebuild is under way: whoever held it comes right, whenever it moved.
 
-from typing import Any
+The consumer is the projector's own merge on a second connection; what it does, and between which two transactions of
+the rebuild, is chosen here. Chunks have two customers each, so customers 5 and 6, and meters 9 and 10, come last.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 import pytest
 from psycopg import Connection
@@ -8,39 +13,140 @@ from sqlalchemy import Engine
 
 from backfill import runs
 from backfill.carry_out import carry_out
+from backfill.execute import exit_code
 from backfill.runs import Run
 from backfill.session import session
+from events.settings import Settings
+from tests.examples import CloudEvent, assigned, invoice
 from tests.integration.backfill.conftest import Audit
-from tests.integration.backfill.test_repair_beside_consumers import EDIT, reassign_meter
+from tests.lanes import Lane
+
+Batches = list[list[CloudEvent]]
+Moment = Callable[[list[Run]], bool]
+"""Told all that was watched of a run until now, says whether it is time."""
+
+DAMAGE: Final = {
+    "total": "UPDATE meter_balances SET total_billed = total_billed + 500 WHERE meter_id = {meter}",
+    "count": "UPDATE meter_balances SET invoice_count = invoice_count + 1 WHERE meter_id = {meter}",
+    "owner": "UPDATE meter_balances SET customer_id = 3 WHERE meter_id = {meter}",
+    "no owner": "UPDATE meter_balances SET customer_id = NULL WHERE meter_id = {meter}",
+    "row gone": "DELETE FROM meter_balances WHERE meter_id = {meter}",
+    "mark": "UPDATE invoices SET projected_amount = projected_amount + 500 WHERE invoice_id = {meter};"
+    "UPDATE meter_balances SET total_billed = total_billed + 500 WHERE meter_id = {meter}",
+    "mark elsewhere": "UPDATE invoices SET projected_meter_id = 4 WHERE invoice_id = {meter};"
+    "UPDATE meter_balances SET total_billed = total_billed + 7 WHERE meter_id = {meter}",
+    "customer": "UPDATE customer_balances SET balance = balance + 150, active_meters = 7 WHERE customer_id = {owner}",
+    "customer gone": "DELETE FROM customer_balances WHERE customer_id = {owner}",
+}
+"""What a hand does to meter 1 of customer 1, or to meter 9 of customer 5."""
 
 
-@pytest.mark.parametrize(
-    "edit", [EDIT, "UPDATE meter_balances SET customer_id = NULL WHERE meter_id = 1"], ids=["total", "customer"]
-)
-def test_a_meter_that_moved_after_it_was_compared_leaves_nothing_wrong_with_its_former_customer(
-    database: Connection[Any], engine: Engine, audit: Audit, edit: str
+def first_repair(watched: list[Run]) -> bool:
+    """Between the comparison of everything and the first repair."""
+    return watched[-1].phase.startswith("repair")
+
+
+def repaired(watched: list[Run]) -> bool:
+    """Once the first repair is done, before anything is compared once more."""
+    return sum(run.phase.startswith("repair") for run in watched) == 2
+
+
+def amid(watched: list[Run]) -> bool:
+    """Once customers 1 and 2 are compared, and before the others."""
+    return len(watched) == 2
+
+
+def moves(meter: int, owner: int, to: int) -> dict[str, Batches]:
+    """List the ways in which a meter, whose assignment is 100 and its own number, changes hands."""
+    key = 100 + meter
+    ended = {"version": 2, "unassigned_at": "2026-02-01T00:00:00Z"}
+    return {
+        "by a new assignment": [
+            [assigned(key, meter, owner, "unassigned", **ended),
+             assigned(300, meter, to, assigned_at="2026-02-01T00:00:00Z")],
+        ],
+        "by an amended assignment": [[assigned(key, meter, to, version=2)]],
+        "by an assignment amended to another meter": [[assigned(key, 11, owner, version=2)]],
+        "to nobody": [[assigned(key, meter, owner, "unassigned", **ended)]],
+        "twice": [[assigned(key, meter, 4, version=2)], [assigned(key, meter, to, version=3)]],
+        "and back": [[assigned(key, meter, to, version=2)], [assigned(key, meter, owner, version=3)]],
+        "while it is billed": [
+            [assigned(key, meter, 4, version=2), invoice(meter, meter, "7.00", version=2)],
+            [assigned(key, meter, to, version=3), invoice(900, meter, "80.00")],
+        ],
+    }  # fmt: skip
+
+
+EVERY: Final = tuple(moves(1, 1, 6))
+SOME: Final = ("by an amended assignment", "while it is billed")
+PLAYED: Final = [
+    (damage, moved) for damage in DAMAGE for moved in (EVERY if damage in {"total", "owner"} else SOME)
+]  # fmt: skip
+UNSEEN: Final = [
+    (damage, moved)
+    for damage in ("total", "count", "row gone", "mark elsewhere")
+    for moved in ("by a new assignment", "twice", *SOME)
+]
+
+
+class Play:
+    """A rebuild, and a consumer that applies batches at a chosen moment of it."""
+
+    def __init__(self, engine: Engine, lane: Lane, audit: Audit) -> None:
+        self._engine, self._lane, self._audit = engine, lane, audit
+
+    def rebuild(self, moment: Moment, batches: Batches) -> Run:
+        """Rebuild; the run has to have come by the moment."""
+        watched: list[Run] = []
+        left = list(batches)
+
+        def between(run: Run) -> None:
+            watched.append(run)
+            if left and moment(watched):
+                while left:
+                    self._lane.apply(left.pop(0))
+
+        with session(self._engine) as connection:
+            run = runs.begin(connection, "rebuild", {"dry_run": False, "chunk_size": 2})
+            run = carry_out(connection, run, stop=lambda: False, watch=between)
+        assert not left, [(each.phase, each.cursor) for each in watched]
+        return run
+
+    def require_right(self, run: Run) -> None:
+        """See that the run said that all is well, and that it is."""
+        assert (run.state, run.tally.failed, exit_code(run)) == ("finished", 0, 0)
+        assert self._audit()[1] == []
+
+
+@pytest.fixture
+def play(database: Connection[Any], engine: Engine, settings: Settings, audit: Audit) -> Iterator[Play]:
+    lane = Lane(engine, settings)
+    assert database.info.dbname == lane.connection.info.dbname
+    yield Play(engine, lane, audit)
+    lane.close()
+
+
+@pytest.mark.parametrize(("damage", "moved"), PLAYED)
+def test_moved_between_its_comparison_and_its_repair(
+    database: Connection[Any], play: Play, damage: str, moved: str
 ) -> None:
-    """The consumer takes from the former customer what the damaged row says; who that was, only history knows then."""
-    database.execute(edit)
-    moved: list[str] = []
-
-    def between(run: Run) -> None:
-        if run.phase == "repair-meters" and not moved:
-            _move_meter(database)
-            moved.append(run.phase)
-
-    with session(engine) as connection:
-        run = runs.begin(connection, "rebuild", {"dry_run": False, "chunk_size": 2})
-        run = carry_out(connection, run, stop=lambda: False, watch=between)
-    assert (moved, run.state) == (["repair-meters"], "finished")
-    assert audit()[1] == []
+    database.execute(DAMAGE[damage].format(meter=1, owner=1))
+    play.require_right(play.rebuild(first_repair, moves(1, 1, 6)[moved]))
 
 
-def _move_meter(consumer: Connection[Any]) -> None:
-    consumer.execute("BEGIN")
-    consumer.execute("UPDATE meter_assignments SET active = false WHERE assignment_id = 101")
-    consumer.execute(
-        "INSERT INTO meter_assignments (assignment_id, meter_id, customer_id, assigned_at, active)"
-        " VALUES (301, 1, 6, '2026-02-01', true)"
-    )
-    reassign_meter(consumer)
+@pytest.mark.parametrize("moved", SOME)
+@pytest.mark.parametrize("damage", ["total", "owner", "mark", "customer"])
+def test_moved_after_its_repair_and_before_the_end(
+    database: Connection[Any], play: Play, damage: str, moved: str
+) -> None:
+    database.execute(DAMAGE[damage].format(meter=1, owner=1))
+    play.require_right(play.rebuild(repaired, moves(1, 1, 6)[moved]))
+
+
+@pytest.mark.parametrize(("damage", "moved"), UNSEEN)
+def test_moved_to_a_customer_that_was_compared_already(
+    database: Connection[Any], play: Play, damage: str, moved: str
+) -> None:
+    """Neither its former customer's chunk nor its new one's has it, when they are compared."""
+    database.execute(DAMAGE[damage].format(meter=9, owner=5))
+    play.require_right(play.rebuild(amid, moves(9, 5, 1)[moved]))

@@ -182,7 +182,7 @@ def _carried_out(engine: Engine, command: Command, *, workers: int, dry_run: boo
 def _report(database: Connection[Any], run: Run) -> tuple[list[tuple[Any, ...]], dict[str, Any]]:
     """Read what a run found, and its tally, but for what a repair adds and how long it took."""
     rows = database.execute(SQL["findings"], {"run_id": run.run_id, "limit": None}).fetchall()
-    left_out = {"seconds", "repaired", "unrepaired"}
+    left_out = {"seconds", "repaired", "unrepaired", "compared_again"}
     return [row[:8] for row in rows], {k: v for k, v in vars(run.tally).items() if k not in left_out}
 
 
