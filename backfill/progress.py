@@ -17,6 +17,14 @@ TITLES: Final[dict[Phase, str]] = {
     "meters": "meters without customer, by key",
     "repair-meters": "repairing meters",
     "repair-customers": "repairing customers",
+    "log": "messages",
+    "rows-invoices": "invoices",
+    "rows-payments": "payments",
+    "rows-assignments": "assignments",
+    "rows-customers": "customers' records",
+    "places": "rows that share a message",
+    "winners": "messages, once more",
+    "verdicts": "suspected rows",
     "done": "done",
 }
 

@@ -31,10 +31,11 @@ from projector.batch import Batch
 from projector.breaker import Breaker, Standing, standing
 from projector.deadline import Deadline
 from projector.errors import PositionMoved
-from projector.intake import Intake, receive
+from projector.intake import Intake
 from projector.membership import Membership, at_end
 from projector.merge import Applied
 from projector.patience import patiently
+from projector.receive import receive
 from projector.signals import Stop
 from projector.writer import Writer
 

@@ -41,7 +41,8 @@ GRANT SELECT, INSERT, UPDATE ON positions, dead_letters TO {role};
 GRANT SELECT ON backfill_runs, drift, alembic_version TO {role};
 
 -- name: grant_backfill
--- The auditor: reads history, writes its own ledger and the balances; in history the columns that its steps own.
+-- The auditor: reads history, writes its own ledger and the balances; in history the columns that its steps own. Of dead
+-- letters it sees which messages were refused and what became of them, and nothing of what they said.
 GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {role};
 GRANT USAGE ON SCHEMA {schema} TO {role};
 GRANT USAGE, CREATE ON SCHEMA {backups} TO {role};
@@ -49,7 +50,8 @@ GRANT SELECT ON invoices, payments, meter_assignments, customers, positions, ale
 GRANT UPDATE (amount, balance_brought_forward, projected_amount, projected_meter_id) ON invoices TO {role};
 GRANT UPDATE (allocated_meter_id, projected_amount, projected_meter_id) ON payments TO {role};
 GRANT SELECT, INSERT, UPDATE ON meter_balances, customer_balances, backfill_runs, drift, alerts TO {role};
-GRANT SELECT, INSERT, UPDATE, DELETE ON backfill_chunks TO {role};
+GRANT SELECT, INSERT, UPDATE, DELETE ON backfill_chunks, log_blocks, log_suspects TO {role};
+GRANT SELECT (topic, partition, source_offset, timestamp_ms, state) ON dead_letters TO {role};
 
 -- name: grant_reader
 -- Reports and monitoring: the contract's tables, `projector status` and `backfill runs show`; of dead letters how many,
