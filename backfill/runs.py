@@ -37,14 +37,8 @@ Phase = Literal[
     "meters",            # compare the meters that history assigns to nobody
     "repair-meters",     # repair the meters that were found drifted, and compare them once more
     "repair-customers",  # repair the customers that were found drifted, and compare them once more
-    "log",               # read the log; suspect the rows that are not what a message says, confirm the others
-    "rows-invoices",     # suspect the rows that come, as they say, from an offset where nothing confirmed them
-    "rows-payments",
-    "rows-assignments",
-    "rows-customers",
-    "places",            # suspect the rows that say that they come from one and the same message
-    "winners",           # read the log once more, where anything is suspected: what do its messages say of those rows?
-    "verdicts",          # compare each suspected row with that
+    # of `backfill.log`, which says what they are
+    "log", "rows-invoices", "rows-payments", "rows-assignments", "rows-customers", "places", "winners", "verdicts",
     "done",
 ]  # fmt: skip
 
@@ -64,6 +58,10 @@ TRANSITIONS: Final[Mapping[State, Mapping[State, str]]] = {
 """Each state, the states that may follow it, and what makes them."""
 
 REBUILD: Final[tuple[Phase, ...]] = ("customers", "meters", "repair-meters", "repair-customers", "done")
+VERIFY: Final[tuple[Phase, ...]] = (
+    "log", "rows-invoices", "rows-payments", "rows-assignments", "rows-customers", "places", "winners", "verdicts",
+    "done",
+)  # fmt: skip
 PHASES: Final[Mapping[Command, tuple[Phase, ...]]] = {
     "drift-check": ("customers", "meters", "done"),
     "rebuild": REBUILD,
@@ -73,14 +71,11 @@ PHASES: Final[Mapping[Command, tuple[Phase, ...]]] = {
     "invoice-amounts": ("done",),
     "migrate": ("done",),
     "restore": ("done",),
-    "verify-log": (
-        "log", "rows-invoices", "rows-payments", "rows-assignments", "rows-customers", "places", "winners", "verdicts",
-        "done",
-    ),
-}  # fmt: skip
+    "verify-log": VERIFY,
+}
 """The phases of each command; a dry run leaves out those that repair. A migration step that has none pages through
 history by itself and is simply run again: what it did it does not find any more."""
-COMPARING: Final[frozenset[Phase]] = frozenset({"customers", "meters", "done", *PHASES["verify-log"]})
+COMPARING: Final[frozenset[Phase]] = frozenset({"customers", "meters", *VERIFY})
 
 
 @dataclass(frozen=True, kw_only=True)

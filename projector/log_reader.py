@@ -22,6 +22,8 @@ OWN: Final[dict[str, Any]] = {
     "enable.partition.eof": True,
     "isolation.level": "read_committed",
     "queued.max.messages.kbytes": 16_384,
+    "fetch.queue.backoff.ms": 20,
+    "fetch.wait.max.ms": 20,  # an answer that waits for messages at one log's end holds up the next partition's
 }
 """What reading rests on, whatever the deployment gives its consumers."""
 GROUPS_OWN: Final = {"group.id", "group.instance.id", "group.protocol", "group.remote.assignor"}

@@ -83,6 +83,11 @@ ROWS_OF: Final[Mapping[Phase, Entity]] = {
     "rows-assignments": "assignments",
     "rows-customers": "customers",
 }
+# log        read the log; suspect the rows that are not what a message says, confirm the others
+# rows-*     suspect the rows that come, as they say, from an offset where nothing confirmed them
+# places     suspect the rows that say that they come from one and the same message
+# winners    read the log once more, where anything is suspected, for what its messages say of those rows
+# verdicts   compare each suspected row with that
 CUTS: Final[Mapping[Phase, Cut]] = {
     "log": scan.cut,
     **{phase: places.cut_rows(entity) for phase, entity in ROWS_OF.items()},

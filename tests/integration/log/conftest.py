@@ -56,7 +56,8 @@ class Logged:
         self.events: list[CloudEvent] = []
         self._topics = [topic_of(entity, settings.topic_prefix) for entity in ENTITIES]
         self._pooled = engine.raw_connection()
-        self._connection: Any = self._pooled.driver_connection
+        connection: Any = self._pooled.driver_connection
+        self._connection = connection
         merge.prepare(self._connection)
 
     def logs(self) -> dict[tuple[str, int], Log]:
@@ -113,7 +114,8 @@ class Logged:
         how = {"telling": Telling(format=ReportFormat.JSON), "manner": Manner(governed=False), **asked}
         with redirect_stdout(io.StringIO()) as out:
             code = verify_log(self.settings, Asked(**how))
-        return Verified(code, json.loads(out.getvalue().split("\n")[0]))
+        [report] = [text for text in out.getvalue().splitlines() if text.startswith("{")]  # beside log lines
+        return Verified(code, json.loads(report))
 
     def disagreement(self, events: Sequence[CloudEvent] | None = None) -> str:
         with self.engine.connect() as connection:
