@@ -65,8 +65,11 @@ class Wrong(NamedTuple):
     suspect_id: int
 
 
-def mend(deployment: Deployment, run: Run, stop: Callable[[], bool]) -> Run:
-    """Replay what was found until it is what the log says; return the run with what was repaired and what was not.
+def mend(deployment: Deployment, run: Run, stop: Callable[[], bool]) -> Run | None:
+    """Replay what was found until it is what the log says.
+
+    Returns:
+        The run, with what was repaired and what was not; None where it is asked to stop first, and to be gone on with.
 
     Raises:
         WorkFailed: the projector could not replay, or the auditor not repair.
@@ -78,7 +81,7 @@ def mend(deployment: Deployment, run: Run, stop: Callable[[], bool]) -> Run:
         mended = 0
         for page in _pages(connection, run):
             if stop():
-                return run
+                return None
             meters = _meters(connection, page)
             _replay(settings, page)
             _rebuild(settings, meters | _meters(connection, page))

@@ -130,9 +130,11 @@ def verify_log(settings: Settings, asked: Asked) -> int:
                 brakes(settings, engine, asked.manner) as chosen,
             ):
                 run = _work(connection, run, _do(settings, source), stop, Pace(chosen, stop), watch)
-                if run.phase == "done" and run.options.get("repair"):
-                    run = mend.mend(Deployment(settings, connection, source, stored), run, stop)
-        run = _ended(connection, run, whole=run.phase == "done" and not stop())
+                whole = run.phase == "done"
+                if whole and run.options.get("repair"):
+                    mended = mend.mend(Deployment(settings, connection, source, stored), run, stop)
+                    run, whole = mended or run, mended is not None
+        run = _ended(connection, run, whole=whole)
         if run.state == "finished":
             connection.execute(staging.SQL["forget_work"], {"run_id": run.run_id})
         said = telling.tell(settings, connection, run, asked.telling, file)

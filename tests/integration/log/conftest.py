@@ -23,6 +23,7 @@ from projector import merge, positions
 from projector.batch import Batch, Item, item
 from projector.log_reader import LogReader
 from projector.positions import Log
+from tests.conftest import WaitUntil
 from tests.examples import CloudEvent, line
 from tests.oracle import differences, expected, read_projection
 
@@ -126,7 +127,9 @@ class Logged:
 
 
 @pytest.fixture
-def logged(kafka_settings: Settings, engine: Engine) -> Iterator[Logged]:
+def logged(kafka_settings: Settings, engine: Engine, wait_until: WaitUntil) -> Iterator[Logged]:
     made = Logged(kafka_settings, engine)
+    topics = {topic_of(entity, kafka_settings.topic_prefix) for entity in ENTITIES}
+    wait_until(lambda: made.client.list_topics(timeout=10).topics.keys() >= topics, what="the topics to be known")
     yield made
     made.close()
