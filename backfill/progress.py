@@ -10,7 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from backfill import pace
 from backfill.check import CHUNKS
-from backfill.runs import Phase, Run
+from backfill.log.plan import Plan
+from backfill.runs import VERIFY, Phase, Run
 
 TITLES: Final[dict[Phase, str]] = {
     "customers": "customers",
@@ -66,7 +67,9 @@ class _Shown:
         total = self._total(run)
         self._task = self._bar.add_task(TITLES[run.phase], total=total, completed=_done(run), rate="")
 
-    def _total(self, run: Run) -> int:
+    def _total(self, run: Run) -> int | None:
+        if run.phase in VERIFY:
+            return Plan.of(run.options).total if run.phase in {"log", "winners"} else None
         if run.phase == "customers":
             return pace.customers(self._connection, run.selection)
         if run.phase == "meters":
@@ -78,7 +81,7 @@ class _Shown:
 def _done(run: Run) -> int:
     if run.phase == "customers":
         return run.tally.customers
-    return max(0, run.cursor) if run.phase == "meters" else run.tally.repaired
+    return max(0, run.cursor) if run.phase == "meters" or run.phase in VERIFY else run.tally.repaired
 
 
 def _rate(run: Run) -> str:

@@ -78,5 +78,7 @@ def opened(settings: Settings) -> Iterator[Source]:
         ServiceUnavailable: it does not answer, or refuses us.
 
     """
-    with kafka.answering(settings), reading(settings) as reader:
-        yield Source(settings, kafka.admin(settings), reader)
+    with kafka.answering(settings):
+        client = kafka.admin(settings)  # first: it says in one line why a broker cannot be reached
+        with reading(settings) as reader:
+            yield Source(settings, client, reader)

@@ -174,9 +174,8 @@ def exit_code(run: Run) -> int:
     """Say by number how a run ended."""
     if run.state != "finished":
         return EXIT_PAUSED
-    if run.options.get("repair"):
-        return EXIT_FOUND if run.tally.unrepaired else EXIT_CLEAN
-    if run.tally.log.rows_wrong:
+    wrong = run.tally.unrepaired if run.options.get("repair") else run.tally.log.rows_wrong
+    if wrong:
         return EXIT_FOUND
     return EXIT_UNCHECKED if run.tally.log.unreadable else EXIT_CLEAN
 

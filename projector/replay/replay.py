@@ -150,8 +150,8 @@ class Replayer:
         rank = (asked.rank[0], asked.rank[1].encode(), *asked.rank[2:])
         if claim is None or claim.rank <= rank:
             return asked
-        if claim.partition is None or claim.offset is None:
-            return None
+        if claim.partition is None or claim.offset is None:  # loaded: as this very state, or as a greater one
+            return asked if (claim.version, claim.event_id) == asked.rank[:2] else None
         place = topic_of(asked.entity, self.prefix), claim.partition
         log = self.logs.get(place)
         if log is None or claim.offset < 0:

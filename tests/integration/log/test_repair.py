@@ -32,6 +32,7 @@ DAMAGE: Final = (
     "UPDATE payments SET invoice_id = 8 WHERE payment_id = 2",
     "UPDATE payments SET meter_id = 45, event_id = 'zz' WHERE payment_id = 4",
     "UPDATE payments SET paid_at = 'infinity' WHERE payment_id = 7",
+    "UPDATE payments SET amount = 1, source_partition = NULL, source_offset = NULL WHERE payment_id = 9",
     "DELETE FROM meter_assignments WHERE assignment_id = 1",
     "UPDATE meter_assignments SET customer_id = 8 WHERE assignment_id = 2",
     "UPDATE meter_assignments SET meter_id = 46, version = 3 WHERE assignment_id = 3",

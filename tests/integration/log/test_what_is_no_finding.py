@@ -10,8 +10,9 @@ from confluent_kafka import KafkaException
 from sqlalchemy import Engine
 
 from backfill.runs import SQL
+from events import kafka
 from events.decode import Decoder
-from events.errors import StateError
+from events.errors import ServiceUnavailable, StateError
 from events.types import topic_of
 from projector import merge, schema
 from projector.dead_letters.closing import discard, retry
@@ -140,6 +141,16 @@ def test_a_log_that_ends_before_the_positions_is_refused(logged: Logged) -> None
 def test_nothing_is_compared_where_nothing_was_read(logged: Logged) -> None:
     with pytest.raises(StateError, match="nothing to compare"):
         logged.verify()
+
+
+def test_a_broker_that_is_away_is_told_before_anything_is_begun(
+    logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka, "PROBE_SECONDS", 0.5)
+    logged.settings = logged.settings.model_copy(update={"kafka_bootstrap_servers": "127.0.0.1:1"})
+    with pytest.raises(ServiceUnavailable, match=r"127\.0\.0\.1:1"):
+        logged.verify()
+    assert logged.sql("SELECT FROM backfill_runs") == []
 
 
 def test_it_is_no_drift_check(logged: Logged) -> None:
