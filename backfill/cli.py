@@ -4,7 +4,18 @@ from typing import Annotated
 
 import typer
 
-from backfill.options import OutputOption, ReportFormat, ReportOption, RunOptions, SignificantOption, takes_run_options
+from backfill.options import (
+    ChunkSizeOption,
+    GovernorOption,
+    OutputOption,
+    ReportFormat,
+    ReportOption,
+    ResumeOption,
+    RowRateOption,
+    RunOptions,
+    SignificantOption,
+    takes_run_options,
+)
 from backfill.steps import cli as steps
 from events import boundary, console
 from events.console import Format, FormatOption
@@ -57,6 +68,41 @@ def rebuild(dry_run: DryRunOption = False, *, options: RunOptions) -> None:
     cancelled.
     """
     steps.carry_out("rebuild", options, dry_run=dry_run)
+
+
+@app.command("verify-log")
+def verify_log(  # noqa: PLR0913, PLR0917 - the command's options
+    repair: Annotated[
+        bool, typer.Option("--repair", help="replay what is wrong through the projector, and repair its meters")
+    ] = False,
+    max_rows_per_second: RowRateOption = None,
+    governor: GovernorOption = True,
+    chunk_size: ChunkSizeOption = None,
+    resume: ResumeOption = None,
+    form: ReportOption = ReportFormat.TABLE,
+    output: OutputOption = None,
+) -> None:
+    """Compare history with the messages in Kafka that it was made of, as far as they reach back.
+
+    Exit code 0: history is what the log says, or was repaired. 1: it is not, or not all could be repaired. 2: could not
+    compare. 3: paused by SIGTERM or SIGINT, or cancelled.
+    """
+    from backfill.log.verify import Asked, verify_log
+    from backfill.telling import Telling, require_possible
+    from backfill.work import Manner
+    from events import logs
+    from events.errors import InputError
+    from events.settings import load
+
+    if resume and (repair or chunk_size):
+        raise InputError("--resume: what a run does, and in which chunks, was said when it began")
+    telling = Telling(format=form, output=output)
+    require_possible(telling)
+    settings = load()
+    logs.configure(settings)
+    manner = Manner(rows_per_second_max=max_rows_per_second, governed=governor)
+    asked = Asked(telling=telling, manner=manner, repair=repair, resume=resume, chunk_size=chunk_size)
+    raise typer.Exit(verify_log(settings, asked))
 
 
 @runs_app.callback(invoke_without_command=True)

@@ -20,6 +20,9 @@ Cause = Literal[
     "row-extra",          # the projection shows an entity of which history knows nothing
     "meter-drift",        # the customer's row is the sum of its meters' rows; those are what differs
     "customer-sum-off",   # the customer's row is not the sum of its meters' rows
+    "history-edited",     # a history row is not what the log's messages amount to
+    "history-missing",    # a history row is gone of which the log has a message
+    "history-unknown",    # a history row comes, as it says, from where the log has no message of that entity
 ]  # fmt: skip
 
 

@@ -32,6 +32,20 @@ OutputOption = Annotated[
     Path | None, typer.Option(metavar="FILE", help="where the report goes, in place of standard output")
 ]
 
+ChunkSizeOption = Annotated[
+    int | None,
+    typer.Option(min=1, max=100_000, help="keys in one chunk; otherwise as many as take a quarter of a second"),
+]
+RowRateOption = Annotated[
+    float | None, typer.Option(min=1, help="history rows compared a second by this process at most")
+]
+GovernorOption = Annotated[
+    bool, typer.Option("--governor/--no-governor", help="give way to the consumers when they are pressed")
+]
+ResumeOption = Annotated[
+    str | None, typer.Option(metavar="RUN", help="go on with a run that did not finish, or share one that is under way")
+]
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
@@ -49,21 +63,11 @@ class RunOptions:
     sample: Annotated[
         str | None, typer.Option(metavar="SHARE", help="only this share of the customers, as 5%; the same each time")
     ] = None
-    chunk_size: Annotated[
-        int | None,
-        typer.Option(min=1, max=100_000, help="keys in one chunk; otherwise as many as take a quarter of a second"),
-    ] = None
+    chunk_size: ChunkSizeOption = None
     workers: Annotated[int, typer.Option(min=1, max=WORKERS_MAX, help="chunks done at once in this process")] = 1
-    max_rows_per_second: Annotated[
-        float | None, typer.Option(min=1, help="history rows compared a second by this process at most")
-    ] = None
-    governor: Annotated[
-        bool, typer.Option("--governor/--no-governor", help="give way to the consumers when they are pressed")
-    ] = True
-    resume: Annotated[
-        str | None,
-        typer.Option(metavar="RUN", help="go on with a run that did not finish, or share one that is under way"),
-    ] = None
+    max_rows_per_second: RowRateOption = None
+    governor: GovernorOption = True
+    resume: ResumeOption = None
     significant: SignificantOption = "100"
     form: ReportOption = ReportFormat.TABLE
     output: OutputOption = None

@@ -10,13 +10,22 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from backfill import pace
 from backfill.check import CHUNKS
-from backfill.runs import Phase, Run
+from backfill.log.plan import Plan
+from backfill.runs import VERIFY, Phase, Run
 
 TITLES: Final[dict[Phase, str]] = {
     "customers": "customers",
     "meters": "meters without customer, by key",
     "repair-meters": "repairing meters",
     "repair-customers": "repairing customers",
+    "log": "messages",
+    "rows-invoices": "invoices",
+    "rows-payments": "payments",
+    "rows-assignments": "assignments",
+    "rows-customers": "customers' records",
+    "places": "rows that share a message",
+    "winners": "messages, once more",
+    "verdicts": "suspected rows",
     "done": "done",
 }
 TITLES_AGAIN: Final[dict[Phase, str]] = {
@@ -68,6 +77,8 @@ class _Shown:
     def _total(self, run: Run) -> int | None:
         if run.round > 1 and run.phase == "customers":
             return None  # how many were touched is known once they are compared
+        if run.phase in VERIFY:
+            return Plan.of(run.options).total if run.phase in {"log", "winners"} else None
         if run.phase == "customers":
             return pace.customers(self._connection, run.selection)
         if run.phase == "meters":
@@ -79,7 +90,7 @@ class _Shown:
 def _done(run: Run) -> int:
     if run.phase == "customers":
         return run.tally.customers if run.round == 1 else run.tally.compared_again
-    return max(0, run.cursor) if run.phase == "meters" else run.tally.repaired
+    return max(0, run.cursor) if run.phase == "meters" or run.phase in VERIFY else run.tally.repaired
 
 
 def _rate(run: Run) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from psycopg import Connection
 
+from backfill.log import show
 from backfill.money import money, signed
 from backfill.runs import SQL, Run, State
 from events.console import print_table, say
@@ -63,7 +64,9 @@ def apply_command(run: Run) -> str:
 def print_report(report: Report) -> None:
     """Print the tables and the sentence."""
     tally = report.run.tally
-    if not tally.customers:
+    if report.run.command == "verify-log":
+        show.print_counts(report.run)
+    elif not tally.customers:
         if report.run.selection.whole:
             say(NO_CUSTOMERS)
     else:
@@ -80,6 +83,8 @@ def print_report(report: Report) -> None:
 
 def sentence(run: Run) -> str:
     """Say how a run ended."""
+    if run.command == "verify-log":
+        return f"{_outcome(run)} {show.seen(run)}"
     tally = run.tally
     rate = tally.customers / max(tally.seconds, 1e-9)
     seen = f"{tally.customers:,} customers and {tally.meters:,} meters compared with history"
@@ -90,9 +95,13 @@ def sentence(run: Run) -> str:
 
 
 def _outcome(run: Run) -> str:
-    tally = run.tally
     if run.state != "finished":
         return UNFINISHED[run.state].format(run.resume_command)
+    return show.outcome(run) if run.command == "verify-log" else _compared(run)
+
+
+def _compared(run: Run) -> str:
+    tally = run.tally
     if run.found_nobody:
         return f"Nothing is known of {run.selection}."
     failed = f" {tally.failed:,} chunks failed." if tally.failed else ""

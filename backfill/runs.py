@@ -29,6 +29,7 @@ Command = Literal[
     "invoice-amounts",
     "migrate",
     "restore",
+    "verify-log",         # history against Kafka, as far as it reaches
 ]  # fmt: skip
 State = Literal["running", "paused", "failed", "cancelled", "finished"]
 Phase = Literal[
@@ -36,6 +37,8 @@ Phase = Literal[
     "meters",            # compare the meters that history assigns to nobody
     "repair-meters",     # repair the meters that were found drifted, and compare them once more
     "repair-customers",  # repair the customers that were found drifted, and compare them once more
+    # of `backfill.log`, which says what they are
+    "log", "rows-invoices", "rows-payments", "rows-assignments", "rows-customers", "places", "winners", "verdicts",
     "done",
 ]  # fmt: skip
 
@@ -55,6 +58,10 @@ TRANSITIONS: Final[Mapping[State, Mapping[State, str]]] = {
 """Each state, the states that may follow it, and what makes them."""
 
 REBUILD: Final[tuple[Phase, ...]] = ("customers", "meters", "repair-meters", "repair-customers", "done")
+VERIFY: Final[tuple[Phase, ...]] = (
+    "log", "rows-invoices", "rows-payments", "rows-assignments", "rows-customers", "places", "winners", "verdicts",
+    "done",
+)  # fmt: skip
 PHASES: Final[Mapping[Command, tuple[Phase, ...]]] = {
     "drift-check": ("customers", "meters", "done"),
     "rebuild": REBUILD,
@@ -64,11 +71,12 @@ PHASES: Final[Mapping[Command, tuple[Phase, ...]]] = {
     "invoice-amounts": ("done",),
     "migrate": ("done",),
     "restore": ("done",),
+    "verify-log": VERIFY,
 }
 """The phases of each command; a dry run leaves out those that repair. A run that repairs goes through those of a
 rebuild again in its later rounds (`backfill.rounds`). A migration step that has none pages through history by itself
 and is simply run again: what it did it does not find any more."""
-COMPARING: Final[frozenset[Phase]] = frozenset({"customers", "meters", "done"})
+COMPARING: Final[frozenset[Phase]] = frozenset({"customers", "meters", *VERIFY})
 
 
 @dataclass(frozen=True, kw_only=True)

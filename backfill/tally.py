@@ -22,6 +22,28 @@ class Failure:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LogTally:
+    """What `verify-log` has seen: messages by what became of them, and rows by what the log can say of them."""
+
+    messages: int = 0
+    refused: int = 0
+    unreadable: int = 0
+    rows: int = 0
+    rows_confirmed: int = 0
+    rows_amended: int = 0
+    rows_newer: int = 0
+    rows_expired: int = 0
+    rows_loaded: int = 0
+    rows_wrong: int = 0
+
+    def __add__(self, other: "LogTally") -> "LogTally":
+        """Add up."""
+        return LogTally(
+            **{field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(self)}
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Tally:
     """Sums over chunks. Before is what the projection recorded, after what history expects.
 
@@ -53,6 +75,7 @@ class Tally:
     failed: int = 0
     failures: tuple[Failure, ...] = ()
     seconds: float = 0.0
+    log: LogTally = LogTally()
 
     def __add__(self, other: "Tally") -> "Tally":
         """Add up, keeping the first failures."""

@@ -38,12 +38,12 @@ class Decoder:
     """Decode messages of one deployment.
 
     Args:
-        currency: ISO 4217 code; events in another are refused.
+        currency: ISO 4217 code; events in another are refused. None takes any: for whoever asks what was once applied.
         topic_prefix: what the four topics' names start with.
 
     """
 
-    def __init__(self, currency: str, topic_prefix: str) -> None:
+    def __init__(self, currency: str | None, topic_prefix: str) -> None:
         self._currency = currency
         self._entity_of = {topic_of(entity, topic_prefix): entity for entity in ENTITIES}
 
@@ -90,7 +90,7 @@ class Decoder:
 
     def _checked(self, entity: Entity, attributes: Attributes, data: dict[str, Any]) -> Event | Refusal:
         """Check what types alone cannot say: the currency, and timestamps that exist in UTC."""
-        if data.get("currency", self._currency) != self._currency:
+        if self._currency is not None and data.get("currency", self._currency) != self._currency:
             return Refusal("wrong-currency", f"data.currency: {data['currency']} is not {self._currency}")
         for name in TIMES[entity]:
             if (instant := data.get(name)) is not None:

@@ -33,12 +33,13 @@ from projector.continuity import Continuity
 from projector.deadline import Deadline
 from projector.deployment import identity
 from projector.errors import PositionMoved
-from projector.intake import Intake, receive
+from projector.intake import Intake
 from projector.kafka_errors import at_end
 from projector.membership import Membership
 from projector.merge import Applied
 from projector.patience import patiently
 from projector.positions import Position
+from projector.receive import receive
 from projector.signals import Stop
 from projector.starting import Starts
 from projector.writer import Writer

@@ -1,13 +1,9 @@
 """What a consumer has read and decoded and not yet handed to the writer."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from operator import methodcaller
 from typing import Final
 
-from confluent_kafka import Message as KafkaMessage
-
-from events.cloudevents import STRUCTURED_HEADERS
 from events.types import Event, Message, Place, Refusal
 from projector.batch import Batch, Item, item
 
@@ -74,22 +70,3 @@ class Intake:
 
 def _weight(message: Message) -> int:
     return OVERHEAD_BYTES + len(message.value or b"") + len(message.key or b"")
-
-
-_headers: Final[Callable[[KafkaMessage], list[tuple[str, bytes | None]] | None]] = methodcaller("headers")
-"""Where a header's name is no UTF-8, the client returns a broken list beside an exception. Called as a method, in a
-loop that runs hot, the interpreter would look at the list alone; called like this it always looks for the exception."""
-
-
-def receive(message: KafkaMessage) -> Message:
-    """Take what we need out of librdkafka's message, and let go of the rest."""
-    try:
-        headers = _headers(message) or []
-    except (UnicodeDecodeError, SystemError):
-        headers = [("undecodable header name", None)]
-    given = tuple(headers)
-    return Message(
-        str(message.topic()), message.partition() or 0, message.offset() or 0, message.timestamp()[1],
-        message.key(), message.value(), STRUCTURED_HEADERS if given == STRUCTURED_HEADERS else given,
-        message.leader_epoch(),
-    )  # fmt: skip

@@ -24,9 +24,9 @@ from confluent_kafka import Message as KafkaMessage
 from events import kafka
 from events.settings import Settings
 from events.types import Place
-from projector.intake import receive
 from projector.log_identity import record_of
 from projector.positions import Found, Log, Position
+from projector.receive import receive
 
 PROPERTIES: Final[dict[str, Any]] = {
     "enable.auto.commit": False,

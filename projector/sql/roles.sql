@@ -141,7 +141,8 @@ GRANT SELECT ON backfill_runs, drift, deployment, alembic_version TO {role};
 
 -- name: grant_backfill
 -- The auditor: reads history, writes its own ledger, copies of the balances and the balances; in history the columns
--- that its steps own.
+-- that its steps own. Of dead letters it sees which messages were refused and what became of them, and nothing of what
+-- they said.
 GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {role};
 GRANT USAGE ON SCHEMA {schema} TO {role};
 GRANT SELECT ON invoices, payments, meter_assignments, customers, positions, deployment, alembic_version TO {role};
@@ -154,6 +155,9 @@ GRANT SELECT, INSERT, UPDATE ({backfill_runs}) ON backfill_runs TO {role};
 GRANT SELECT, INSERT, UPDATE ({drift}) ON drift TO {role};
 GRANT SELECT, INSERT, UPDATE ({alerts}) ON alerts TO {role};
 GRANT SELECT, INSERT, UPDATE ({backfill_chunks}), DELETE ON backfill_chunks TO {role};
+GRANT SELECT, INSERT, UPDATE ({log_blocks}), DELETE ON log_blocks TO {role};
+GRANT SELECT, INSERT, UPDATE ({log_suspects}), DELETE ON log_suspects TO {role};
+GRANT SELECT (topic, partition, source_offset, timestamp_ms, state) ON dead_letters TO {role};
 
 -- name: grant_reader
 -- Reports and monitoring: the contract's tables, `projector status` and `backfill runs show`; of dead letters how many,

@@ -8,9 +8,10 @@ from events import kafka
 from events.settings import Settings
 from events.types import ENTITIES, Place, Refusal, topic_of
 from projector.deadline import Deadline
-from projector.intake import Intake, receive
+from projector.intake import Intake
 from projector.membership import Membership
 from projector.positions import Position
+from projector.receive import receive
 from tests.conftest import WaitUntil
 
 REFUSED = Refusal("no-value", "")

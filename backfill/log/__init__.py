@@ -1,0 +1,12 @@
+"""`backfill verify-log`: history against Kafka.
+
+plan       which offsets of which partitions, and how they are laid end to end for the ledger of chunks
+staging    an event as the row that it should be
+scan       read the log, chunk by chunk: suspect rows, confirm places, find what wins
+places     which rows no message confirmed
+verdict    what is wrong with a suspected row; pure
+settle     suspected rows against what wins of the log, kept as findings
+mend       replay what was found by the projector, then repair its meters
+verify     the run, from its settings to its exit code; why all of this is sound stands there
+show       the report for people
+"""
