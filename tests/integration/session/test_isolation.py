@@ -34,8 +34,8 @@ def test_under_one_snapshot_a_payment_is_left_uncounted_or_its_batch_refused(
         lane.connection.isolation_level = None
         lane.connection.execute(f"SET default_transaction_isolation = '{isolation}'".encode())
     ends = {_raced(engine, lanes, point)[1] for point in range(1, STATEMENTS_MAX)}
-    assert ends - {""}, "nothing went wrong"
-    assert ("meter_balances 1: total_paid expected 4.00, recorded 0" in " ".join(ends)) or ends == {"", "refused"}
+    uncounted = "meter_balances 1: balance expected" in "".join(ends) or "total_paid expected 4.00" in "".join(ends)
+    assert uncounted or (isolation == "serializable" and "refused" in ends), ends
 
 
 def test_as_connections_are_made_the_payment_counts_wherever_the_first_is_held(
