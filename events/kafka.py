@@ -89,14 +89,17 @@ def unavailable(settings: Settings, error: KafkaException) -> ServiceUnavailable
     return ServiceUnavailable(said) if refused else ServiceAway(said)
 
 
-def fatal_error(raised: Exception) -> KafkaError | None:
-    """Return what is fatal to a client, which raises that out of any call; None where something else was raised.
+def fatal_error(raised: KafkaException | SystemError) -> KafkaError:
+    """Return what is fatal to a client, which raises that out of any call.
 
-    A callback that the client still makes afterwards, such as a delivery report, ends in a SystemError that has it as its
-    cause.
+    A callback that the client still makes afterwards, such as a delivery report, trips over it: that ends in a
+    SystemError that has it as its cause, or in one that has lost it.
     """
     cause = raised.__cause__ if isinstance(raised, SystemError) else raised
-    return cause.args[0] if isinstance(cause, KafkaException) else None
+    if isinstance(cause, KafkaException):
+        error: KafkaError = cause.args[0]
+        return error
+    return KafkaError(KafkaError._FATAL, "a fatal error, which the line before this names")  # noqa: SLF001 - as above
 
 
 def _hopeless(complaints: list[KafkaError]) -> KafkaError | None:

@@ -96,9 +96,7 @@ class Sender:
         try:
             call(*arguments)
         except (KafkaException, SystemError) as error:
-            if (fatal := kafka.fatal_error(error)) is None:
-                raise
-            raise self._refused(fatal) from None
+            raise self._refused(kafka.fatal_error(error)) from None
 
 
 @contextmanager

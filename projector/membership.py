@@ -134,8 +134,7 @@ class Membership:
         try:
             messages = self._consumer.consume(messages_max, timeout_seconds)
         except (KafkaException, SystemError) as error:
-            if (fatal := kafka.fatal_error(error)) is not None:
-                require_able(fatal)
+            require_able(kafka.fatal_error(error))
             raise
         if self._failure is not None:
             raise self._failure
