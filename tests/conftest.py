@@ -87,9 +87,7 @@ def database_url(services: Services, template: str) -> Iterator[str]:
 
 @pytest.fixture
 def settings(database_url: str) -> Settings:
-    made = _settings(database_url)
-    write_down(made)
-    return made
+    return write_down(_settings(database_url))
 
 
 @pytest.fixture
@@ -104,8 +102,7 @@ def kafka_settings(settings: Settings, services: Services) -> Iterator[Settings]
     found = settings.model_copy(update={"kafka_bootstrap_servers": services.kafka_bootstrap_servers})
     client = kafka.admin(found)
     schema.create_topics(client, found)
-    write_down(found, client)
-    yield found
+    yield write_down(found, client)
     topics = [topic_of(entity, found.topic_prefix) for entity in ENTITIES]
     left = client.list_topics(timeout=10).topics.keys() & topics
     for future in client.delete_topics(sorted(left)).values() if left else ():

@@ -18,13 +18,14 @@ ON CONFLICT (only_one) DO UPDATE SET
 """
 
 
-def write_down(settings: Settings, client: AdminClient | None = None) -> None:
-    """Write down what these settings say, and the cluster of a client; without one, the cluster stays what it was."""
+def write_down(settings: Settings, client: AdminClient | None = None) -> Settings:
+    """Write down what these settings say, and a client's cluster; without one, that stays. Return the settings."""
     facts = settings.model_dump(include={"currency", "timezone", "topic_prefix"})
     found = cluster.id_of(client) if client is not None else None  # an idle client counts as false
     with psycopg.connect(settings.database_url.get_secret_value()) as connection:
         statement = sql.SQL(WRITE).format(schema=sql.Identifier(settings.schema_name))
         connection.execute(statement, {**facts, "kafka_cluster": found})
+    return settings
 
 
 def in_currency(settings: Settings, environment: Mapping[str, str], currency: str) -> dict[str, str]:

@@ -2,7 +2,7 @@
 -- restores reads nothing that another role could have made, only rows that it could have written (see SECURITY.md).
 
 -- name: begin_backup
--- One for a run; with it go its rows.
+-- One for a run; rows without it are read by nobody.
 INSERT INTO backups (run_id) VALUES (%(run_id)s);
 
 -- name: back_up_meters

@@ -8,6 +8,7 @@ import pytest
 
 from tests.conftest import Result, RunCommand
 from tests.e2e.deployment import Deployment, one_line
+from tests.written_down import write_down
 
 NOWHERE: Final = "127.0.0.1:1"  # no server listens on tcpmux
 COMMANDS: Final = (
@@ -84,8 +85,11 @@ def test_what_init_would_make_is_asked_for_by_name(deployment: Deployment) -> No
     for program, command in (("projector", "run"), ("backfill", "drift-check"), ("backfill", "rebuild")):
         result = deployment.command(program, command, env={"PROJECTOR_SCHEMA": "elsewhere"})
         assert one_line(result, 2, "elsewhere", "projector init")
-    result = deployment.command("projector", "run", env={"PROJECTOR_TOPIC_PREFIX": elsewhere["PROJECTOR_TOPIC_PREFIX"]})
+    prefix = elsewhere["PROJECTOR_TOPIC_PREFIX"]
+    write_down(deployment.settings.model_copy(update={"topic_prefix": prefix}))
+    result = deployment.command("projector", "run", env={"PROJECTOR_TOPIC_PREFIX": prefix})
     assert one_line(result, 2, "topic", "projector init")
+    write_down(deployment.settings)
     for _ in range(2):
         made = deployment.command("projector", "init", env=elsewhere)
         assert made.exit_code == 0, made.stderr

@@ -118,7 +118,7 @@ def test_what_waiting_does_not_mend_ends_a_consumer_at_once(scene: Scene, run_co
         ({"PROJECTOR_DATABASE_URL": url.set(password=WRONG).render_as_string(hide_password=False)}, "authentication"),
         ({"PROJECTOR_DATABASE_URL": url.set(database="no").render_as_string(hide_password=False)}, "does not exist"),
         ({"PROJECTOR_SCHEMA": "other"}, "projector init"),
-        ({"PROJECTOR_TOPIC_PREFIX": "other"}, "projector init"),
+        ({"PROJECTOR_TOPIC_PREFIX": "other"}, "projector deployment set topic-prefix"),
     ):
         result = run_command("projector", "run", env={**env, **changed}, timeout=20)
         assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.stderr

@@ -14,6 +14,8 @@ import backfill.cli
 import backfill.execute
 import projector.cli
 import projector.database
+from backfill.alerts.addresses import KafkaTopic, UndeliveredError
+from backfill.governor import Broker
 from events import logs, settings
 from events.errors import ProgramError, SettingError, StateError
 from events.settings import Settings
@@ -111,6 +113,9 @@ def test_another_cluster_is_refused_by_all_who_ask_kafka(
         assert "PROJECTOR_KAFKA_BOOTSTRAP_SERVERS" in str(error)
         assert "another" in str(error)
         assert "projector deployment set kafka-cluster" in str(error)
+    assert Broker(kafka_settings).lag(database) is None
+    with pytest.raises(UndeliveredError, match="another"):
+        KafkaTopic(kafka_settings).send({"alert": "projection-edited"})
     database.execute("UPDATE deployment SET topic_prefix = %s", [elsewhere["PROJECTOR_TOPIC_PREFIX"]])
     assert isinstance(invoke("projector init", elsewhere).exception, SettingError)
     from events import kafka  # noqa: PLC0415 - the fixtures' name is taken here

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, make_url, text
 
+from events.settings import Settings
 from tests.conftest import RunCommand
+from tests.written_down import write_down
 
 
 @pytest.fixture
@@ -33,9 +35,12 @@ def test_a_role_that_may_only_read(run_command: RunCommand, reader: dict[str, st
     assert "geheim" not in line
 
 
-def test_more_replicas_than_brokers(run_command: RunCommand, kafka_environment: dict[str, str]) -> None:
+def test_more_replicas_than_brokers(
+    run_command: RunCommand, kafka_settings: Settings, kafka_environment: dict[str, str]
+) -> None:
     prefix = f"{kafka_environment['PROJECTOR_TOPIC_PREFIX']}-other"
     wrong = {"PROJECTOR_TOPIC_REPLICATION": "3", "PROJECTOR_TOPIC_PREFIX": prefix}
+    write_down(kafka_settings.model_copy(update={"topic_prefix": prefix}))
     done = run_command("projector", "init", env=kafka_environment | wrong)
     assert done.exit_code == 2
     [line] = done.stderr.splitlines()

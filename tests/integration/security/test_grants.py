@@ -15,7 +15,7 @@ from tests.integration.security.conftest import OWNER, Deployed, upgrade
 
 ROOT: Final = Path(__file__).parents[3]
 PAGE: Final = ROOT / "docs" / "operations.md"
-ORDER: Final = ("select", "insert", "update", "delete")
+ORDER: Final = ("select", "insert", "update", "delete", "truncate", "trigger")
 TABLE_GRANTS: Final = """
 SELECT lower(a.privilege_type)
 FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a
@@ -63,6 +63,8 @@ def test_an_init_takes_back_what_was_granted_beside_and_gives_what_is_missing(de
             "SELECT has_schema_privilege(%s, %s, 'CREATE')", (deployed.group("backfill"), schema)
         ).fetchone() or (None,)
         assert create is False
+        everybody = "SELECT has_table_privilege('public', 'dead_letters', 'SELECT')"
+        assert connection.execute(everybody).fetchone() == (False,)
         assert upgrade(deployed.settings, roles=True) == upgrade(deployed.settings)
 
 
@@ -124,7 +126,7 @@ def _granted(connection: Connection[Any], deployed: Deployed) -> dict[str, list[
 
 
 def _cell(connection: Connection[Any], table: str, role: str) -> str:
-    where = {"table": table, "role": role}
+    where = {"table": table, "role": f'"{role}"'}
     whole = sorted((kind for (kind,) in connection.execute(TABLE_GRANTS, where)), key=ORDER.index)
     every = connection.execute(CHANGEABLE, where).fetchone()
     parts = [
