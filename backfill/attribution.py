@@ -8,7 +8,8 @@ what it counts where the mark was. So for the invoices, or the payments, of one 
 and the recorded figures tell the two kinds apart:
 
 - The marks add up to them and history does not: history was edited. The other way round: the marks were.
-- Neither does, and exactly one choice among a few rows does: both were edited, and that choice names the marks.
+- Neither does, and exactly one choice among a few rows, or among their groups, does: both were edited, and that choice
+  names the marks.
 - Both do, as after two edits that cancel out, or nothing does, as where the projection was edited, too: whichever
   agrees with the recorded figures in more of amount, number of rows and latest date. Where that is a tie the row's
   history is named, and the attribution is not certain: nothing within one database can tell.
@@ -49,13 +50,10 @@ class Attribution(NamedTuple):
 
 def attribute(found: Sequence[Disagreement], *, counted: Side, marked: Side, recorded: Side) -> Attribution:
     """Tell the rows apart; all of them are of one meter and one source."""
-    if sum(each.rows for each in found) <= CHOOSE_MAX:
-        found = [row for each in found for row in _row_by_row(each)]
-        choices = _choices(found, marked, recorded)
-    else:
-        choices = []
-    edited, certain = _choose(found, choices, (counted, marked, recorded))
-    history = _grouped(each for each in found if each not in edited)
+    few = sum(each.rows for each in found) <= CHOOSE_MAX
+    rows = [row for each in found for row in _row_by_row(each)] if few else found
+    edited, certain = _choose(rows, counted, marked, recorded)
+    history = _grouped(each for each in rows if each not in edited)
     marks = _grouped(each._replace(cause="marks-edited", field=each.mark) for each in edited)
     return Attribution(
         history=history,
@@ -67,26 +65,27 @@ def attribute(found: Sequence[Disagreement], *, counted: Side, marked: Side, rec
 
 
 def _choose(
-    found: Sequence[Disagreement], choices: Sequence[Sequence[Disagreement]], sides: tuple[Side, Side, Side]
+    rows: Sequence[Disagreement], counted: Side, marked: Side, recorded: Side
 ) -> tuple[Sequence[Disagreement], bool]:
     """Choose the rows whose marks were edited, and say whether nothing else fits."""
-    counted, marked, recorded = sides
     marks_fit, history_fits = marked[:2] == recorded[:2], counted[:2] == recorded[:2]
     if marks_fit != history_fits:
-        return ((), True) if marks_fit else (found, True)
-    if not marks_fit and len(choices) == 1:
-        return choices[0], True
+        return ((), True) if marks_fit else (rows, True)
+    if not marks_fit and len(rows) <= CHOOSE_MAX:
+        choices = _choices(rows, marked, recorded)
+        if len(choices) == 1:
+            return choices[0], True
     leaning = _agreement(marked, recorded) - _agreement(counted, recorded)
-    return (found, True) if leaning < 0 else ((), leaning > 0 or not found)
+    return (rows, True) if leaning < 0 else ((), leaning > 0 or not rows)
 
 
-def _choices(found: Sequence[Disagreement], marked: Side, recorded: Side) -> list[tuple[Disagreement, ...]]:
+def _choices(rows: Sequence[Disagreement], marked: Side, recorded: Side) -> list[tuple[Disagreement, ...]]:
     """Find each choice of some rows, and not all, that explains the recorded sums by edits of their marks."""
     missing = (recorded.amount - marked.amount, recorded.rows - marked.rows)
     return [
         some
-        for size in range(1, len(found))
-        for some in combinations(found, size)
+        for size in range(1, len(rows))
+        for some in combinations(rows, size)
         if (_amount(some), _row_shift(some)) == missing
     ]
 
