@@ -59,7 +59,9 @@ class Settings(BaseSettings):
     alerts: SecretStr = Field(
         SecretStr(""), description="where drift alerts go, comma separated: apprise addresses, kafka:, stdout:"
     )
-    shutdown_seconds: float = Field(20.0, gt=0, description="budget of a drain on SIGTERM, of a revoke, and of the chunk that a backfill is at")
+    shutdown_seconds: float = Field(
+        20.0, gt=0, description="budget of a drain on SIGTERM, of a revoke, and of the chunk that a backfill is at"
+    )
     log_format: Literal["console", "json"] = Field("console", description="how log lines on standard error are written")
     kafka: dict[str, str] = Field(default_factory=dict, description="librdkafka properties, as PROJECTOR_KAFKA__NAME")
 
