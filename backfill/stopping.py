@@ -27,7 +27,7 @@ from typing import Any, ClassVar, Final
 import psycopg
 from psycopg import Connection
 
-from events.errors import ProgramError
+from events.errors import ProgramError, ServiceUnavailable, StateError
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 BUDGET_SECONDS: Final = 20.0  # as `Settings.shutdown_seconds` has it
@@ -167,7 +167,7 @@ def giving_up_late(connection: Connection[Any]) -> Iterator[None]:
     known.blocks += 1
     try:
         yield
-    except psycopg.Error:
+    except (psycopg.Error, StateError, ServiceUnavailable):  # the latter two say an error of PostgreSQL's in a line
         if not known.cancelled:
             raise
         raise GivenUpError("stopped by a signal; the statement that ran was given up") from None

@@ -30,6 +30,7 @@ from events.errors import ServiceUnavailable, StateError
 from events.settings import Settings
 
 AGAIN_SECONDS: Final = 60.0  # until a round that failed is tried again, where the next is not due before
+JUDGE_APART: Final = 10  # times what the last look took: it reads all that was found, which may be very much
 JUDGE_SECONDS: Final = 5.0  # between two looks, amid a run, at what there is to be alerted on
 ROUNDS_MISSED: Final = 2  # of checks every so often, after which coverage is behind: a whole one was missed
 STALE_PERIODS: Final = 2  # a rolling check's round that is older is not gone on with
@@ -153,16 +154,17 @@ class _Service:
 
     def _between(self, connection: Connection[Any], run: Run) -> Callable[[Run], None]:
         """Return what is done between chunks: alert on what cannot wait for the end."""
-        judged, findings = monotonic(), run.tally.findings
+        judged, findings, took = monotonic(), run.tally.findings, 0.0
 
         def between(run: Run) -> None:
-            nonlocal judged, findings
-            found_more = self._plan.rolling and run.tally.findings > findings
-            if found_more or monotonic() - judged > JUDGE_SECONDS:
+            nonlocal judged, findings, took
+            began, found_more = monotonic(), self._plan.rolling and run.tally.findings > findings
+            if (found_more or began - judged > JUDGE_SECONDS) and began - judged >= took * JUDGE_APART:
                 self._tell_coverage(connection, run)
                 if self._plan.rolling:
                     self._alerting.amid(connection, run)
                 judged, findings = monotonic(), run.tally.findings
+                took = judged - began
 
         return between
 
