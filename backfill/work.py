@@ -63,10 +63,13 @@ class Turn(NamedTuple):
     share: Tally
     keys: int
 
-    @property
-    def futile(self) -> bool:
-        """Whether a repair left all as it was."""
-        return 0 < self.share.unrepaired >= self.keys
+    def futile(self, phase: Phase) -> bool:
+        """Tell whether something undoes the repair: it left all as it was.
+
+        A customer may differ after its repair for the sake of a meter that was damaged and moved in meanwhile: that one
+        is the next round's.
+        """
+        return phase == "repair-meters" and 0 < self.share.unrepaired >= self.keys
 
 
 METERS: Final = repair.drifted("meter")
@@ -113,7 +116,7 @@ def work(
             done = turn(connection, run)
             if done is None:
                 ledger.wait(connection, run)
-            elif done.futile and not ledger.fold(connection, run).tally.failed:  # which would explain it
+            elif done.futile(run.phase) and not ledger.fold(connection, run).tally.failed:  # which would explain it
                 why = f"all {done.keys} of a chunk still differ; something undoes it"
                 raise WorkFailed(f"the repair does not hold: {why}")
             else:

@@ -59,7 +59,9 @@ def edit(scene: Scene, kind: str) -> None:
 
 
 def hand_over(scene: Scene) -> None:
-    """Send some amended assignments."""
+    """Send some amended assignments, once there are any."""
+    if not any(sent.entity == "assignments" for sent in scene.sound):
+        return
     if scene.rewriting is None:
         scene.rewriting = rewritten((sent.line for sent in scene.sound), random.Random(scene.plan.seed))
     scene.send([(_sent(event), True) for event in islice(scene.rewriting, MOVES)])

@@ -95,7 +95,7 @@ class Play:
     def __init__(self, engine: Engine, lane: Lane, audit: Audit) -> None:
         self._engine, self._lane, self._audit = engine, lane, audit
 
-    def rebuild(self, moment: Moment, batches: Batches) -> Run:
+    def rebuild(self, moment: Moment, batches: Batches, chunk_size: int = 2) -> Run:
         """Rebuild; the run has to have come by the moment."""
         watched: list[Run] = []
         left = list(batches)
@@ -107,7 +107,7 @@ class Play:
                     self._lane.apply(left.pop(0))
 
         with session(self._engine) as connection:
-            run = runs.begin(connection, "rebuild", {"dry_run": False, "chunk_size": 2})
+            run = runs.begin(connection, "rebuild", {"dry_run": False, "chunk_size": chunk_size})
             run = carry_out(connection, run, stop=lambda: False, watch=between)
         assert not left, [(each.phase, each.cursor) for each in watched]
         return run
@@ -150,3 +150,12 @@ def test_moved_to_a_customer_that_was_compared_already(
     """Neither its former customer's chunk nor its new one's has it, when they are compared."""
     database.execute(DAMAGE[damage].format(meter=9, owner=5))
     play.require_right(play.rebuild(amid, moves(9, 5, 1)[moved]))
+
+
+def test_moved_unseen_to_a_customer_that_is_summed_anew_with_it(database: Connection[Any], play: Play) -> None:
+    """That customer differs after its repair, and all of its chunk: nobody undoes that, the meter is what is wrong."""
+    database.execute(DAMAGE["customer"].format(meter=1, owner=1))
+    database.execute(DAMAGE["total"].format(meter=9, owner=5))
+    run = play.rebuild(amid, moves(9, 5, 1)["by an amended assignment"], chunk_size=1)
+    assert run.round == 3
+    play.require_right(run)

@@ -22,7 +22,9 @@ from tests.integration.backfill.conftest import Doing
     ("unrepaired", "keys", "futile"), [(0, 0, False), (0, 2, False), (1, 2, False), (2, 2, True), (3, 2, True)]
 )
 def test_a_repair_is_futile_where_nothing_came_right(*, unrepaired: int, keys: int, futile: bool) -> None:
-    assert Turn(Tally(unrepaired=unrepaired), keys).futile is futile
+    done = Turn(Tally(unrepaired=unrepaired), keys)
+    assert done.futile("repair-meters") is futile
+    assert not done.futile("repair-customers"), "a damaged meter may have moved in, which the next round repairs"
 
 
 def test_a_turn_settles_the_chunk_with_what_was_counted(worker: Connection[Any], run: Run, doing: Doing) -> None:
