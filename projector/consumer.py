@@ -25,13 +25,12 @@ from events.decode import Decoder
 from events.errors import ServiceAway
 from events.settings import Settings
 from events.types import Place
-from projector import database, positions, topic_configuration
+from projector import database, positions, starting
 from projector.batch import Batch
 from projector.breaker import Breaker
 from projector.broker import Broker
 from projector.continuity import Continuity
 from projector.deadline import Deadline
-from projector.deployment import identity
 from projector.errors import PositionMoved
 from projector.intake import Intake
 from projector.kafka_errors import at_end
@@ -41,7 +40,6 @@ from projector.patience import patiently
 from projector.positions import Position
 from projector.receive import receive
 from projector.signals import Stop
-from projector.starting import Starts
 from projector.writer import Writer
 
 IDLE_SECONDS: Final = 0.5  # how long an idle poll waits, and so how late a signal may be noticed
@@ -73,13 +71,7 @@ def run(settings: Settings, engine: Engine, stop: Stop, *, until_caught_up: bool
     broker = Broker(settings)
 
     def answered() -> dict[Place, positions.Log]:
-        with database.reachable(settings), kafka.answering(settings):
-            identity.require(engine, settings)
-            broker.require_cluster(engine)
-            found = broker.logs()
-            for warning in topic_configuration.require_sound(broker.problems()):
-                _log.warning(warning)
-            return found
+        return starting.ready(settings, engine, broker)
 
     logs = answered() if until_caught_up else stop.unless_wanted(lambda: patiently(answered, stop=stop))
     if logs is None:
@@ -124,7 +116,7 @@ class Consumer:
         self._applied: dict[Place, int] = {}
         self.total = NOTHING
         self._budget: Deadline | None = None
-        self._starts = Starts(settings, engine, broker)
+        self._starts = starting.Starts(settings, engine, broker)
         self._continuity = Continuity(self._starts.topic_ids, lambda: self._starts.proven(self._membership.places)[0])
         self._membership = Membership(settings, list(broker.topics), start=self._start, leave=self._leave)
 

@@ -7,11 +7,31 @@ from sqlalchemy import Engine
 from events import kafka
 from events.settings import Settings
 from events.types import Place
-from projector import database, positions
+from projector import database, positions, topic_configuration
 from projector.breaker import Standing, standing
 from projector.broker import Broker
 from projector.errors import PositionImpossible, TopicMissing
 from projector.positions import Position
+
+
+def ready(settings: Settings, engine: Engine, broker: Broker) -> dict[Place, Log]:
+    """Return the logs of the topics, once deployment, cluster and topics are found to be what they have to be.
+
+    What is merely advised against about a topic is a log line.
+
+    Raises:
+        StateError: the schema or a topic does not exist, or a topic is compacted.
+        SettingError: a setting is not what this deployment was set up with.
+        ServiceUnavailable: a service is away, or refuses us.
+
+    """
+    with database.reachable(settings), kafka.answering(settings):
+        identity.require(engine, settings)
+        broker.require_cluster(engine)
+        found = broker.logs()
+        for warning in topic_configuration.require_sound(broker.problems()):
+            _log.warning(warning)
+        return found
 
 
 class Starts:

@@ -84,12 +84,14 @@ class Logged:
         """Apply what is on the log and was not applied yet, a batch a partition."""
         logs = self.logs()
         with self.engine.begin() as connection:
-            starts = positions.start(connection, self.settings.group_id, logs)
+            stored = positions.begin(connection, self.settings.group_id, logs)
         reader = LogReader(self.settings)
         for place, log in sorted(logs.items()):
-            items = self._items(reader, place, (starts[place], log.high), decode)
+            start = stored[place].next_offset
+            items = self._items(reader, place, (start, log.high), decode)
             if items:
-                batch = Batch(items=items, known={place: starts[place]}, ends={place: log.high})
+                topic_ids = {place[0]: stored[place].topic_id}
+                batch = Batch(items=items, known={place: start}, ends={place: log.high}, topic_ids=topic_ids)
                 merge.apply(self._connection, batch, self.settings.group_id)
         reader.close()
 
