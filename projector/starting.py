@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import structlog
 from sqlalchemy import Engine
 
 from events import kafka
@@ -10,8 +11,11 @@ from events.types import Place
 from projector import database, positions, topic_configuration
 from projector.breaker import Standing, standing
 from projector.broker import Broker
+from projector.deployment import identity
 from projector.errors import PositionImpossible, TopicMissing
-from projector.positions import Position
+from projector.positions import Log, Position
+
+_log = structlog.get_logger()
 
 
 def ready(settings: Settings, engine: Engine, broker: Broker) -> dict[Place, Log]:
