@@ -189,6 +189,11 @@ def _evidence(evidence: dict[str, Any]) -> str:
     if "projection" in evidence:
         part = evidence["projection"]
         words.append(f"marks say {Decimal(part['amount']):+,} in {part['rows']:+d} rows")
+    words += [
+        f"{name.replace('_', ' ')} {at['topic']}/{at['partition']}@{at['offset']}"
+        for name in ("message", "says_it_is_from")
+        if (at := evidence.get(name))
+    ]
     if evidence.get("assignments"):
         words.append(f"assignments {_ids(evidence['assignments'])}")
     if evidence.get("meters"):

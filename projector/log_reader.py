@@ -22,6 +22,7 @@ OWN: Final[dict[str, Any]] = {
     "enable.partition.eof": True,
     "isolation.level": "read_committed",
     "queued.max.messages.kbytes": 16_384,
+    "queued.min.messages": 10_000,
     "fetch.queue.backoff.ms": 20,
     "fetch.wait.max.ms": 20,  # an answer that waits for messages at one log's end holds up the next partition's
 }
