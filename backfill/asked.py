@@ -3,8 +3,8 @@
 from backfill.execute import Request
 from backfill.money import threshold
 from backfill.options import RunOptions
+from backfill.phases import Command
 from backfill.reading import ids, moment, share
-from backfill.runs import Command
 from backfill.selection import Selection
 from backfill.telling import Telling, require_possible
 from backfill.work import Manner

@@ -15,7 +15,8 @@ from backfill import checking, ledger, participation, progress, runs, telling
 from backfill.carry_out import carry_out
 from backfill.governor import governing
 from backfill.pace import Brake, Pace, RowRate
-from backfill.runs import Command, Run
+from backfill.phases import Command
+from backfill.runs import Run
 from backfill.selection import Selection
 from backfill.session import reason, session
 from backfill.stopping import GivenUpError, asked_to_stop, unanswered

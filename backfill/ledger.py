@@ -23,7 +23,8 @@ from psycopg import Connection, Cursor
 from psycopg.errors import LockNotAvailable
 
 from backfill import rounds, runs
-from backfill.runs import Phase, Run
+from backfill.phases import Phase
+from backfill.runs import Run
 from backfill.session import snapshot
 from backfill.tally import JSON, Tally
 from events.types import BIGINT_MAX

@@ -11,7 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from backfill import pace
 from backfill.check import CHUNKS
 from backfill.log.plan import Plan
-from backfill.runs import VERIFY, Phase, Run
+from backfill.phases import VERIFY, Phase
+from backfill.runs import Run
 
 TITLES: Final[dict[Phase, str]] = {
     "customers": "customers",

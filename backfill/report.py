@@ -10,7 +10,8 @@ from psycopg import Connection
 
 from backfill.log import show
 from backfill.money import money, signed
-from backfill.runs import SQL, Run, State
+from backfill.phases import State
+from backfill.runs import SQL, Run
 from events.console import print_table, say
 
 ROWS_MAX: Final = 20  # of a table on a terminal; the rest is counted

@@ -26,7 +26,8 @@ from typing import Any, Final
 
 from psycopg import Connection, Cursor
 
-from backfill.runs import BEFORE_ALL_KEYS, PHASES, SQL, Run
+from backfill.phases import PHASES
+from backfill.runs import BEFORE_ALL_KEYS, SQL, Run
 from backfill.tally import Tally
 
 ROUNDS_MAX: Final = 3  # repair, repair what moved past meanwhile, find nothing

@@ -24,7 +24,8 @@ from psycopg import Connection, Cursor
 from backfill import check, ledger, repair, rounds, tally, verify
 from backfill.ledger import Chunk, Cut, State
 from backfill.pace import Pace
-from backfill.runs import Phase, Run
+from backfill.phases import Phase
+from backfill.runs import Run
 from backfill.session import RETRIED, reason, retried, snapshot
 from backfill.stopping import GivenUpError, given_up, giving_up_late
 from backfill.tally import Tally

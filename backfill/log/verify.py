@@ -62,7 +62,8 @@ from backfill.log.mend import Deployment
 from backfill.log.plan import Plan, plan_of
 from backfill.log.source import Source, opened
 from backfill.pace import Pace
-from backfill.runs import Phase, Run
+from backfill.phases import Phase
+from backfill.runs import Run
 from backfill.session import retried, session
 from backfill.stopping import asked_to_stop
 from backfill.tally import Tally

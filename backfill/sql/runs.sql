@@ -42,7 +42,7 @@ WHERE run_id = %(run_id)s AND state = 'running'
 RETURNING touched_xid;
 
 -- name: change_state
--- Move a run along an edge of `backfill.runs.TRANSITIONS`.
+-- Move a run along an edge of `backfill.phases.TRANSITIONS`.
 UPDATE backfill_runs SET state = %(state)s, error = %(error)s, updated_at = clock_timestamp(),
     finished_at = CASE WHEN %(ended)s THEN clock_timestamp() END
 WHERE run_id = %(run_id)s AND state = %(known)s

@@ -11,7 +11,7 @@ from events.errors import InputError
 if TYPE_CHECKING:
     from datetime import date
 
-    from backfill.runs import Command
+    from backfill.phases import Command
     from backfill.steps.step import Step
 
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="say what would be changed; change nothing")]

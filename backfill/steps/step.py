@@ -18,7 +18,8 @@ import structlog
 from psycopg import Connection, Cursor
 
 from backfill import comparison, repair
-from backfill.runs import BEFORE_ALL_KEYS, Command
+from backfill.phases import Command
+from backfill.runs import BEFORE_ALL_KEYS
 from backfill.session import RETRIED, reason, retried
 from backfill.stopping import given_up
 from backfill.tally import Failure

@@ -7,6 +7,7 @@ from sqlalchemy import Engine, text
 
 from backfill import runs
 from backfill.execute import carried_out
+from backfill.phases import Command
 from backfill.tally import Tally
 from events.settings import Settings
 from tests.oracle import State, read_projection
@@ -51,6 +52,6 @@ class Auditor:
         with self._engine.connect() as connection:
             return [(cause, evidence) for cause, evidence in connection.execute(last)]
 
-    def _run(self, command: runs.Command) -> Tally:
+    def _run(self, command: Command) -> Tally:
         run = runs.begin(self._connection, command, {"dry_run": False, "chunk_size": CHUNK_SIZE})
         return carried_out(self._settings, self._connection, run).tally

@@ -10,7 +10,8 @@ from sqlalchemy import Engine, make_url
 
 from backfill import ledger, runs
 from backfill.carry_out import carry_out
-from backfill.runs import SQL, Command, Run
+from backfill.phases import Command
+from backfill.runs import SQL, Run
 from backfill.session import session
 from backfill.work import PASSES, Pass
 from events.settings import Settings

@@ -9,7 +9,8 @@ from sqlalchemy import Engine
 
 from backfill import ledger, runs
 from backfill.ledger import Chunk, Cut
-from backfill.runs import BEFORE_ALL_KEYS, REBUILD, Phase, Run
+from backfill.phases import REBUILD, Phase
+from backfill.runs import BEFORE_ALL_KEYS, Run
 from backfill.session import session
 from backfill.tally import Tally
 from events.types import BIGINT_MAX

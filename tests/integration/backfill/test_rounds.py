@@ -11,8 +11,9 @@ from sqlalchemy import Engine
 from backfill import ledger, report, runs
 from backfill.carry_out import carry_out
 from backfill.execute import exit_code
+from backfill.phases import Command
 from backfill.rounds import ROUNDS_MAX
-from backfill.runs import Command, Run
+from backfill.runs import Run
 from backfill.session import session
 from backfill.work import CUTS, turn
 from events.errors import WorkFailed

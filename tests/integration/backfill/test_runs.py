@@ -10,7 +10,8 @@ from sqlalchemy import Engine
 
 from backfill import ledger, runs
 from backfill.carry_out import carry_out
-from backfill.runs import SQL, TRANSITIONS, Command, Run
+from backfill.phases import TRANSITIONS, Command
+from backfill.runs import SQL, Run
 from backfill.session import session
 from backfill.stopping import asked_to_stop
 from backfill.work import CUTS, turn

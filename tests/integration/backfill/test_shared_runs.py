@@ -15,7 +15,8 @@ from sqlalchemy import Engine
 
 from backfill import ledger, participation, runs
 from backfill.carry_out import carry_out
-from backfill.runs import SQL, Command, Run
+from backfill.phases import Command
+from backfill.runs import SQL, Run
 from backfill.session import session
 from backfill.work import CUTS, turn
 from events.errors import StateError

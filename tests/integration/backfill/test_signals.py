@@ -14,7 +14,8 @@ from sqlalchemy import Engine, make_url
 
 from backfill import runs
 from backfill.execute import EXIT_PAUSED, carried_out, exit_code
-from backfill.runs import SQL, Command, Run
+from backfill.phases import Command
+from backfill.runs import SQL, Run
 from backfill.session import session
 from backfill.steps import migrate, payment_meter_ids
 from backfill.steps.migrate import Migration

@@ -9,7 +9,7 @@ import pytest
 
 from backfill import ledger
 from backfill.log import places, plan, scan, verify
-from backfill.runs import VERIFY
+from backfill.phases import VERIFY
 from events.errors import InputError, StateError
 from tests.conftest import StartCommand, WaitUntil
 from tests.examples import assigned, customer, invoice, payment

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from backfill.runs import PHASES, TRANSITIONS
+from backfill.phases import PHASES, TRANSITIONS
 from backfill.tally import FAILURES_MAX, JSON, Tally, failure
 
 
