@@ -4,12 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from sqlalchemy import Engine
+
 from backfill.log.plan import Part, Plan, require_unchanged
 from events import kafka
 from events.decode import Decoder
 from events.settings import Settings
 from events.types import ENTITIES, Event, Message, Place, Refusal, topic_of
 from projector import positions
+from projector.deployment import cluster
 from projector.log_reader import Expired, LogReader, reading
 from projector.positions import Log
 
@@ -71,14 +74,16 @@ class Source:
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Source]:
+def opened(settings: Settings, engine: Engine) -> Iterator[Source]:
     """Reach the broker for as long as the block lasts.
 
     Raises:
         ServiceUnavailable: it does not answer, or refuses us.
+        StateError, SettingError: it is not of the deployment's cluster.
 
     """
     with kafka.answering(settings):
         client = kafka.admin(settings)  # first: it says in one line why a broker cannot be reached
+        cluster.require(engine, settings, client)
         with reading(settings) as reader:
             yield Source(settings, client, reader)

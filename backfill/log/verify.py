@@ -65,7 +65,7 @@ from backfill.pace import Pace
 from backfill.phases import Phase
 from backfill.runs import Run
 from backfill.session import retried, session
-from backfill.stopping import asked_to_stop
+from backfill.stopping import GivenUpError, asked_to_stop, giving_up_late
 from backfill.tally import Tally
 from backfill.telling import Telling
 from backfill.work import Manner
@@ -121,12 +121,12 @@ def verify_log(settings: Settings, asked: Asked) -> int:
     with ready(settings) as engine, session(engine) as connection, telling.opened(asked.telling) as file:
         staging.prepare(connection)
         stored = partial(_positions, engine, settings.group_id)
-        with opened(settings) as source:
+        with opened(settings, engine) as source:
             run = _begun(settings, connection, source, asked, stored)
             with (
                 failure_written_down(settings, connection, run),
                 _failure_of_the_log_written_down(connection, run),
-                asked_to_stop() as stop,
+                asked_to_stop(settings.shutdown_seconds) as stop,
                 progress.shown(connection, run) as watch,
                 brakes(settings, engine, asked.manner) as chosen,
             ):
@@ -218,17 +218,18 @@ def _work(  # noqa: PLR0913, PLR0917 - a run and what it needs
     watch: Callable[[Run], None],
 ) -> Run:
     """Do chunk after chunk, as `backfill.work` does."""
-    while not stop():
-        run = ledger.prepare(connection, run, pace.size(run), CUTS)
-        if run.state != "running" or run.phase == "done":
-            break
-        watch(run)
-        began = monotonic()
-        share = retried(partial(_chunk, connection, run, do[run.phase]))
-        if share is None:
-            ledger.wait(connection, run)
-        else:
-            pace.after(run, share, monotonic() - began)
+    with suppress(GivenUpError), giving_up_late(connection):
+        while not stop():
+            run = ledger.prepare(connection, run, pace.size(run), CUTS)
+            if run.state != "running" or run.phase == "done":
+                break
+            watch(run)
+            began = monotonic()
+            share = retried(partial(_chunk, connection, run, do[run.phase]))
+            if share is None:
+                ledger.wait(connection, run)
+            else:
+                pace.after(run, share, monotonic() - began)
     return run
 
 

@@ -10,7 +10,7 @@ import typer
 
 from events import console
 from events.console import Format, FormatOption
-from events.errors import InputError, WorkFailed
+from events.errors import InputError
 from events.types import BIGINT_MAX, Reason
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from events.settings import Settings
 
-CONNECTION_LOST = {"08", "57"}  # SQLSTATE classes that say nothing about the work
 
 app = console.app("The refused messages: why, their bytes, and what becomes of them. None is ever deleted.")
 
@@ -195,20 +194,7 @@ def _database(command: str) -> "Iterator[tuple[Settings, Engine]]":
 
 @contextmanager
 def _connection(command: str) -> "Iterator[tuple[Settings, Connection[Any]]]":
-    """Yield a connection of our own: staging tables would be in the way of the pool's next user."""
-    import psycopg
+    from projector.own_session import own_session
 
-    from projector.writer import sentence
-
-    with _database(command) as (chosen, engine):
-        pooled = engine.raw_connection()
-        try:
-            connection: Any = pooled.driver_connection
-            connection.autocommit = True  # each transaction block is a transaction
-            yield chosen, connection
-        except psycopg.Error as error:
-            if error.sqlstate is None or error.sqlstate[:2] in CONNECTION_LOST:
-                raise
-            raise WorkFailed(f"PostgreSQL refused: {sentence(error)}; what was done before that stays") from error
-        finally:
-            pooled.invalidate()
+    with _database(command) as (chosen, engine), own_session(engine) as connection:
+        yield chosen, connection
