@@ -1,32 +1,20 @@
 """A deployment knows what it is: whatever disagrees with that is refused before anything is read or written."""
 
-from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import psycopg
 import pytest
-from alembic import command as alembic
 from psycopg import Connection
-from sqlalchemy import Engine
-from typer.testing import CliRunner
 
-import backfill.cli
-import backfill.execute
-import projector.cli
-import projector.database
 from backfill.alerts.addresses import KafkaTopic, UndeliveredError
 from backfill.governor import Broker
-from events import logs, settings
 from events.errors import ProgramError, SettingError, StateError
 from events.settings import Settings
 from events.types import topic_of
-from projector import roles, schema
-from projector.database import make_engine
-from projector.deployment import cluster, identity
-from projector.schema import Upgraded
+from projector.deployment import cluster
 from tests.conftest import RunCommand
+from tests.integration.deployment.conftest import INVOICE, POSITION, Invoke
 
-APPS: Final = {"projector": projector.cli.app, "backfill": backfill.cli.app}
 COMMANDS: Final = (
     "projector init", "projector run --until-caught-up", "projector status", "projector positions show",
     "projector positions set x all earliest --yes", "projector dead-letters list", "projector dead-letters show 1",
@@ -40,47 +28,6 @@ OF_KAFKA: Final = (
     "projector init", "projector run --until-caught-up", "projector status", "projector positions show",
     "projector positions set x all earliest --yes",
 )  # fmt: skip
-INVOICE: Final = "INSERT INTO invoices (invoice_id, amount, currency, invoice_date) VALUES (1, 5, %s, '2026-01-31')"
-POSITION: Final = "INSERT INTO positions (group_id, topic, partition, next_offset, topic_id) VALUES ('g', %s, 0, 5, %s)"
-
-Invoke = Callable[..., Any]
-
-
-@pytest.fixture
-def invoke(kafka_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    """Run a command in this process; return its result, with the error that would be its line."""
-    monkeypatch.setattr(logs, "configure", lambda _: None)
-    monkeypatch.setattr("sys.setswitchinterval", lambda _: None)
-    monkeypatch.setattr("gc.freeze", lambda: None)
-    monkeypatch.setattr("gc.set_threshold", lambda _: None)
-
-    engines: list[Engine] = []
-
-    def made(*arguments: Any, **options: Any) -> Engine:  # noqa: ANN401 - handed on
-        engines.append(make_engine(*arguments, **options))
-        return engines[-1]
-
-    for module in (projector.database, backfill.execute):
-        monkeypatch.setattr(module, "make_engine", made)
-
-    def run(command: str, env: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401 - click's result
-        settings.load.cache_clear()
-        program, *arguments = command.split()
-        try:
-            return CliRunner().invoke(APPS[program], arguments, env={**kafka_environment, **(env or {})})
-        finally:  # as the end of its process would
-            while engines:
-                engines.pop().dispose()
-
-    return run
-
-
-@pytest.fixture
-def database(settings: Settings) -> Iterator[Connection[Any]]:
-    options = f"-c search_path={settings.schema_name}"
-    url = settings.database_url.get_secret_value()
-    with psycopg.connect(url, autocommit=True, options=options, application_name="tests") as connection:
-        yield connection
 
 
 @pytest.mark.parametrize(
@@ -141,26 +88,6 @@ def test_the_line_of_a_program(environment: dict[str, str], run_command: RunComm
         done = run_command(*command, env=env)
         assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1), done
         assert "PROJECTOR_CURRENCY is USD" in done.stderr
-
-
-def test_an_upgrade_adopts_what_nothing_contradicts(settings: Settings, database: Connection[Any]) -> None:
-    """A database of an earlier version, with history and positions, is taken for what the settings say."""
-    own = settings.model_copy(update={"schema_name": "earlier"})
-    _earlier_version(own)
-    database.execute("SET search_path = earlier")
-    database.execute(INVOICE, ["USD"])
-    with pytest.raises(StateError, match=r"PROJECTOR_CURRENCY is KES, but .* invoice 1 in USD"):
-        _upgrade(own)
-    assert database.execute("SELECT version_num FROM alembic_version").fetchall() == [("0003",)]
-    database.execute("UPDATE invoices SET currency = 'KES'")
-    database.execute(POSITION, ["elsewhere.invoices", None])
-    with pytest.raises(StateError, match=r"PROJECTOR_TOPIC_PREFIX is .* filled from elsewhere.invoices"):
-        _upgrade(own)
-    database.execute("UPDATE positions SET topic = %s", [topic_of("invoices", own.topic_prefix)])
-    assert _upgrade(own).adopted == identity.given(own)
-    assert _upgrade(own).adopted == {}
-    with pytest.raises(SettingError, match="PROJECTOR_CURRENCY is USD"):
-        _upgrade(own.model_copy(update={"currency": "USD"}))
 
 
 def test_a_cluster_without_the_topics_that_were_read_is_not_adopted(
@@ -225,24 +152,6 @@ def _activity(database: Connection[Any]) -> list[Any]:
 
 def _program_at_work(own: Settings) -> Connection[Any]:
     return psycopg.connect(own.database_url.get_secret_value(), application_name="projector run")
-
-
-def _upgrade(own: Settings) -> Upgraded:
-    engine = make_engine(own, program="tests")
-    try:
-        return schema.upgrade(engine, own.schema_name, settings=own)
-    finally:
-        engine.dispose()
-
-
-def _earlier_version(own: Settings) -> None:
-    """Create the schema as it was before anything was written down."""
-    upgrade = alembic.upgrade
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(alembic, "upgrade", lambda config, _: upgrade(config, "0003"))
-        patch.setattr(identity, "adopt", lambda *_: {})
-        patch.setattr(roles, "grant", lambda *_, **__: None)
-        _upgrade(own)
 
 
 def test_the_clusters_id_is_the_brokers(kafka_settings: Settings, database: Connection[Any]) -> None:
