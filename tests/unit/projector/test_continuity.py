@@ -1,0 +1,84 @@
+"""What a running consumer makes of the answers about its log: doubted until proven, and never by an older answer."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from events.errors import ServiceAway
+from projector.continuity import Continuity, Positions
+from projector.errors import PositionImpossible, TopicMissing
+from projector.positions import Position
+from tests.conftest import WaitUntil
+
+PLACE = ("billing.invoices", 0)
+GIVEN = {PLACE: Position(next_offset=7, topic_id="ours")}
+
+
+def _watch(ids: Callable[[], dict[str, str]], prove: Callable[[], Positions] = lambda: GIVEN) -> Continuity:
+    made = Continuity(ids, prove)
+    made.assign(GIVEN)
+    return made
+
+
+def _missing() -> dict[str, str]:
+    raise TopicMissing(PLACE[0])
+
+
+def _away() -> dict[str, str]:
+    raise ServiceAway("away")
+
+
+@pytest.mark.parametrize(
+    ("ids", "said"), [(lambda: {PLACE[0]: "another"}, "deleted and created again"), (_missing, "was deleted while")]
+)
+def test_another_topic_of_the_name_stops_and_so_does_none(
+    ids: Callable[[], dict[str, str]], said: str, wait_until: WaitUntil
+) -> None:
+    watch = _watch(ids)
+
+    def stopped() -> bool:
+        try:
+            watch.look()
+        except PositionImpossible as impossible:
+            return said in str(impossible)
+        return False
+
+    wait_until(stopped, what="the look")
+
+
+def test_partitions_that_were_taken_are_not_looked_after_and_a_broker_that_is_away_is_no_answer() -> None:
+    asked = threading.Semaphore(0)
+    watch = _watch(lambda: asked.release() or {PLACE[0]: "another"})  # type: ignore[func-returns-value]
+    watch.revoke({PLACE})
+    watch.look()
+    assert asked.acquire(timeout=30)
+    watch.look()
+    _watch(_away).look()
+
+
+def test_an_answer_to_an_older_doubt_proves_nothing(wait_until: WaitUntil) -> None:
+    answers = iter([{PLACE: Position(next_offset=1, topic_id="ours")}, GIVEN])
+    go, asked = threading.Semaphore(0), threading.Semaphore(0)
+
+    def prove() -> Positions:
+        asked.release()
+        assert go.acquire(timeout=30)
+        return next(answers)
+
+    watch = _watch(lambda: {PLACE[0]: "ours"}, prove)
+    watch.doubt()
+    assert watch.proven() is None
+    assert asked.acquire(timeout=30)
+    watch.doubt()  # the connection was lost once more while the first proof was under way
+    go.release()
+    go.release()
+    found: list[Positions | None] = [None]
+
+    def proven() -> bool:
+        found[0] = watch.proven()
+        return found[0] is not None
+
+    wait_until(proven, what="the proof")
+    assert found == [GIVEN]
+    assert not watch.doubted
