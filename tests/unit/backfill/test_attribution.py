@@ -118,3 +118,11 @@ def test_a_few_rows_come_back_as_the_groups_they_were() -> None:
     found = attribute(rows, counted=_side("107", 7), marked=_side("100"), recorded=_side("100"))
     assert found.history == rows
     assert all(one.field != other.field for one, other in pairwise(found.history))
+
+
+@pytest.mark.parametrize("recorded", ["100", "130"])
+def test_rows_that_evidence_does_not_name_are_counted_all_the_same(recorded: str) -> None:
+    many = _group([(n, "1") for n in range(20)])._replace(rows=30, amount=Decimal(30))
+    found = attribute([many], counted=_side("130"), marked=_side("100"), recorded=_side(recorded))
+    assert [(each.rows, each.amount) for each in (*found.history, *found.marks)] == [(30, Decimal(30))]
+    assert (found.amount, found.certain) == (Decimal(0), True)
