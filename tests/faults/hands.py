@@ -35,11 +35,9 @@ EDITS: Final = {
             "projected_amount = CASE WHEN projected_meter_id > 0 THEN projected_amount + 7 ELSE 0 END",
         ),
         ("payments", "meter_id", "projected_meter_id = 1 + mod(projected_meter_id, 9)"),
-        ("meter_balances", "meter_id", "total_paid = total_paid + 3"),
     ),
 }
-"""Of each kind: a table, the column that says whether a row is hit, and what is set there. An edit of marks is followed
-by one of the same meters' totals: by itself it shows in no figure until the entity's next version."""
+"""Of each kind: a table, the column that says whether a row is hit, and what is set there."""
 ONE_IN: Final = 3
 MOVES: Final = 30  # sent at once
 AHEAD: Final = 60  # messages that may wait for the consumers
