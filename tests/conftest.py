@@ -204,7 +204,7 @@ class WaitUntil(Protocol):
 
 @pytest.fixture(scope="session")
 def wait_until() -> WaitUntil:
-    def wait(condition: Callable[[], object], *, what: str, timeout: float = 30.0) -> None:
+    def wait(condition: Callable[[], object], *, what: str, timeout: float = 120.0) -> None:
         if not processes.wait_until(lambda: bool(condition()), seconds=timeout):
             pytest.fail(f"after {timeout:g} s still waiting for {what}")
 

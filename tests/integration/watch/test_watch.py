@@ -52,9 +52,13 @@ def test_a_rolling_check_spreads_its_chunks_and_goes_on_after_a_restart(
     wait_until: WaitUntil,
     inbox: Inbox,
 ) -> None:
-    """Six customers in ten seconds: it is stopped at its first rests, and its round is gone on with."""
+    """Six customers in fifteen seconds: it is stopped at its first rests, and its round is gone on with.
+
+    A round that is older than thirty seconds is not: so that a slow machine's start takes nothing of that, the restarted
+    one finds a round that has only just begun.
+    """
     database.execute("UPDATE customer_balances SET balance = balance + 1 WHERE customer_id = 1")
-    arguments = ("backfill", "drift-check", "--cover-within", "10s", "--alert", inbox.address, "--format", "json")
+    arguments = ("backfill", "drift-check", "--cover-within", "15s", "--alert", inbox.address, "--format", "json")
     first = start_command(*arguments, env=environment)
     wait_until(lambda: inbox.titles == ["Drift: customer-sum-off found"], what="an alert before the round's end")
     first.process.send_signal(signal.SIGTERM)
@@ -63,17 +67,18 @@ def test_a_rolling_check_spreads_its_chunks_and_goes_on_after_a_restart(
     assert (paused["state"], paused["options"]["chunk_size"]) == ("paused", 1)
     assert 1 <= paused["tally"]["customers"] < 6
 
+    database.execute("UPDATE backfill_runs SET started_at = clock_timestamp()")
     second = start_command(*arguments, env=environment)
     wait_until(lambda: _count(database, FINISHED) == 1, what="the round's end")
-    wait_until(lambda: len(_runs(database)) == 2, what="the next round", timeout=15)
+    wait_until(lambda: len(_runs(database)) == 2, what="the next round")
     second.process.send_signal(signal.SIGTERM)
     assert second.process.wait(30) == 0, second.stderr.read_text()
     first_round, second_round = _runs(database)
     assert first_round["run_id"] == paused["run_id"]
     assert first_round["tally"]["customers"] == 6
     took = (first_round["finished_at"] - first_round["started_at"]).total_seconds()
-    assert 5 < took < 15
-    assert (second_round["started_at"] - first_round["started_at"]).total_seconds() > 8
+    assert took > 7, "spread, and not done at once"
+    assert (second_round["started_at"] - first_round["started_at"]).total_seconds() > 12
     assert inbox.titles == ["Drift: customer-sum-off found"]
 
 
