@@ -33,7 +33,6 @@ from projector.continuity import Continuity
 from projector.deadline import Deadline
 from projector.errors import PositionMoved
 from projector.intake import Intake
-from projector.kafka_errors import at_end
 from projector.membership import Membership
 from projector.merge import Applied
 from projector.patience import patiently
@@ -157,7 +156,7 @@ class Consumer:
         for message in self._membership.poll(min(room, SLICE_EVENTS), timeout_seconds=wait):
             if message.error() is None:
                 self._intake.add(received := receive(message), self._decode(received))
-            elif at_end(message):
+            elif self._starts.at_end(message, self._membership.places):
                 self._intake.reach((str(message.topic()), message.partition() or 0), message.offset() or 0)
 
     def _prove(self) -> None:

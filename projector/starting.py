@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 
 import structlog
+from confluent_kafka import Message as KafkaMessage
 from sqlalchemy import Engine
 
 from events import kafka
+from events.errors import ServiceUnavailable
 from events.settings import Settings
 from events.types import Place
 from projector import database, positions, topic_configuration
@@ -13,6 +15,7 @@ from projector.breaker import Standing, standing
 from projector.broker import Broker
 from projector.deployment import identity
 from projector.errors import PositionImpossible, TopicMissing
+from projector.kafka_errors import at_end
 from projector.positions import Log, Position
 
 _log = structlog.get_logger()
@@ -72,3 +75,28 @@ class Starts:
         """Ask for the id that each topic has now; raises the same."""
         with kafka.answering(self._settings):
             return self._broker.topic_ids()
+
+    def at_end(self, message: KafkaMessage, places: set[Place]) -> bool:
+        """Tell whether an error in a message's place says that the log ends there; raise what others mean.
+
+        An offset that the broker does not have looks alike after retention, a cut log, and a topic that was created
+        again: both services are asked once more, for the positions of these places, so that the error says which.
+
+        Raises:
+            PositionImpossible: a position cannot be served.
+            GroupRefused, KafkaException: see `projector.kafka_errors.at_end`.
+
+        """
+        try:
+            return at_end(message)
+        except PositionImpossible as known:
+            raise self._exactly(known, places) from None
+
+    def _exactly(self, known: PositionImpossible, places: set[Place]) -> PositionImpossible:
+        try:
+            self.proven(places)
+        except PositionImpossible as exact:
+            return exact
+        except ServiceUnavailable:  # for now; the next start says which
+            pass
+        return known

@@ -84,7 +84,8 @@ def _keep(cursor: Cursor[Any], run: Run, found: Iterable[Finding]) -> None:
     with cursor.copy("COPY found FROM STDIN") as copy:
         for finding in found:
             copy.write_row((*finding[:-1], Jsonb(finding.evidence)))
-    cursor.execute(RUNS["keep_findings"], {"run_id": run.run_id, "positions": Jsonb(positions)})
+    where = {"run_id": run.run_id, "round": run.round, "positions": Jsonb(positions)}
+    cursor.execute(RUNS["keep_findings"], where)
 
 
 def mark(cursor: Cursor[Any], run: Run, repaired: Iterable[tuple[Entity, int]]) -> None:

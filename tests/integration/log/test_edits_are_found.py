@@ -34,7 +34,7 @@ EDITS: Final[dict[str, dict[str, tuple[str, str | None, str | None]]]] = {
         "meter_id": ("43", "43", "42"),
         "customer_id": ("8", "8", "7"),
         "currency": ("'USD'", "USD", "KES"),
-        "invoice_date": ("'infinity'", "infinity", "2026-01-31"),
+        "invoice_date": ("'5874897-12-31'", "5874897-12-31", "2026-01-31"),
         "due_date": ("NULL", None, "2026-02-14"),
         "invoice_number": ("'INV-1 '", "INV-1 ", "INV-1"),
         "lines": ("'[]'", "[]", WRITTEN),
@@ -43,7 +43,7 @@ EDITS: Final[dict[str, dict[str, tuple[str, str | None, str | None]]]] = {
         "event_id": ("'zz'", "zz", "a"),
     },
     "payments": {
-        "amount": ("'NaN'", "NaN", "40.00"),
+        "amount": ("40.01", "40.01", "40.00"),
         "meter_id": ("42", "42", None),
         "customer_id": ("NULL", None, "7"),
         "invoice_id": ("2", "2", "1"),
@@ -62,10 +62,10 @@ EDITS: Final[dict[str, dict[str, tuple[str, str | None, str | None]]]] = {
     "meter_assignments": {
         "meter_id": ("44", "44", "42"),
         "customer_id": ("8", "8", "7"),
-        "assigned_at": ("'-infinity'", "-infinity", "2026-01-01T00:00:00+00:00"),
+        "assigned_at": ("'2026-01-01T00:00:00.5Z'", "2026-01-01T00:00:00.5+00:00", "2026-01-01T00:00:00+00:00"),
         "unassigned_at": ("'2026-05-01T00:00:00Z'", "2026-05-01T00:00:00+00:00", None),
         "active": ("false", "false", "true"),
-        "version": ("-1", "-1", "1"),
+        "version": ("0", "0", "1"),
         "event_id": ("'A'", "A", "a"),
     },
     "customers": {

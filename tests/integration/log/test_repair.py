@@ -31,7 +31,7 @@ DAMAGE: Final = (
     "DELETE FROM payments WHERE payment_id = 1",
     "UPDATE payments SET invoice_id = 8 WHERE payment_id = 2",
     "UPDATE payments SET meter_id = 45, event_id = 'zz' WHERE payment_id = 4",
-    "UPDATE payments SET paid_at = 'infinity' WHERE payment_id = 7",
+    "UPDATE payments SET paid_at = '294276-12-31Z' WHERE payment_id = 7",
     "UPDATE payments SET amount = 1, source_partition = NULL, source_offset = NULL WHERE payment_id = 9",
     "DELETE FROM meter_assignments WHERE assignment_id = 1",
     "UPDATE meter_assignments SET customer_id = 8 WHERE assignment_id = 2",

@@ -2,12 +2,14 @@
 
 import json
 
+from events import kafka
 from events.settings import Settings
 from projector.database import make_engine
 from tests.conftest import RunCommand
 from tests.examples import invoice
 from tests.integration.log.conftest import Logged
 from tests.integration.security.conftest import Deployed, deployed
+from tests.written_down import write_down
 
 __all__ = ["deployed"]
 
@@ -19,6 +21,7 @@ def test_each_does_its_part_with_its_own_role(
     run_command: RunCommand,
 ) -> None:
     settings = kafka_settings.model_copy(update={"schema_name": deployed.settings.schema_name})
+    write_down(settings, kafka.admin(settings))
     engine = make_engine(settings, program="tests")
     logged = Logged(settings, engine)
     logged.apply(invoice(1, 42, "100.00"), invoice(2, 42, "10.00"))

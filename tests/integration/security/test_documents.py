@@ -59,7 +59,7 @@ def test_temporary_objects_stand_before_no_table_and_are_nobody_elses(deployed: 
         mine.execute("INSERT INTO pg_temp.customers VALUES (1, 'evil')")
         for each in (mine, theirs):
             assert each.execute("SELECT name FROM customers").fetchall() == []
-            assert each.execute("SHOW search_path").fetchall() == [(f"{deployed.settings.schema_name},pg_temp",)]
+            assert each.execute("SHOW search_path").fetchall() == [(f"{deployed.settings.schema_name}, pg_temp",)]
         assert theirs.execute("SELECT to_regclass('pg_temp.customers')").fetchall() == [(None,)]
     for engine in (lesser, owner):
         engine.dispose()

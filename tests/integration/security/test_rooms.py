@@ -18,7 +18,7 @@ from events.settings import Settings
 from projector.database import make_engine
 from projector.roles import ROLES, role_of
 from tests.integration.security.conftest import OWNER, Deployed, upgrade
-from tests.integration.security.test_forbidden import TABLES, refused
+from tests.integration.security.test_forbidden import TABLES, WORK, refused
 
 LASTING: Final = (
     "CREATE TABLE {}.mine ()",
@@ -50,7 +50,7 @@ ENDLESS: Final = (
     "COPY meter_balances TO '/tmp/mine'",
 )
 STRONG: Final = ("SHARE", "SHARE ROW EXCLUSIVE", "EXCLUSIVE", "ACCESS EXCLUSIVE")
-MAY_LOCK: Final = {"projector": {"invoices", "payments"}, "backfill": {"backfill_chunks"}, "reader": set()}
+MAY_LOCK: Final = {"projector": {"invoices", "payments"}, "backfill": WORK, "reader": set()}
 """Where DELETE is needed: with it goes every lock. SECURITY.md says so."""
 
 

@@ -54,8 +54,8 @@ def test_a_rolling_check_spreads_its_chunks_and_goes_on_after_a_restart(
 ) -> None:
     """Six customers in fifteen seconds: it is stopped at its first rests, and its round is gone on with.
 
-    A round that is older than thirty seconds is not: so that a slow machine's start takes nothing of that, the restarted
-    one finds a round that has only just begun.
+    A round that is older than thirty seconds is not. So that a slow machine's start takes nothing of that, the program
+    that is started again finds a round that has only just begun.
     """
     database.execute("UPDATE customer_balances SET balance = balance + 1 WHERE customer_id = 1")
     arguments = ("backfill", "drift-check", "--cover-within", "15s", "--alert", inbox.address, "--format", "json")

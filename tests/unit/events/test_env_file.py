@@ -99,7 +99,7 @@ def test_the_environment_may_name_an_engine_but_no_interceptor(monkeypatch: pyte
     monkeypatch.setenv("PROJECTOR_KAFKA__SSL_PROVIDERS", "default")
     assert kafka.client_config(_load())["ssl.providers"] == "default"
     monkeypatch.setenv("PROJECTOR_KAFKA__PLUGIN_LIBRARY_PATHS", "monitoring")
-    with pytest.raises(SettingError, match="run code"):
+    with pytest.raises(SettingError, match="an interceptor may change every message"):
         kafka.client_config(_load())
 
 
