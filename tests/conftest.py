@@ -38,7 +38,7 @@ from tests import planted
 from tests.services import Services
 from tests.written_down import write_down
 
-pytest_plugins: Final = ("tests.workers",)
+pytest_plugins: Final = ("tests.workers", "tests.engines")
 
 PARTITIONS: Final = 3  # enough for two consumers to share unevenly
 COMMAND_SECONDS: Final = 120.0

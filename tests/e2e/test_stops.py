@@ -127,7 +127,7 @@ def test_retention_that_overtakes_a_running_consumer_stops_it(deployment: Deploy
         _delete_what_is_there(deployment, topic)
     consumer.process.send_signal(signal.SIGCONT)
     assert wait_for_exit(consumer) == 1
-    assert last_line(log(consumer), "projector:", "cannot serve the position")
+    assert last_line(log(consumer), "projector:", "retention deleted", "earliest`")
     assert "Traceback" not in log(consumer)
 
 

@@ -120,7 +120,7 @@ def _require_same(resumed: Verified, undisturbed: Verified) -> None:
 
 
 @contextmanager
-def _after_some_chunks() -> Iterator[Callable[[], bool]]:
+def _after_some_chunks(_budget_seconds: float) -> Iterator[Callable[[], bool]]:
     """Ask to stop when some chunks are done."""
     asked = iter([False] * CHUNKS)
     yield lambda: next(asked, True)
