@@ -85,10 +85,11 @@ class Broker:
 
     @contextmanager
     def _client(self) -> Iterator[AdminClient]:
-        if self._admin is None:
-            self._admin = kafka.admin(self._settings)
+        client = self._admin  # a name of our own: other threads ask as well, and may let go of it
+        if client is None:
+            client = self._admin = kafka.admin(self._settings)
         try:
-            yield self._admin
+            yield client
         except KafkaException as error:
             if error.args[0].code() > 0:  # the broker's own answer, and no failure to reach it
                 self._admin = None

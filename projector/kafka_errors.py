@@ -80,6 +80,12 @@ def at_end(message: KafkaMessage) -> bool:
     return False
 
 
+def is_gone(message: KafkaMessage) -> bool:
+    """Tell whether an error in a message's place says that a broker knows of no such topic."""
+    error = message.error()
+    return error is not None and error.code() in GONE
+
+
 def require_able(error: KafkaError) -> None:
     """Raise an error after which no waiting brings anything to read, in a message's place or from the client itself.
 

@@ -15,7 +15,7 @@ from projector.breaker import Standing, standing
 from projector.broker import Broker
 from projector.deployment import identity
 from projector.errors import PositionImpossible, TopicMissing
-from projector.kafka_errors import at_end
+from projector.kafka_errors import at_end, is_gone
 from projector.positions import Log, Position
 
 _log = structlog.get_logger()
@@ -80,7 +80,8 @@ class Starts:
         """Tell whether an error in a message's place says that the log ends there; raise what others mean.
 
         An offset that the broker does not have looks alike after retention, a cut log, and a topic that was created
-        again: both services are asked once more, for the positions of these places, so that the error says which.
+        again: both services are asked once more, for the positions of these places, so that the error says which. A
+        topic that one broker has not heard of is not gone.
 
         Raises:
             PositionImpossible: a position cannot be served.
@@ -90,13 +91,14 @@ class Starts:
         try:
             return at_end(message)
         except PositionImpossible as known:
-            raise self._exactly(known, places) from None
+            self._require_servable(places, known)
+            if is_gone(message):
+                _log.warning("Kafka reports", error=str(known))  # and knows of it again
+                return False
+            raise
 
-    def _exactly(self, known: PositionImpossible, places: set[Place]) -> PositionImpossible:
+    def _require_servable(self, places: set[Place], known: PositionImpossible) -> None:
         try:
             self.proven(places)
-        except PositionImpossible as exact:
-            return exact
-        except ServiceUnavailable:  # for now; the next start says which
-            pass
-        return known
+        except ServiceUnavailable:  # for now; the next start says more exactly what it is
+            raise known from None
