@@ -1,6 +1,5 @@
 """PostgreSQL: one engine a process, each of whose connections `projector.connections` makes and prepares."""
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -35,10 +34,6 @@ IN_VAIN: Final = ("FATAL:", "does not support SSL", "certificate", "no password 
 """What tells that connecting failed because somebody answered: libpq gives no SQLSTATE of that."""
 PASSING: Final = ("the database system is", "too many clients", "remaining connection slots", "terminating connection")
 """What of that passes by itself: starting, stopping, recovering, full."""
-
-
-logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
-"""It prints a traceback where it throws a broken connection away; whoever used that says in a line that it broke."""
 
 
 def make_engine(settings: Settings, *, program: str) -> Engine:
