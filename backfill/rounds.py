@@ -24,12 +24,12 @@ before the cause was gone, and nothing in the round that follows.
 
 A limited run also compares again what it changed beyond its limits, because a customer that is summed anew with one
 meter may have others that are damaged, and those may have been somebody else's, who is then summed anew. Where all is
-damaged, each round finds those one step further away, and nobody edits. So of a limited run only those rounds count
-that found nothing but meters and customers that a round before had found: the first counts, and two that repeat are
-the most. A customer that was summed anew is off again only by a meter that is damaged, and a meter that was repaired
-by none, so that a round without new ones tells of an edit here as well. It ends: a round that does not count is the
-first of this run to find some meter or customer, of which there are finitely many, and no finding of a run is
-forgotten while it lasts.
+damaged, each round finds those one step further away, and nobody edits. So the three of a limited run are counted from
+the last round that found any meter or customer that the run did not know. What was found and repaired goes on to agree,
+and a customer that was summed anew is off again only by a meter that is damaged and was not known, so two rounds that
+find only what was known tell of an edit here as well. It ends: a round from which is counted anew is the first of this
+run to find some meter or customer; there are finitely many, no finding is forgotten while the run lasts, and between
+two such rounds there is one at most.
 
 A run in which a chunk failed proves nothing in any case, and ends with the round at hand.
 """
@@ -44,7 +44,9 @@ from backfill.phases import PHASES
 from backfill.runs import BEFORE_ALL_KEYS, SQL, Run
 from backfill.tally import Tally
 
-ROUNDS_MAX: Final = 3  # repair, repair what moved past meanwhile, find nothing; of a limited run, those that count
+ROUNDS_MAX: Final = (
+    3  # repair, repair what moved past meanwhile, find nothing; of a limited run, since something new was found
+)
 GRANTED: Final = 1  # rounds after the one in which a process takes a run up, whatever was found before
 
 
@@ -58,15 +60,15 @@ def needed(cursor: Cursor[Any], run: Run) -> bool:
 def begin_next(cursor: Cursor[Any], run: Run) -> Run:
     """Stand before the first key of the next round, which compares whatever is not repaired once more."""
     cursor.execute(SQL["keep_unrepaired"], {"run_id": run.run_id})
-    repeated = run.tally.repeated + (run.round > 1 and not run.tally.fresh)
+    repeated = 0 if run.round == 1 or run.tally.fresh else run.tally.repeated + 1
     tally = replace(run.tally, unrepaired=0, fresh=0, repeated=repeated)
     return replace(run, round=run.round + 1, phase="customers", cursor=BEFORE_ALL_KEYS, tally=tally)
 
 
 def too_many(run: Run) -> bool:
     """Tell of a run that stands before a round whether those before it were all that are allowed."""
-    counting = run.round - 1 if run.selection.whole else 1 + run.tally.repeated
-    return counting >= ROUNDS_MAX
+    done = run.round - 1 if run.selection.whole else 1 + run.tally.repeated
+    return done >= ROUNDS_MAX
 
 
 def settle_compared(cursor: Cursor[Any], run: Run, entity: str, ids: Sequence[int]) -> None:

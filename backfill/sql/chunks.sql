@@ -54,7 +54,7 @@ FROM (SELECT k.customer_id FROM meter_assignments k
 WHERE ({customers_since})
    OR EXISTS (SELECT FROM drift d
               WHERE d.run_id = %(run_id)s AND d.entity = 'customer' AND d.entity_id = k.customer_id
-                AND d.repaired_at IS NULL)
+                AND d.entity_id > %(after)s AND d.entity_id <= %(last)s AND d.repaired_at IS NULL)
 ORDER BY k.customer_id;
 
 -- name: touched_customers
