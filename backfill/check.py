@@ -49,7 +49,8 @@ def customers(cursor: Cursor[Any], run: Run, chunk: Chunk) -> Sequence[int]:
     ids = [customer_id for (customer_id,) in cursor.execute(CHUNKS["customers_of_range"], where)]
     if run.round == 1:
         return ids
-    touched = {"ids": comparison.array(ids), "touched_xid": run.touched_xid}
+    earlier = {"run_id": run.run_id, "round": run.round, "touched_xid": run.touched_xid}
+    touched = {"ids": comparison.array(ids), **earlier}
     return [customer_id for (customer_id,) in cursor.execute(CHUNKS["touched_customers"], touched)]
 
 
@@ -57,6 +58,7 @@ def compare_customers(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tall
     """Compare these customers, and the meters that history assigns to them."""
     if not ids:
         return Tally()
+    rounds.settle_compared(cursor, run, "customer", ids)
     first, *more = comparison.candidates(cursor, ids)
     scope = comparison.scope_of_customers(cursor, ids, first)
     share = Tally() if more else comparison.tally_customers(cursor, scope, ids)
@@ -100,9 +102,9 @@ def window_meters(cursor: Cursor[Any], run: Run, chunk: Chunk) -> Sequence[int]:
     """Read what is compared of a window: what history assigns to nobody, or in a later round what was touched."""
     if run.round == 1:
         return unassigned_meters(cursor, run, chunk)
-    window = {"after": chunk.after, "last": chunk.last, "run_id": run.run_id, "touched_xid": run.touched_xid}
-    selected = run.selection.parameters(cursor)
-    (meters,) = cursor.execute(CHUNKS["touched_meters"], {**window, **selected}).fetchone() or (None,)
+    window = {"after": chunk.after, "last": chunk.last, **run.selection.parameters(cursor)}
+    earlier = {"run_id": run.run_id, "round": run.round, "touched_xid": run.touched_xid}
+    (meters,) = cursor.execute(CHUNKS["touched_meters"], {**window, **earlier}).fetchone() or (None,)
     return meters or []
 
 
@@ -110,6 +112,7 @@ def compare_meters(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally:
     """Compare these meters, which have no customer unless this is a later round."""
     if not ids:
         return Tally()
+    rounds.settle_compared(cursor, run, "meter", ids)
     share = Tally(meters=len(ids), meters_without_customer=len(ids))
     for some in comparison.slices(ids):
         nobodys = Scope(meters=some, owners=[None] * len(some))

@@ -76,9 +76,8 @@ def _next(cursor: Cursor[Any], run: Run) -> Run:
         return following
     run = _counted(cursor, "fold_done", run)
     if rounds.needed(cursor, run):
-        return rounds.begin_next(run)
-    rounds.settle(cursor, run)
-    return replace(following, tally=run.tally)
+        return rounds.begin_next(cursor, run)
+    return replace(following, tally=rounds.ended(cursor, run))
 
 
 def fold(connection: Connection[Any], run: Run) -> Run:

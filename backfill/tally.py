@@ -49,7 +49,9 @@ class Tally:
 
     Customers, meters, history rows and totals are those of the first round; `compared_again` counts customers and
     meters of later ones, `found_again` those of them that differed. What is found counts once, each repair counts.
-    `seconds` is the time in which somebody was at the run, so that a resumed run's rate leaves out its pause.
+    `fresh` counts what a later round is the first to find, until the next one begins; `repeated` the latest rounds that
+    found only what the run had found before. `seconds` is the time in which somebody was at the run, so that a resumed
+    run's rate leaves out its pause.
     """
 
     customers: int = 0
@@ -72,6 +74,8 @@ class Tally:
     unrepaired: int = 0
     compared_again: int = 0
     found_again: int = 0
+    fresh: int = 0
+    repeated: int = 0
     failed: int = 0
     failures: tuple[Failure, ...] = ()
     seconds: float = 0.0

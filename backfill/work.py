@@ -105,10 +105,11 @@ def work(
         WorkFailed: what was repaired differs as it did before, or the last round that is allowed found drift.
 
     """
+    granted = run.round + rounds.GRANTED
     with suppress(GivenUpError), giving_up_late(connection):
         while not stop():
-            before, run = run, ledger.prepare(connection, run, pace.size(run), CUTS)
-            if run.round > max(before.round, rounds.ROUNDS_MAX):
+            run = ledger.prepare(connection, run, pace.size(run), CUTS)
+            if run.round > granted and rounds.too_many(run):
                 raise WorkFailed(rounds.kept_coming(connection, run))
             if run.state != "running" or run.phase == "done":
                 break

@@ -1,5 +1,6 @@
 """PostgreSQL: one engine a process, each of whose connections `projector.connections` makes and prepares."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -34,6 +35,11 @@ IN_VAIN: Final = ("FATAL:", "does not support SSL", "certificate", "no password 
 """What tells that connecting failed because somebody answered: libpq gives no SQLSTATE of that."""
 PASSING: Final = ("the database system is", "too many clients", "remaining connection slots", "terminating connection")
 """What of that passes by itself: starting, stopping, recovering, full."""
+
+
+logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL + 1)
+"""A connection that broke off once its work was done would be told with a traceback; whoever needs the next one tells
+in a line, and nobody else has to know."""
 
 
 def make_engine(settings: Settings, *, program: str) -> Engine:

@@ -41,7 +41,7 @@ SELECT CASE WHEN (SELECT count(*) FROM chunk) >= %(size)s THEN (SELECT max(custo
             ELSE coalesce((SELECT last FROM seen), (SELECT max(customer_id) FROM known)) END;
 
 -- name: customers_of_range
--- The customers of a range, in key order.
+-- The customers of a range, in key order. Whom the run found and could not repair stays in it, whatever it is limited to.
 SELECT k.customer_id
 FROM (SELECT k.customer_id FROM meter_assignments k
       WHERE k.customer_id > %(after)s AND k.customer_id <= %(last)s AND {selected_customers}
@@ -51,19 +51,27 @@ FROM (SELECT k.customer_id FROM meter_assignments k
       UNION
       SELECT t.entity_id FROM backfill_touched t
       WHERE t.run_id = %(run_id)s AND t.entity = 'customer' AND t.entity_id > %(after)s AND t.entity_id <= %(last)s) k
-WHERE {customers_since}
+WHERE ({customers_since})
+   OR EXISTS (SELECT FROM drift d
+              WHERE d.run_id = %(run_id)s AND d.entity = 'customer' AND d.entity_id = k.customer_id
+                AND d.entity_id > %(after)s AND d.entity_id <= %(last)s AND d.repaired_at IS NULL)
 ORDER BY k.customer_id;
 
 -- name: touched_customers
--- Those of these customers whose row, or a meter row that names them, was touched since the round before began.
+-- Those of these customers whose row, or a meter row that names them, was touched since the round before began; and
+-- those that an earlier round of this run found and could not repair, whose rows nobody has written.
 SELECT k.customer_id FROM customer_balances k WHERE k.customer_id = ANY(%(ids)s::bigint[]) AND {touched}
 UNION
 SELECT k.customer_id FROM meter_balances k WHERE k.customer_id = ANY(%(ids)s::bigint[]) AND {touched}
+UNION
+SELECT d.entity_id FROM drift d
+WHERE d.run_id = %(run_id)s AND d.entity = 'customer' AND d.entity_id = ANY(%(ids)s::bigint[])
+  AND d.repaired_at IS NULL AND d.round < %(round)s
 ORDER BY customer_id;
 
 -- name: touched_meters
 -- The meters of a window that were touched since, whoever has them; those of the selection, and those that this run's
--- repairs set.
+-- repairs set. With them those that an earlier round of this run found and could not repair, touched or not.
 SELECT array_agg(meter_id ORDER BY meter_id)
 FROM (
     SELECT k.meter_id FROM meter_balances k
@@ -73,6 +81,10 @@ FROM (
     JOIN meter_balances k ON k.meter_id = t.entity_id
     WHERE t.run_id = %(run_id)s AND t.entity = 'meter' AND t.entity_id > %(after)s AND t.entity_id <= %(last)s
       AND {touched}
+    UNION
+    SELECT d.entity_id FROM drift d
+    WHERE d.run_id = %(run_id)s AND d.entity = 'meter' AND d.entity_id > %(after)s AND d.entity_id <= %(last)s
+      AND d.repaired_at IS NULL AND d.round < %(round)s
 ) known;
 
 -- name: count_customers

@@ -93,9 +93,26 @@ SELECT count(DISTINCT entity_id) FILTER (WHERE entity = 'meter'),
        count(DISTINCT entity_id) FILTER (WHERE entity = 'customer')
 FROM drift WHERE run_id = %(run_id)s AND round = %(round)s;
 
--- name: settle_rest
--- What a repair had left and nobody finds any more has come right by itself.
-UPDATE drift SET repaired_at = clock_timestamp() WHERE run_id = %(run_id)s AND repaired_at IS NULL;
+-- name: keep_unrepaired
+-- What the repairs of the rounds until now have left: whoever pages the next one meets it, also where nothing else names
+-- it any more.
+INSERT INTO backfill_touched (run_id, entity, entity_id)
+SELECT DISTINCT run_id, entity, entity_id FROM drift WHERE run_id = %(run_id)s AND repaired_at IS NULL
+ORDER BY 2, 3
+ON CONFLICT DO NOTHING;
+
+-- name: settle_compared
+-- Of what is compared once more, that which an earlier round could not repair has come right since, unless this
+-- comparison finds it again, which is written down next.
+UPDATE drift SET repaired_at = clock_timestamp()
+WHERE run_id = %(run_id)s AND entity = %(entity)s AND entity_id = ANY(%(ids)s::bigint[])
+  AND repaired_at IS NULL AND round < %(round)s;
+
+-- name: count_unrepaired
+-- How many meters and customers a run has found that were not repaired, and that it has not found to be right since.
+SELECT count(DISTINCT entity_id) FILTER (WHERE entity = 'meter'),
+       count(DISTINCT entity_id) FILTER (WHERE entity = 'customer')
+FROM drift WHERE run_id = %(run_id)s AND repaired_at IS NULL;
 
 -- name: positions
 -- Up to where the stream is applied in this snapshot: the next offset by group, topic and partition.

@@ -19,6 +19,7 @@ from events.simulate.render import Sent
 from events.types import ENTITIES, topic_of
 from projector import positions, schema
 from projector.database import make_engine
+from projector.errors import TopicMissing
 from projector.sandbox.processes import wait_until
 from tests import hostile_sessions
 from tests.e2e.deployment import COOPERATIVE, EAGER, NEXT_GENERATION, Place
@@ -36,6 +37,7 @@ QUICK: Final = {
     "PROJECTOR_LOG_FORMAT": "json",
 }
 MOMENT_SECONDS: Final = 1.5  # how long a fault waits for the progress after which it is due
+KNOWN_SECONDS: Final = 30.0  # until a broker that has created topics has heard of them, as `projector init` awaits
 DELIVERY_MS: Final = "60000"
 APPLIED: Final = "SELECT coalesce(sum(next_offset), 0) FROM billing.positions"
 SESSIONS: Final = """
@@ -61,6 +63,7 @@ class Scene:
         schema.create_topics(self.admin, self.settings)
         write_down(self.settings, self.admin)
         self.topics = [topic_of(entity, self.settings.topic_prefix) for entity in ENTITIES]
+        assert wait_until(self._topics_are_known, seconds=KNOWN_SECONDS)
         self.sound: list[Sent] = []
         self.poison: set[tuple[str, int, int]] = set()
         self.edits = 0  # by hand
@@ -73,6 +76,13 @@ class Scene:
         self._births = self._audits = 0
         self.consumers = [self._program(f"consumer {n}", self._start_consumer) for n in range(plan.consumers)]
         self.auditor = self._program("auditor", self._start_auditor)
+
+    def _topics_are_known(self) -> bool:
+        try:
+            positions.topics_of(self.admin, self.topics)
+        except TopicMissing:
+            return False
+        return True
 
     def messages(self) -> list[tuple[Sent, bool]]:
         """Return what is to be sent in order, each with whether it is sound."""

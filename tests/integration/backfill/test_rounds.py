@@ -2,16 +2,14 @@
 
 import json
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 import pytest
 from psycopg import Connection
 from sqlalchemy import Engine
 
 from backfill import ledger, report, runs
-from backfill.carry_out import carry_out
 from backfill.execute import exit_code
-from backfill.phases import Command
 from backfill.rounds import ROUNDS_MAX
 from backfill.runs import Run
 from backfill.session import session
@@ -19,17 +17,7 @@ from backfill.work import CUTS, turn
 from events.errors import WorkFailed
 from tests.conftest import RunCommand
 from tests.integration.backfill.conftest import Audit
-
-OPTIONS: Final = {"dry_run": False, "chunk_size": 2}
-EDIT: Final = "UPDATE meter_balances SET invoice_count = invoice_count + 1 WHERE meter_id = {}"
-Between = Callable[[Run], None]
-
-
-def rebuild(engine: Engine, between: Between, command: Command = "rebuild", **options: object) -> Run:
-    """Carry a run out, doing something before each chunk."""
-    with session(engine) as connection:
-        run = runs.begin(connection, command, {**OPTIONS, **options})
-        return carry_out(connection, run, stop=lambda: False, watch=between)
+from tests.integration.backfill.rebuilding import EDIT, OPTIONS, rebuild, resumed
 
 
 def test_a_clean_run_compares_nothing_again_where_nothing_was_touched(database: Connection[Any], audit: Audit) -> None:
@@ -94,10 +82,7 @@ def test_a_run_gives_up_where_drift_keeps_coming_and_resumed_goes_on_with_one_mo
     with pytest.raises(WorkFailed, match=said):
         rebuild(engine, between)
     assert edited == list(range(1, ROUNDS_MAX + 1))
-    [(run_id,)] = database.execute("SELECT run_id::text FROM backfill_runs").fetchall()
-    with session(engine) as connection:
-        run = runs.resume(connection, "rebuild", run_id, dry=False)
-        ended = carry_out(connection, run, stop=lambda: False)
+    ended = resumed(engine, database)
     assert (ended.state, ended.round) == ("finished", ROUNDS_MAX + 1)
     assert audit()[1] == []
 
@@ -153,16 +138,3 @@ def test_a_run_from_before_there_were_rounds_compares_everything_again(
 
     run = rebuild(engine, forget)
     assert (run.state, run.round, run.tally.customers, run.tally.compared_again) == ("finished", 2, 6, 26)
-
-
-def test_a_limited_run_puts_right_whom_it_summed_anew(database: Connection[Any], engine: Engine, audit: Audit) -> None:
-    """Customer 2 had meter 1; its own meter 4 is damaged, and so its sum would be once it is taken anew."""
-    database.execute(
-        "INSERT INTO meter_assignments (assignment_id, meter_id, customer_id, assigned_at, active)"
-        " VALUES (400, 1, 2, '2025-01-01', false)"
-    )
-    for meter in (1, 4, 9):
-        database.execute(f"UPDATE meter_balances SET total_billed = total_billed + 500 WHERE meter_id = {meter}")
-    run = rebuild(engine, lambda _: None, selection={"meters": [1]})
-    assert (run.state, run.tally.failed, exit_code(run)) == ("finished", 0, 0)
-    assert {(each.entity, each.entity_id) for each in audit()[1]} == {("meter", 9)}
