@@ -198,6 +198,18 @@ UNION SELECT i.meter_id FROM payments p JOIN invoices i USING (invoice_id)
 -- The meters of these assignments.
 SELECT meter_id FROM meter_assignments WHERE assignment_id = ANY(%(ids)s);
 
+-- name: keep_meters
+-- Keep with the run the meters whose balances its repair concerns.
+INSERT INTO backfill_touched (run_id, entity, entity_id)
+SELECT %(run_id)s, 'meter', unnest(%(meters)s::bigint[])
+ON CONFLICT DO NOTHING;
+
+-- name: kept_meters
+-- The next of them.
+SELECT entity_id FROM backfill_touched
+WHERE run_id = %(run_id)s AND entity = 'meter' AND entity_id > %(after)s
+ORDER BY entity_id LIMIT %(size)s;
+
 -- name: count_unrepaired
 -- How many rows of a run are still wrong.
 SELECT count(*) FROM (SELECT DISTINCT entity, entity_id FROM drift WHERE run_id = %(run_id)s AND repaired_at IS NULL) left_;
