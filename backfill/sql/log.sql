@@ -14,10 +14,13 @@ CREATE TEMP TABLE IF NOT EXISTS logged_{entity} ON COMMIT DELETE ROWS AS
 DELETE FROM logged_{entity};
 
 -- name: refused
--- Which messages of a part of the log were refused, and not applied since.
-SELECT source_offset, timestamp_ms FROM dead_letters
+-- Which messages of a part of the log were refused, and whether none of their letters was applied since. Those of a
+-- former topic of the same name stand aside; one that was kept before these were has neither topic id nor digest.
+SELECT source_offset, timestamp_ms, digest, bool_and(state <> 'applied')
+FROM dead_letters
 WHERE topic = %(topic)s AND partition = %(partition)s AND source_offset >= %(start)s AND source_offset < %(end)s
-  AND state <> 'applied';
+  AND (topic_id IS NULL OR topic_id = %(topic_id)s)
+GROUP BY source_offset, timestamp_ms, digest;
 
 -- name: compare
 -- Hold each message against its entity's row. Suspect the row where it is gone, where the message's rank exceeds the row's,
