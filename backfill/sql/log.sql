@@ -70,13 +70,16 @@ SELECT max({key}) FROM (SELECT {key} FROM {table} WHERE {key} > %(after)s ORDER 
 
 -- name: place_rows
 -- Say of each row of a page what the log can say of it, and suspect those whose place it covers and nothing confirmed, or
--- whose place nobody can have read from: not below the log's end at the start, nor below a position as it is now.
+-- whose place nobody can have read from: not below the log's end at the start, nor below a position as it is now. What
+-- some group has stored of a former topic of the same name is no position in this log.
 WITH ranges AS (
     SELECT * FROM unnest(%(partitions)s::integer[], %(lows)s::bigint[], %(ends)s::bigint[], %(highs)s::bigint[])
         AS r (partition, low_offset, end_offset, high_offset)
 ),
 applied AS (
-    SELECT partition, max(next_offset) AS next_offset FROM positions WHERE topic = %(topic)s GROUP BY partition
+    SELECT partition, max(next_offset) AS next_offset FROM positions
+    WHERE topic = %(topic)s AND (topic_id IS NULL OR %(topic_id)s::text IS NULL OR topic_id = %(topic_id)s)
+    GROUP BY partition
 ),
 placed AS (
     SELECT h.{key} AS entity_id, h.version, h.event_id, h.source_partition, h.source_offset,
