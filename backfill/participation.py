@@ -9,10 +9,12 @@ from typing import Any, Final
 from uuid import UUID
 
 from psycopg import Connection
+from psycopg.errors import LockNotAvailable
 
 from projector.statements import statements
 
 SQL: Final = statements("backfill", "sql/participation.sql")
+WAIT_MS: Final = 500
 
 
 def take_part(connection: Connection[Any], run_id: UUID) -> None:
@@ -24,6 +26,22 @@ def workers(connection: Connection[Any], run_id: UUID) -> int:
     """Count the processes that are at a run."""
     (count,) = connection.execute(SQL["count_workers"], {"run_id": str(run_id)}).fetchone() or (0,)
     return int(count)
+
+
+def alone_at_the_end(connection: Connection[Any], run_id: UUID) -> bool:
+    """Be the only one who does what comes at a run's end, for as long as the session lasts; wait half a second at most.
+
+    Returns:
+        Whether we are: where another process still is at it, False, to be asked again.
+
+    """
+    try:
+        with connection.transaction():
+            connection.execute(f"SET LOCAL lock_timeout = {WAIT_MS}")
+            connection.execute(SQL["take_the_end"], {"run_id": str(run_id)})
+    except LockNotAvailable:
+        return False
+    return True
 
 
 @contextmanager

@@ -59,6 +59,7 @@ def _ranges(run: Run, entity: Entity) -> dict[str, Any]:
     ranges = Plan.of(run.options).of_entity(entity)
     return {
         "run_id": run.run_id,
+        "topic_id": next((each.topic_id for each in ranges), None),
         "partitions": [each.partition for each in ranges],
         "lows": [each.low for each in ranges],
         "ends": [each.end for each in ranges],

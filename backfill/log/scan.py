@@ -13,10 +13,28 @@ from backfill.log.staging import Row, statement
 from backfill.runs import Run
 from backfill.tally import LogTally, Tally
 from events.types import Event, Message, Refusal
+from projector.log_identity import digest_of
 
 SQL: Final = staging.SQL
-Letters = set[tuple[int, int]]
-"""Offset and timestamp of messages that were refused, and not applied since: an offset alone may be another log's."""
+
+
+class Letters:
+    """The dead letters of a part of the log: an offset alone, even with its time, may be another log's.
+
+    Letters with a message's digest decide about it. Where there is none, it is those that were kept before digests
+    were; where there is one, these are of other bytes, for otherwise no other had been kept.
+    """
+
+    def __init__(self, rows: Iterable[tuple[int, int, bytes | None, bool]]) -> None:
+        self._open = {(offset, timestamp_ms, digest): unapplied for offset, timestamp_ms, digest, unapplied in rows}
+        self._places = {key[:2] for key in self._open}
+
+    def __contains__(self, message: Message) -> bool:
+        """Tell whether a message was refused, and not applied since."""
+        place = message.offset, message.timestamp_ms
+        if place not in self._places:
+            return False
+        return self._open.get((*place, digest_of(message)), self._open.get((*place, None), False))
 
 
 def cut(_cursor: Cursor[Any], run: Run, size: int) -> int | None:
@@ -64,23 +82,26 @@ def _rows(cursor: Cursor[Any], part: Part, source: Source) -> Iterator[tuple[Log
     letters = _letters(cursor, part)
     for batch in source.batches(part):
         rows = list(_expected(batch, letters))
-        dead = sum((message.offset, message.timestamp_ms) in letters for message, _ in batch)
-        alive = sum(
-            isinstance(outcome, Refusal) and (message.offset, message.timestamp_ms) not in letters
-            for message, outcome in batch
-        )
+        dead = sum(message in letters for message, _ in batch)
+        alive = sum(isinstance(outcome, Refusal) and message not in letters for message, outcome in batch)
         yield LogTally(messages=len(batch), refused=dead, unreadable=alive), rows
 
 
 def _expected(batch: Iterable[tuple[Message, Event | Refusal]], letters: Letters) -> Iterator[Row]:
     for message, outcome in batch:
         if isinstance(outcome, Event):
-            yield staging.row(outcome, message, expected=(message.offset, message.timestamp_ms) not in letters)
+            yield staging.row(outcome, message, expected=message not in letters)
 
 
 def _letters(cursor: Cursor[Any], part: Part) -> Letters:
-    where = {"topic": part.range.topic, "partition": part.range.partition, "start": part.start, "end": part.end}
-    return set(cursor.execute(SQL["refused"], where).fetchall())
+    where = {
+        "topic": part.range.topic,
+        "partition": part.range.partition,
+        "topic_id": part.range.topic_id,
+        "start": part.start,
+        "end": part.end,
+    }
+    return Letters(cursor.execute(SQL["refused"], where).fetchall())
 
 
 def _blocks(part: Part, confirmed: Iterable[int]) -> Iterator[tuple[int, str]]:

@@ -134,7 +134,7 @@ def verify_log(settings: Settings, asked: Asked) -> int:
                 whole = run.phase == "done"
                 if whole and run.options.get("repair"):
                     mended = mend.mend(Deployment(settings, connection, source, stored), run, stop)
-                    run, whole = mended or run, mended is not None
+                    run, whole = mended or run, mended is not None and mended.state in {"running", "finished"}
         run = _ended(connection, run, whole=whole)
         if run.state == "finished":
             connection.execute(staging.SQL["forget_work"], {"run_id": run.run_id})

@@ -14,10 +14,13 @@ CREATE TEMP TABLE IF NOT EXISTS logged_{entity} ON COMMIT DELETE ROWS AS
 DELETE FROM logged_{entity};
 
 -- name: refused
--- Which messages of a part of the log were refused, and not applied since.
-SELECT source_offset, timestamp_ms FROM dead_letters
+-- Which messages of a part of the log were refused, and whether none of their letters was applied since. Those of a
+-- former topic of the same name stand aside; one that was kept before these were has neither topic id nor digest.
+SELECT source_offset, timestamp_ms, digest, bool_and(state <> 'applied')
+FROM dead_letters
 WHERE topic = %(topic)s AND partition = %(partition)s AND source_offset >= %(start)s AND source_offset < %(end)s
-  AND state <> 'applied';
+  AND (topic_id IS NULL OR topic_id = %(topic_id)s)
+GROUP BY source_offset, timestamp_ms, digest;
 
 -- name: compare
 -- Hold each message against its entity's row. Suspect the row where it is gone, where the message's rank exceeds the row's,
@@ -67,13 +70,16 @@ SELECT max({key}) FROM (SELECT {key} FROM {table} WHERE {key} > %(after)s ORDER 
 
 -- name: place_rows
 -- Say of each row of a page what the log can say of it, and suspect those whose place it covers and nothing confirmed, or
--- whose place nobody can have read from: not below the log's end at the start, nor below a position as it is now.
+-- whose place nobody can have read from: not below the log's end at the start, nor below a position as it is now. What
+-- some group has stored of a former topic of the same name is no position in this log.
 WITH ranges AS (
     SELECT * FROM unnest(%(partitions)s::integer[], %(lows)s::bigint[], %(ends)s::bigint[], %(highs)s::bigint[])
         AS r (partition, low_offset, end_offset, high_offset)
 ),
 applied AS (
-    SELECT partition, max(next_offset) AS next_offset FROM positions WHERE topic = %(topic)s GROUP BY partition
+    SELECT partition, max(next_offset) AS next_offset FROM positions
+    WHERE topic = %(topic)s AND (topic_id IS NULL OR %(topic_id)s::text IS NULL OR topic_id = %(topic_id)s)
+    GROUP BY partition
 ),
 placed AS (
     SELECT h.{key} AS entity_id, h.version, h.event_id, h.source_partition, h.source_offset,
@@ -197,6 +203,18 @@ UNION SELECT i.meter_id FROM payments p JOIN invoices i USING (invoice_id)
 -- name: meters_of_assignments
 -- The meters of these assignments.
 SELECT meter_id FROM meter_assignments WHERE assignment_id = ANY(%(ids)s);
+
+-- name: keep_meters
+-- Keep with the run the meters whose balances its repair concerns.
+INSERT INTO backfill_touched (run_id, entity, entity_id)
+SELECT %(run_id)s, 'meter', unnest(%(meters)s::bigint[])
+ON CONFLICT DO NOTHING;
+
+-- name: kept_meters
+-- The next of them.
+SELECT entity_id FROM backfill_touched
+WHERE run_id = %(run_id)s AND entity = 'meter' AND entity_id > %(after)s
+ORDER BY entity_id LIMIT %(size)s;
 
 -- name: count_unrepaired
 -- How many rows of a run are still wrong.

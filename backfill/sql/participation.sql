@@ -1,4 +1,4 @@
--- The lock that everybody holds who is at a run.
+-- The lock that everybody holds who is at a run, and that of the one who ends it.
 
 -- name: take_part
 -- Be counted among those who carry a run out, for as long as the session lasts.
@@ -22,3 +22,7 @@ SELECT pg_try_advisory_lock(hashtextextended(%(run_id)s::text, 0));
 -- name: open_again
 -- Let others join.
 SELECT pg_advisory_unlock(hashtextextended(%(run_id)s::text, 0));
+
+-- name: take_the_end
+-- Be the one who does what comes at its end, for as long as the session lasts: a lock of its own, not the one above.
+SELECT pg_advisory_lock(hashtextextended(%(run_id)s::text, 1));

@@ -34,6 +34,7 @@ from psycopg import Connection, Cursor
 from events.types import ENTITIES, KEY_OF, Entity, Event, Message, Place, Refusal, topic_of
 from projector import merge
 from projector.batch import Item, item, stage
+from projector.log_identity import digest_of
 from projector.positions import Log
 from projector.replay.places import Spot
 from projector.statements import statements
@@ -140,10 +141,19 @@ class Replayer:
         message = self.fetch(spot)
         if message is None:
             return None
-        where = {"topic": spot[0], "partition": spot[1], "offset": spot[2], "timestamp_ms": message.timestamp_ms}
-        if self.connection.execute(SQL["is_refused"], where).fetchone():
-            return None
-        return item(message, self.decode(message))
+        return None if self._is_refused(message) else item(message, self.decode(message))
+
+    def _is_refused(self, message: Message) -> bool:
+        where = {
+            "topic": message.topic,
+            "partition": message.partition,
+            "offset": message.offset,
+            "timestamp_ms": message.timestamp_ms,
+            "topic_id": self.logs[message.topic, message.partition].topic_id,
+            "digest": digest_of(message),
+        }
+        (refused,) = self.connection.execute(SQL["is_refused"], where).fetchone() or (False,)
+        return bool(refused)
 
     def _rightful(self, asked: Item, claim: Claim | None) -> Item | None:
         """Choose what a row has to say: what was asked for, or what it rightly says; None where nobody can tell."""
@@ -165,7 +175,8 @@ class Replayer:
 
     def _end(self, place: Place) -> int:
         """Return the position of now: a consumer may have applied more than it had when we began."""
-        row = self.connection.execute(SQL["position"], {"topic": place[0], "partition": place[1]}).fetchone()
+        where = {"topic": place[0], "partition": place[1], "topic_id": self.logs[place].topic_id}
+        row = self.connection.execute(SQL["position"], where).fetchone()
         return row[0] or 0 if row else 0
 
     @stamina.retry(on=TRANSIENT)

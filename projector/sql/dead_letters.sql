@@ -17,19 +17,24 @@ ON CONFLICT (topic, partition, source_offset, timestamp_ms, topic_id, digest) DO
 
 -- name: count_open_before
 -- What stands open right before these positions, by reason: how many lie within the share's depth, and how many end the
--- partition, with no other message between them and the position. Those of another topic of the same name stand aside.
+-- partition, with no other message between them and the position. Those of another topic of the same name stand aside;
+-- of two at one offset, as in a log that was cut and has grown again, the latter counts.
 WITH given AS (
     SELECT *
     FROM unnest(%(topics)s::text[], %(partitions)s::integer[], %(offsets)s::bigint[], %(topic_ids)s::text[])
          AS g (topic, partition, next_offset, topic_id)
 ),
-recent AS (
-    SELECT d.reason, g.next_offset - d.source_offset AS back,
-           dense_rank() OVER (PARTITION BY d.topic, d.partition ORDER BY d.source_offset DESC) AS nth
+latest AS (
+    SELECT DISTINCT ON (d.topic, d.partition, d.source_offset)
+           d.topic, d.partition, d.reason, g.next_offset - d.source_offset AS back
     FROM given g
     JOIN dead_letters d ON d.topic = g.topic AND d.partition = g.partition
      AND d.source_offset < g.next_offset AND d.source_offset >= g.next_offset - %(run_depth)s
     WHERE d.state = 'open' AND (d.topic_id IS NULL OR d.topic_id IS NOT DISTINCT FROM g.topic_id)
+    ORDER BY d.topic, d.partition, d.source_offset, d.dead_letter_id DESC
+),
+recent AS (
+    SELECT reason, back, row_number() OVER (PARTITION BY topic, partition ORDER BY back) AS nth FROM latest
 )
 SELECT reason, count(*) FILTER (WHERE back <= %(share_depth)s), count(*) FILTER (WHERE back = nth)
 FROM recent

@@ -157,7 +157,7 @@ GRANT SELECT, INSERT, UPDATE ({alerts}) ON alerts TO {role};
 GRANT SELECT, INSERT, UPDATE ({backfill_chunks}), DELETE ON backfill_chunks TO {role};
 GRANT SELECT, INSERT, UPDATE ({log_blocks}), DELETE ON log_blocks TO {role};
 GRANT SELECT, INSERT, UPDATE ({log_suspects}), DELETE ON log_suspects TO {role};
-GRANT SELECT (topic, partition, source_offset, timestamp_ms, state) ON dead_letters TO {role};
+GRANT SELECT (topic, partition, source_offset, timestamp_ms, topic_id, digest, state) ON dead_letters TO {role};
 
 -- name: grant_reader
 -- Reports and monitoring: the contract's tables, `projector status` and `backfill runs show`; of dead letters how many,

@@ -17,7 +17,7 @@ from backfill.work import Manner
 from events import kafka
 from events.decode import Decoder
 from events.publish import publish
-from events.settings import Settings
+from events.settings import Settings, load
 from events.types import ENTITIES, Entity, topic_of
 from projector import merge, positions
 from projector.batch import Batch, Item, item
@@ -135,3 +135,12 @@ def logged(kafka_settings: Settings, engine: Engine, wait_until: WaitUntil) -> I
     wait_until(lambda: made.client.list_topics(timeout=10).topics.keys() >= topics, what="the topics to be known")
     yield made
     made.close()
+
+
+@pytest.fixture
+def environment(kafka_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the process that replays find the same services."""
+    for name, value in kafka_environment.items():
+        if name.startswith("PROJECTOR_"):
+            monkeypatch.setenv(name, value)
+    load.cache_clear()

@@ -123,8 +123,14 @@ def test_a_row_that_is_gone_is_missing(logged: Logged) -> None:
 
 
 def test_a_row_that_no_message_brought_is_unknown(logged: Logged) -> None:
-    """It may say that it comes from a message of another entity, from nowhere, or from where nobody can have read."""
+    """It may say that it comes from a message of another entity, from nowhere, or from where nobody can have read.
+
+    What another group has stored of a former topic says nothing of this one's log.
+    """
     logged.apply(*EVENTS)
+    logged.sql("""
+        INSERT INTO positions (group_id, topic, partition, next_offset, topic_id)
+        SELECT 'another', topic, partition, 2000000, 'former' FROM positions""")
     claims = {101: "source_offset", 102: "source_offset + 10", 103: "-1", 104: "1000000"}
     for row, offset in claims.items():
         logged.sql(f"""

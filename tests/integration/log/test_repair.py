@@ -8,7 +8,6 @@ import pytest
 
 from backfill.log import settle
 from backfill.tally import Tally
-from events.settings import load
 from events.types import topic_of
 from tests.conftest import RunCommand, StartCommand, WaitUntil
 from tests.examples import CloudEvent, assigned, customer, invoice, payment
@@ -41,13 +40,7 @@ DAMAGE: Final = (
 )
 
 
-@pytest.fixture(autouse=True)
-def _environment(kafka_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the process that replays find the same services."""
-    for name, value in kafka_environment.items():
-        if name.startswith("PROJECTOR_"):
-            monkeypatch.setenv(name, value)
-    load.cache_clear()
+pytestmark = pytest.mark.usefixtures("environment")
 
 
 def test_after_a_repair_log_history_and_balances_agree(

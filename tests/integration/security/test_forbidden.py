@@ -73,7 +73,9 @@ def test_backfill_has_no_part_in_the_stream_and_erases_nothing(deployed: Deploye
     with deployed.connected("backfill") as connection:
         for columns in ("*", "key", "value", "headers", "detail", "reason", "closed_why"):
             refused(connection, f"SELECT {columns} FROM dead_letters")
-        connection.execute("SELECT topic, partition, source_offset, timestamp_ms, state FROM dead_letters")
+        connection.execute(
+            "SELECT topic, partition, source_offset, timestamp_ms, topic_id, digest, state FROM dead_letters"
+        )
         for table in STREAM:
             for statement in (*WRITES, "LOCK TABLE {} IN ROW EXCLUSIVE MODE"):
                 refused(connection, statement.format(table))
