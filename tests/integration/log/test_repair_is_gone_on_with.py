@@ -21,7 +21,9 @@ pytestmark = pytest.mark.usefixtures("environment")
 
 EVENTS: Final = [
     customer(7, "Achieng"),
-    *(assigned(key, meter, 7) for key, meter in enumerate((41, 42, 47), 1)),
+    customer(8, "Baraka"),
+    assigned(1, 42, 7),
+    assigned(2, 47, 8),  # of another customer: a rebuild of meter 42 does not come to it
     *(invoice(key, 42, f"{key}00.00") for key in range(1, 4)),
     invoice(4, 47, "50.00"),
 ]
