@@ -32,6 +32,7 @@ from events import settings as settings_module
 from events.settings import Settings
 from events.types import ENTITIES, topic_of
 from projector import schema
+from projector.broker import Broker
 from projector.database import make_engine
 from projector.sandbox import processes
 from tests import planted
@@ -102,6 +103,7 @@ def kafka_settings(settings: Settings, services: Services) -> Iterator[Settings]
     found = settings.model_copy(update={"kafka_bootstrap_servers": services.kafka_bootstrap_servers})
     client = kafka.admin(found)
     schema.create_topics(client, found)
+    Broker(found).settled_problems()  # a broker acknowledges topics before it has heard of them itself
     yield write_down(found, client)
     topics = [topic_of(entity, found.topic_prefix) for entity in ENTITIES]
     left = client.list_topics(timeout=10).topics.keys() & topics

@@ -20,8 +20,8 @@ from tests.faults.scene import Scene
 SERVICES: Final = ("PostgreSQL", "Kafka")
 OUTAGE_SECONDS: Final = 8.0
 CPU_SHARE_MAX: Final = 0.1  # of a core: a loop that spins takes all of one
-RETURN_SECONDS: Final = 2 * WAIT_MAX_SECONDS + 6  # the longest wait, a session of the group, and a slow machine
-AT_ONCE_SECONDS: Final = 2.0
+RETURN_SECONDS: Final = 2 * WAIT_MAX_SECONDS + 24  # the longest wait, a session of the group, and a slow machine
+AT_ONCE_SECONDS: Final = 10.0  # on a busy machine; a connection to a service that hangs is given up after more
 BUDGET_SECONDS: Final = 5  # of a drain, as the scene sets it
 WRONG: Final = "wr0ng"
 
