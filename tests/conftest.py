@@ -103,7 +103,7 @@ def kafka_settings(settings: Settings, services: Services) -> Iterator[Settings]
     found = settings.model_copy(update={"kafka_bootstrap_servers": services.kafka_bootstrap_servers})
     client = kafka.admin(found)
     schema.create_topics(client, found)
-    Broker(found).settled_problems()  # a broker acknowledges topics before it has heard of them itself
+    Broker(found).problems()  # waits: a broker acknowledges topics before it has heard of them itself
     yield write_down(found, client)
     topics = [topic_of(entity, found.topic_prefix) for entity in ENTITIES]
     left = client.list_topics(timeout=10).topics.keys() & topics
