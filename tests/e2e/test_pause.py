@@ -40,7 +40,8 @@ def test_paused_inside_a_transaction_that_the_server_then_ends(deployment: Deplo
     with psycopg.connect(deployment.settings.database_url.get_secret_value()) as holder:
         holder.execute("SELECT FROM billing.positions FOR UPDATE")
         deployment.publish(lines[len(lines) // 2 :])
-        deployment.wait_until(lambda: _state(deployment) == "active", what="the sleeper to wait for a position")
+        holds = holder.info.backend_pid
+        deployment.wait_until(lambda: deployment.sql(BLOCKED, pid=holds), what="the sleeper to wait for a position")
         sleeper.process.send_signal(signal.SIGSTOP)
     deployment.wait_until(lambda: _state(deployment) == "idle in transaction", what="the position to be moved")
     [pid] = [pid for pid, state in deployment.sql(BACKENDS) if state == "idle in transaction"]

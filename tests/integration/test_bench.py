@@ -14,14 +14,15 @@ from tests.bench.plan import Measurement, chosen
 ROOT = Path(__file__).parents[2]
 SMALL = (
     *("--events", "600", "--customers", "50", "--meters", "100", "--sample", "50"),
-    *("--rate", "100", "--busy-rate", "100", "--seconds", "1", "--scale", "100"),
+    *("--rate", "100", "--busy-rate", "100", "--seconds", "1", "--scale", "100", "--shape", "200"),
 )
 
 
+@pytest.mark.timeout(900)
 def test_a_small_run_reports_every_measurement_with_its_marks(tmp_path: Path) -> None:
     output = tmp_path / "report.json"
     command = [sys.executable, "-m", "tests.bench", *SMALL, "--output", str(output)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=800, check=False)
     assert done.returncode == 0, done.stderr
     report = json.loads(output.read_text())
     figures = {figure["key"]: figure["value"] for figure in report["figures"]}
