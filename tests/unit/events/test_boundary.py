@@ -114,7 +114,7 @@ FORESEEN: Final = {
     "a service": (ServiceAway("away"), 2),
     "a wrong option": (typer.BadParameter("that one"), 2),
     "a full disk": (OSError(errno.ENOSPC, "No space left on device"), 2),
-    "a place of others": (PermissionError(errno.EACCES, "Permission denied", "/root/x"), 2),
+    "a place of others": (PermissionError(errno.EACCES, "Permission denied", "/elsewhere/x"), 2),
     "the keyboard": (KeyboardInterrupt(), EXIT_INTERRUPTED),
     "no answer": (typer.Abort(), EXIT_INTERRUPTED),
     "nobody to answer": (EOFError(), EXIT_INTERRUPTED),
