@@ -47,7 +47,7 @@ def bench(  # noqa: PLR0913, PLR0917 - one parameter an option
     seconds: Annotated[int, typer.Option(min=1, help="how long each of these lasts")] = 20,
     scale: Annotated[int, typer.Option(min=10, help="customers with twenty history rows each")] = 1_000_000,
     shape: Annotated[
-        int, typer.Option(min=1_000, help="meters of one customer, payments of one invoice or meter")
+        int, typer.Option(min=100, help="meters of one customer, payments of one invoice or meter")
     ] = 50_000,
     only: OnlyOption = None,
     output: OutputOption = None,
