@@ -5,6 +5,7 @@ from typing import Final
 
 import pytest
 
+from backfill.findings import Finding
 from backfill.log.verdict import Coverage, Suspect, Text, findings
 
 WINNER: Final[Text] = {
@@ -81,6 +82,55 @@ def test_what_a_step_makes_of_the_lines_is_no_edit_and_nothing_else_beside_it() 
     assert _found({**amended, "meter_id": "43"}, CHARGED).keys() >= {"meter_id"}
     assert _found(amended).keys() == {"amount", "balance_brought_forward"}
     assert _found({**amended, "version": "1"}, CHARGED).keys() == {"version", "amount", "balance_brought_forward"}
+
+
+def test_no_debt_brought_forward_is_nought_of_it() -> None:
+    """An invoice whose lines bring nothing forward may have a nought or nothing there, and no other amount."""
+    charged = {**WINNER, "charges": "70.00", "brought_forward": "0.00"}
+    assert _found({**charged, "amount": "70.00", "balance_brought_forward": None}, charged) == {}
+    assert _found({**charged, "amount": "70.00", "balance_brought_forward": "0.00"}, charged) == {}
+    assert _found({**charged, "amount": "71.00", "balance_brought_forward": None}, charged).keys() == {"amount"}
+
+
+def test_a_finding_tells_what_stands_there_what_should_and_which_message_says_so() -> None:
+    message = {"topic": "billing.invoices", "partition": 1, "offset": 10}
+    edited = {**WINNER, "amount": "98.50", "balance_brought_forward": "5.00", "invoice_date": "2026-02-01"}
+
+    def made(row: Text | None, winner: Text | None) -> list[Finding]:
+        suspect = Suspect("invoices", 7, winner, row, noted=True)
+        return findings(suspect, "billing.invoices", lambda asked: "covered" if asked is row else "newer")
+
+    assert made(edited, WINNER) == [
+        Finding("invoice", 7, column, recorded, expected, difference, "history-edited", {"message": message})
+        for column, recorded, expected, difference in (
+            ("amount", "98.50", "100.00", Decimal("1.50")),
+            ("balance_brought_forward", "5.00", None, Decimal("-5.00")),
+            ("invoice_date", "2026-02-01", "2026-01-31", None),
+        )
+    ]
+    assert made(WINNER, {**WINNER, "balance_brought_forward": "5.00"}) == [
+        Finding(
+            "invoice", 7, "balance_brought_forward", None, "5.00", Decimal("5.00"), "history-edited",
+            {"message": message},
+        )
+    ]  # fmt: skip
+    assert made(None, WINNER) == [
+        Finding("invoice", 7, "invoice_id", None, "7", Decimal("100.00"), "history-missing", {"message": message})
+    ]
+    says = {"says_it_is_from": message, "version": "2", "event_id": "b"}
+    assert made(WINNER, None) == [
+        Finding("invoice", 7, "invoice_id", "7", None, Decimal("-100.00"), "history-unknown", says)
+    ]
+
+
+def test_a_finding_without_money_or_place_tells_of_none() -> None:
+    row: Text = {
+        "version": "1", "event_id": "a", "source_partition": None, "source_offset": None, "name": "Achieng",
+    }  # fmt: skip
+    [found] = findings(Suspect("customers", 7, None, row, noted=True), "billing.customers", lambda _: "nowhere")
+    nowhere = {"topic": "billing.customers", "partition": None, "offset": None}
+    says = {"says_it_is_from": nowhere, "version": "1", "event_id": "a"}
+    assert found == Finding("customer-record", 7, "customer_id", "7", None, None, "history-unknown", says)
 
 
 def test_the_difference_is_what_history_lacks() -> None:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from structlog.testing import capture_logs
 
 from events.errors import ServiceAway
 from projector.continuity import Continuity, Positions
@@ -82,3 +83,57 @@ def test_an_answer_to_an_older_doubt_proves_nothing(wait_until: WaitUntil) -> No
     wait_until(proven, what="the proof")
     assert found == [GIVEN]
     assert not watch.doubted
+
+
+def test_a_doubt_is_told_once_and_each_try_to_prove_the_log_with_what_was_in_the_way(wait_until: WaitUntil) -> None:
+    answers = iter([ServiceAway("no leader"), GIVEN])
+
+    def prove() -> Positions:
+        answer = next(answers)
+        if isinstance(answer, ServiceAway):
+            raise answer
+        return answer
+
+    watch = _watch(lambda: {PLACE[0]: "ours"}, prove)
+    with capture_logs() as lines:
+        watch.doubt()
+        assert watch.doubted
+        watch.doubt()
+        wait_until(lambda: watch.proven() is not None, what="the proof")
+    assert not watch.doubted
+    assert lines == [
+        {"event": "the broker was away, looking whether its log is the one that was read", "log_level": "warning"},
+        {"event": "trying again", "why": "no leader", "log_level": "warning"},
+    ]
+
+
+def test_what_was_taken_need_not_have_been_given_and_what_is_left_is_looked_after(wait_until: WaitUntil) -> None:
+    other = ("billing.payments", 3)
+    watch = _watch(lambda: {PLACE[0]: "ours", other[0]: "another"})
+    watch.assign({other: Position(next_offset=1, topic_id="ours")})
+    watch.revoke({PLACE, ("billing.customers", 0)})
+
+    def stopped() -> bool:
+        try:
+            watch.look()
+        except PositionImpossible as impossible:
+            return "billing.payments" in str(impossible) and "while it was read" in str(impossible)
+        return False
+
+    wait_until(stopped, what="the look")
+
+
+def test_a_position_that_knows_no_topic_id_is_of_any_topic(wait_until: WaitUntil) -> None:
+    """One that was stored before positions had topic ids is given one at the next start."""
+    asked = threading.Semaphore(0)
+    watch = _watch(lambda: asked.release() or {PLACE[0]: "another"})  # type: ignore[func-returns-value]
+    watch.assign({PLACE: Position(next_offset=7, topic_id=None)})
+    looks = 0
+
+    def answered_twice() -> bool:
+        nonlocal looks
+        watch.look()
+        looks += asked.acquire(blocking=False)
+        return looks == 2  # the second question follows the first one's answer
+
+    wait_until(answered_twice, what="two looks")
