@@ -23,6 +23,7 @@ _SERVERS: Final = "PROJECTOR_KAFKA_BOOTSTRAP_SERVERS names the brokers"
 _POSITIONS: Final = "positions are kept in PostgreSQL, in the transaction of what was applied"
 _DELIVERED: Final = "a message counts as published once every replica in sync has it, once and in order"
 _PROTOCOL: Final = "an older protocol has neither leader epochs nor committed reads"
+_NO_TEXT: Final = "the client takes an object there, and no text"
 
 OWNED: Final[dict[str, Owned]] = {
     # Which brokers, and that they are real.
@@ -36,6 +37,8 @@ OWNED: Final[dict[str, Owned]] = {
     "broker.version.fallback": Owned((), _PROTOCOL),
     # Whose code runs.
     "plugin.library.paths": Owned((), "an interceptor may change every message; see also events.env_file"),
+    "logger": Owned((), _NO_TEXT),
+    "default.topic.config": Owned((), _NO_TEXT),
     # Which messages are read.
     "isolation.level": Owned(("read_committed",), "what a producer has aborted was never billed or paid"),
     "topic.blacklist": Owned((), "a topic that is left out is never applied"),
