@@ -86,13 +86,12 @@ def test_an_answer_to_an_older_doubt_proves_nothing(wait_until: WaitUntil) -> No
 
 
 def test_a_doubt_is_told_once_and_each_try_to_prove_the_log_with_what_was_in_the_way(wait_until: WaitUntil) -> None:
-    answers = iter([ServiceAway("no leader"), GIVEN])
+    away = [True, False]
 
     def prove() -> Positions:
-        answer = next(answers)
-        if isinstance(answer, ServiceAway):
-            raise answer
-        return answer
+        if away.pop(0):
+            raise ServiceAway("no leader")
+        return GIVEN
 
     watch = _watch(lambda: {PLACE[0]: "ours"}, prove)
     with capture_logs() as lines:
