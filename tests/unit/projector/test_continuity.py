@@ -7,9 +7,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from events.errors import ServiceAway
+from projector import continuity
 from projector.continuity import Continuity, Positions
 from projector.errors import PositionImpossible, TopicMissing
-from projector.positions import Position
+from projector.positions import Position, created_again, deleted
 from tests.conftest import WaitUntil
 
 PLACE = ("billing.invoices", 0)
@@ -22,6 +23,11 @@ def _watch(ids: Callable[[], dict[str, str]], prove: Callable[[], Positions] = l
     return made
 
 
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(continuity, "LOOK_SECONDS", 0.02)
+
+
 def _missing() -> dict[str, str]:
     raise TopicMissing(PLACE[0])
 
@@ -31,21 +37,48 @@ def _away() -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("ids", "said"), [(lambda: {PLACE[0]: "another"}, "deleted and created again"), (_missing, "was deleted while")]
+    ("ids", "said", "asked"),
+    [
+        ([{PLACE[0]: "another"}], created_again(PLACE[0], "while it was read"), 1),
+        ([None, None], deleted(PLACE[0]), 2),  # a broker may not have heard of it yet
+        ([None, {PLACE[0]: "ours"}, None, None], deleted(PLACE[0]), 4),
+    ],
 )
-def test_another_topic_of_the_name_stops_and_so_does_none(
-    ids: Callable[[], dict[str, str]], said: str, wait_until: WaitUntil
+def test_another_topic_of_the_name_stops_and_so_does_none_at_the_second_look(
+    ids: list[dict[str, str] | None], said: str, asked: int, wait_until: WaitUntil
 ) -> None:
-    watch = _watch(ids)
+    answers: list[dict[str, str] | None] = []
+
+    def ask() -> dict[str, str]:
+        answers.append(ids[len(answers)])
+        return answers[-1] or _missing()
+
+    watch = _watch(ask)
 
     def stopped() -> bool:
         try:
             watch.look()
         except PositionImpossible as impossible:
-            return said in str(impossible)
+            return str(impossible) == said
         return False
 
     wait_until(stopped, what="the look")
+    assert len(answers) == asked
+
+
+def test_a_topic_of_which_nothing_is_left_to_us_may_be_missing(wait_until: WaitUntil) -> None:
+    asked = threading.Semaphore(0)
+    watch = _watch(lambda: asked.release() or _missing())  # type: ignore[func-returns-value]
+    watch.revoke({PLACE})
+    looks = 0
+
+    def answered_thrice() -> bool:
+        nonlocal looks
+        watch.look()
+        looks += asked.acquire(blocking=False)
+        return looks == 3
+
+    wait_until(answered_thrice, what="three looks")
 
 
 def test_partitions_that_were_taken_are_not_looked_after_and_a_broker_that_is_away_is_no_answer() -> None:
@@ -94,10 +127,14 @@ def test_a_doubt_is_told_once_and_each_try_to_prove_the_log_with_what_was_in_the
         return GIVEN
 
     watch = _watch(lambda: {PLACE[0]: "ours"}, prove)
+    assert watch.doubted is False
     with capture_logs() as lines:
         watch.doubt()
         assert watch.doubted
+        assert len(lines) == 1
         watch.doubt()
+        assert watch.proven() is None
+        assert watch.doubted
         wait_until(lambda: watch.proven() is not None, what="the proof")
     assert not watch.doubted
     assert lines == [

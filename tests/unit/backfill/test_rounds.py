@@ -1,0 +1,61 @@
+"""What a later round of a repair adds to the figures of its run."""
+
+from dataclasses import fields, replace
+from datetime import UTC, datetime
+from typing import Any, cast
+from uuid import UUID
+
+from psycopg import Cursor
+
+from backfill import rounds
+from backfill.runs import BEFORE_ALL_KEYS, Run
+from backfill.tally import Failure, Tally
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+RUN = Run(
+    run_id=UUID(int=1), command="rebuild", state="running", options={}, phase="customers", cursor=BEFORE_ALL_KEYS,
+    tally=Tally(), error=None, started_at=NOW, updated_at=NOW, finished_at=None, round=2,
+)  # fmt: skip
+SHARE = Tally(
+    customers=1, meters=2, drifted_meters=4, drifted_customers=8, findings=16, repaired=32, unrepaired=64,
+    found_again=128, failed=1, failures=(Failure(phase="customers", first=7, last=7, reason="why"),), history_rows=256,
+)  # fmt: skip
+
+
+class _Answers:
+    """A cursor on which each statement returns the next of these rows."""
+
+    def __init__(self, *rows: tuple[int, ...]) -> None:
+        self._rows = iter(rows)
+
+    def execute(self, *_: object) -> "_Answers":
+        return self
+
+    def fetchone(self) -> tuple[int, ...]:
+        return next(self._rows)
+
+
+def _answering(*rows: tuple[int, ...]) -> Cursor[Any]:
+    return cast("Cursor[Any]", _Answers(*rows))
+
+
+def test_a_later_round_adds_what_it_found_and_repaired_and_nothing_that_the_first_has_counted() -> None:
+    assert rounds.counted(replace(RUN, round=1), SHARE) == SHARE
+    added = {
+        "compared_again": 3, "found_again": 128, "fresh": 12, "drifted_meters": 4, "drifted_customers": 8,
+        "findings": 16, "repaired": 32, "unrepaired": 64, "failed": 1, "failures": SHARE.failures,
+    }  # fmt: skip
+    nothing = {field.name: getattr(Tally(), field.name) for field in fields(Tally)}
+    assert rounds.counted(RUN, SHARE) == Tally(**{**nothing, **added})
+
+
+def test_a_later_round_counts_as_findings_those_of_which_the_run_knew_nothing() -> None:
+    known = rounds.with_findings(_answering((5, 1, 2, 3)), RUN, SHARE, findings=16)
+    assert known == replace(SHARE, findings=5, drifted_meters=1, drifted_customers=2, found_again=3)
+
+
+def test_what_is_not_repaired_at_the_end_is_counted_anew_unless_a_chunk_failed() -> None:
+    run = replace(RUN, tally=Tally(unrepaired=1))
+    assert rounds.ended(_answering((3, 4)), run) == Tally(unrepaired=7)
+    failed = replace(run, tally=Tally(unrepaired=1, failed=1))
+    assert rounds.ended(_answering(), failed) == failed.tally
