@@ -173,3 +173,17 @@ def test_a_position_that_knows_no_topic_id_is_of_any_topic(wait_until: WaitUntil
         return looks == 2  # the second question follows the first one's answer
 
     wait_until(answered_twice, what="two looks")
+
+
+def test_a_broker_that_hangs_holds_up_no_exit() -> None:
+    """The thread that waits for it ends with the process."""
+    go = threading.Semaphore(0)
+
+    def hang() -> dict[str, str]:
+        assert go.acquire(timeout=30)
+        return {}
+
+    before = set(threading.enumerate())
+    _watch(hang).look()
+    assert [thread.daemon for thread in set(threading.enumerate()) - before] == [True]
+    go.release()
