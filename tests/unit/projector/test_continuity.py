@@ -36,6 +36,19 @@ def _away() -> dict[str, str]:
     raise ServiceAway("away")
 
 
+def _look_until_asked(watch: Continuity, asked: threading.Semaphore, times: int, wait_until: WaitUntil) -> None:
+    """Look until so many questions were asked: each follows the answer to the one before it."""
+    questions = 0
+
+    def enough() -> bool:
+        nonlocal questions
+        watch.look()
+        questions += asked.acquire(blocking=False)
+        return questions == times
+
+    wait_until(enough, what=f"{times} questions")
+
+
 @pytest.mark.parametrize(
     ("ids", "said", "asked"),
     [
@@ -70,15 +83,7 @@ def test_a_topic_of_which_nothing_is_left_to_us_may_be_missing(wait_until: WaitU
     asked = threading.Semaphore(0)
     watch = _watch(lambda: asked.release() or _missing())  # type: ignore[func-returns-value]
     watch.revoke({PLACE})
-    looks = 0
-
-    def answered_thrice() -> bool:
-        nonlocal looks
-        watch.look()
-        looks += asked.acquire(blocking=False)
-        return looks == 3
-
-    wait_until(answered_thrice, what="three looks")
+    _look_until_asked(watch, asked, 3, wait_until)
 
 
 def test_partitions_that_were_taken_are_not_looked_after_and_a_broker_that_is_away_is_no_answer() -> None:
@@ -164,15 +169,7 @@ def test_a_position_that_knows_no_topic_id_is_of_any_topic(wait_until: WaitUntil
     asked = threading.Semaphore(0)
     watch = _watch(lambda: asked.release() or {PLACE[0]: "another"})  # type: ignore[func-returns-value]
     watch.assign({PLACE: Position(next_offset=7, topic_id=None)})
-    looks = 0
-
-    def answered_twice() -> bool:
-        nonlocal looks
-        watch.look()
-        looks += asked.acquire(blocking=False)
-        return looks == 2  # the second question follows the first one's answer
-
-    wait_until(answered_twice, what="two looks")
+    _look_until_asked(watch, asked, 2, wait_until)
 
 
 def test_a_broker_that_hangs_holds_up_no_exit() -> None:
