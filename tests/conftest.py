@@ -28,7 +28,6 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, make_url
 
 from events import kafka
-from events import settings as settings_module
 from events.settings import Settings
 from events.types import ENTITIES, topic_of
 from projector import schema
@@ -39,7 +38,7 @@ from tests import planted
 from tests.services import Services
 from tests.written_down import write_down
 
-pytest_plugins: Final = ("tests.workers", "tests.engines")
+pytest_plugins: Final = ("tests.workers", "tests.engines", "tests.pristine")
 
 PARTITIONS: Final = 3  # enough for two consumers to share unevenly
 COMMAND_SECONDS: Final = 120.0
@@ -48,11 +47,6 @@ TAIL: Final = 4000  # characters of a program's log that a failure shows
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 """A shell that starts us in the background has it ignored, and so would every program that a test interrupts."""
-
-
-def pytest_runtest_setup() -> None:
-    """Let each test read its own settings."""
-    settings_module.load.cache_clear()
 
 
 @pytest.fixture(scope="session", autouse=True)

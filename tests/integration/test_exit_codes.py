@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import psycopg
 import pytest
-import structlog
 from psycopg import Connection
 
 from backfill import work
@@ -61,7 +60,7 @@ OTHERS: Final[Mapping[str, str]] = {
 
 
 @pytest.fixture
-def program(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Program]:
+def program(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Program:
     """Run a program in this process; return its exit code."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -75,8 +74,7 @@ def program(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Ite
         assert isinstance(ended.value.code, int)
         return ended.value.code
 
-    yield run
-    structlog.reset_defaults()
+    return run
 
 
 @pytest.mark.usefixtures("database")

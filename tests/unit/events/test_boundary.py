@@ -2,19 +2,17 @@
 
 import errno
 import json
-import logging
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
 import psycopg
 import pytest
-import structlog
 import typer
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.exc import DBAPIError, StatementError
@@ -34,9 +32,8 @@ Run = Callable[[Callable[[], Any]], int]
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command that does what a test says; return the exit code."""
-    handlers, level = logging.getLogger().handlers, logging.getLogger().level
     monkeypatch.setattr(sys, "argv", ["program"])
     monkeypatch.setenv("PROJECTOR_LOG_FORMAT", "json")
 
@@ -48,10 +45,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
         assert isinstance(ended.value.code, int)
         return ended.value.code
 
-    yield to_end
-    structlog.reset_defaults()
-    logging.getLogger().handlers = handlers
-    logging.getLogger().setLevel(level)
+    return to_end
 
 
 def _invalid() -> ValidationError:

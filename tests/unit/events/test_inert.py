@@ -4,7 +4,6 @@ import json
 import logging
 import sys
 import unicodedata
-from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
@@ -45,16 +44,6 @@ def test_whatever_is_printed_as_a_line_or_in_a_table_is_inert(capsys: pytest.Cap
     assert printed.count(console.printable(text)) == 2
 
 
-@pytest.fixture
-def _unconfigured() -> Iterator[None]:
-    handlers, level = logging.getLogger().handlers, logging.getLogger().level
-    yield
-    structlog.reset_defaults()
-    logging.getLogger().handlers = handlers
-    logging.getLogger().setLevel(level)
-
-
-@pytest.mark.usefixtures("_unconfigured")
 @pytest.mark.parametrize("log_format", ["console", "json"])
 def test_a_log_line_is_one_line_of_ours(capsys: pytest.CaptureFixture[str], log_format: Any) -> None:  # noqa: ANN401 - a literal of the setting
     evil = "x\x1b[2J\u202e\n2026-01-01T00:00:00Z [info     ] all is well"
