@@ -212,14 +212,14 @@ class _History:
         (moved,) = self.merge("merge_invoices")
         if locked:
             self.cursor.execute(MERGE["drop_invoice_locks"])
-        followers = self.cursor.execute(MERGE["stage_payment_locks"]).rowcount if moved else 0
+        followers = self.cursor.execute(MERGE["stage_payment_locks"], {"moved": moved}).rowcount if moved else 0
         self.merge("merge_payments")
         if followers:
             self.cursor.execute(MERGE["drop_payment_locks"])
         if moved:
-            self.cursor.execute(MERGE["follow_invoices"])
+            self.cursor.execute(MERGE["follow_invoices"], {"moved": moved})
 
-    def merge(self, name: str) -> Sequence[int]:
+    def merge(self, name: str) -> Sequence[Any]:
         """Run a statement that reports rows applied, conflicts met, and perhaps more; return the rest."""
         applied, conflicts, *more = self.cursor.execute(MERGE[name]).fetchone() or (0, 0)
         self.applied += applied

@@ -12,7 +12,7 @@ WHERE p.meter_id IS NULL
 
 -- name: merge_invoices
 -- Replace each invoice by a greater (version, event id) only, or an equal one by what stands sooner in the topic, so that
--- the order of arrival decides nothing; note what its meter lost and gained by that. Note also the invoices whose
+-- the order of arrival decides nothing; note what its meter lost and gained by that. Return also the invoices whose
 -- followers are to be looked for: those that are new here, and those whose meter is another one than before. Voiding an
 -- invoice moves none of its payments. A row whose marks contradict it was written beside the stream: its payments may
 -- have been counted elsewhere than at the meter it had.
@@ -56,12 +56,9 @@ lost_and_gained AS (
     SELECT old_meter_id, -old_amount, -1, NULL::date, old_date FROM merged WHERE old_meter_id IS NOT NULL
     UNION ALL
     SELECT new_meter_id, new_amount, 1, new_date, NULL FROM merged WHERE new_meter_id IS NOT NULL
-),
-moved AS (
-    INSERT INTO moved_invoices (invoice_id) SELECT invoice_id FROM merged WHERE moved
 )
 SELECT count(*) FILTER (WHERE version > 0) AS applied, count(*) FILTER (WHERE conflicts) AS conflicts,
-       count(*) FILTER (WHERE moved) AS moved
+       array_agg(invoice_id) FILTER (WHERE moved) AS moved
 FROM merged;
 
 -- name: drop_invoice_locks
@@ -73,12 +70,14 @@ WHERE s.version = 0 AND i.invoice_id = s.invoice_id AND i.version = 0 AND i.curr
 
 -- name: stage_payment_locks
 -- The stored payments that take the meter of an invoice that this batch brought or moved, to be locked in key order with
--- the others.
+-- the others. The invoices are a list, whose length the planner sees: from a temporary table, which has no statistics, it
+-- expects thousands, and reads all payments for the few of a small batch.
 INSERT INTO staged_payments (payment_id, version, event_id, amount, currency, paid_at, reversed)
 SELECT p.payment_id, 0, '', 0, '', timestamptz 'epoch', true
-FROM moved_invoices i
-JOIN payments p ON p.invoice_id = i.invoice_id AND p.meter_id IS NULL
-WHERE NOT EXISTS (SELECT FROM staged_payments s WHERE s.payment_id = p.payment_id);
+FROM payments p
+WHERE p.invoice_id = ANY(%(moved)s::bigint[])
+  AND p.meter_id IS NULL
+  AND NOT EXISTS (SELECT FROM staged_payments s WHERE s.payment_id = p.payment_id);
 
 -- name: merge_payments
 -- As for invoices. The meter: the payment's own, else its invoice's, else the one that a backfill allocated.
@@ -141,9 +140,9 @@ WITH moved AS (
     UPDATE payments p SET
         projected_meter_id = coalesce(i.meter_id, p.allocated_meter_id),
         projected_amount = CASE WHEN coalesce(i.meter_id, p.allocated_meter_id) IS NULL THEN 0 ELSE p.amount END
-    FROM moved_invoices s
-    JOIN invoices i ON i.invoice_id = s.invoice_id
-    WHERE p.invoice_id = s.invoice_id
+    FROM invoices i
+    WHERE p.invoice_id = ANY(%(moved)s::bigint[])
+      AND i.invoice_id = p.invoice_id
       AND p.meter_id IS NULL
       AND NOT p.reversed
       AND p.projected_meter_id IS DISTINCT FROM coalesce(i.meter_id, p.allocated_meter_id)

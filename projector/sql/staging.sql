@@ -16,10 +16,6 @@ CREATE TEMP TABLE staged_assignments ON COMMIT DELETE ROWS AS
 CREATE TEMP TABLE staged_customers ON COMMIT DELETE ROWS AS
     SELECT customer_id, version, event_id, name, source_partition, source_offset
     FROM customers WITH NO DATA;
--- The invoices of the batch whose payments without a meter of their own may have to follow.
-CREATE TEMP TABLE moved_invoices (
-    invoice_id         bigint NOT NULL
-) ON COMMIT DELETE ROWS;
 -- What the history merge changed, a row for each contribution that a meter lost or gained.
 CREATE TEMP TABLE changes (
     meter_id           bigint NOT NULL,

@@ -1,4 +1,4 @@
-"""An invoice with very many payments, a meter with very many rows: a batch costs what it changes."""
+"""An invoice or a meter with very many rows, a long history: a batch costs what it changes."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from events.settings import Settings
 from projector.merge import MERGE
-from tests.examples import CloudEvent, invoice, payment
+from tests.examples import CloudEvent, assigned, invoice, payment
 from tests.lanes import Lane, disagreement
 
 FOLLOWERS: Final = 40
@@ -59,6 +59,40 @@ def test_an_invoice_that_moves_takes_all_of_them_along(lane: Lane, engine: Engin
     assert paid == [(7, 0, 0), (8, FOLLOWERS, FOLLOWERS)]
 
 
+def test_a_small_batch_reads_few_rows_of_a_long_history(lane: Lane) -> None:
+    """A planner that expects thousands of staged rows would rather read the whole of a table than look rows up."""
+    connection = lane.connection
+    connection.execute("""
+        INSERT INTO invoices (invoice_id, meter_id, amount, currency, invoice_date, projected_meter_id,
+                              projected_amount, source_offset)
+        SELECT n, n, 1, 'KES', '2020-01-01', n, 1, 0 FROM generate_series(1, 30000) n;
+        INSERT INTO payments (payment_id, invoice_id, amount, currency, paid_at, projected_meter_id, projected_amount,
+                              source_offset)
+        SELECT n, n, 1, 'KES', '2020-01-01', n, 1, 0 FROM generate_series(1, 30000) n;
+        INSERT INTO meter_assignments (assignment_id, meter_id, customer_id, assigned_at, active, source_offset)
+        SELECT n, n, n, '2020-01-01', true, 0 FROM generate_series(1, 30000) n;
+        INSERT INTO meter_balances (meter_id, customer_id, total_billed, total_paid, invoice_count, payment_count)
+        SELECT n, n, 1, 1, 1, 1 FROM generate_series(1, 30000) n;
+    """)
+    connection.execute("VACUUM ANALYZE invoices, payments, meter_assignments, meter_balances")
+    events = [
+        *(invoice(key, key + 100, "2.00", "amended", version=2) for key in range(1, 11)),
+        *(invoice(50_000 + key, key, "2.00") for key in range(1, 11)),
+        *(payment(key, "2.00", "amended", version=2, invoice_id=key) for key in range(6, 16)),
+        *(payment(50_000 + key, "2.00", meter_id=key) for key in range(1, 11)),
+        *(payment(60_000 + key, "2.00", invoice_id=60_000 + key) for key in range(1, 11)),
+        *(assigned(50_000 + key, key, 50_000) for key in range(1, 11)),
+    ]
+    for stale in (0, len(events)):
+        with connection.transaction():
+            assert lane.apply(events).stale == stale
+            assert _read(connection) < 1_000
+    paid = connection.execute(
+        "SELECT meter_id, total_paid FROM meter_balances WHERE meter_id IN (1, 101, 106) ORDER BY 1"
+    )
+    assert paid.fetchall() == [(1, 2), (101, 2), (106, 3)]
+
+
 def test_a_latest_date_is_looked_up_at_one_end_of_an_index(lane: Lane) -> None:
     """However many rows a meter has, and however many of its payments follow their invoice."""
     connection = lane.connection
@@ -81,12 +115,7 @@ def test_a_latest_date_is_looked_up_at_one_end_of_an_index(lane: Lane) -> None:
             INSERT INTO touched_meters VALUES (7, false, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0);
         """)
         connection.execute(MERGE["settle_meters"])
-        read = connection.execute("""
-            SELECT sum(pg_stat_get_xact_tuples_returned(oid))::bigint FROM pg_class
-            WHERE relname ~ '^(invoices|payments)' AND relnamespace = 'billing'::regnamespace
-        """).fetchone()
-        assert read is not None
-        assert read[0] < 10
+        assert _read(connection) < 10
     latest = connection.execute("SELECT last_invoice_date, last_payment_at FROM meter_balances").fetchone()
     assert (
         latest
@@ -94,6 +123,16 @@ def test_a_latest_date_is_looked_up_at_one_end_of_an_index(lane: Lane) -> None:
             "SELECT (SELECT max(invoice_date) FROM invoices), (SELECT max(paid_at) FROM payments)"
         ).fetchone()
     )
+
+
+def _read(connection: Connection[Any]) -> int:
+    """Return how many rows and index entries the transaction under way has read of history and projection."""
+    row = connection.execute("""
+        SELECT sum(pg_stat_get_xact_tuples_returned(oid))::bigint FROM pg_class
+        WHERE relname ~ '^(invoices|payments|meter_|customer)' AND relnamespace = 'billing'::regnamespace
+    """).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def _rows(connection: Connection[Any]) -> list[tuple[Any, ...]]:
