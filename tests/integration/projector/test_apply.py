@@ -1,6 +1,7 @@
 """What one transaction does: each message counted once, each refusal kept, each position moved."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Self
 
 import pytest
@@ -12,6 +13,7 @@ from events.types import Message, Refusal, topic_of
 from projector import merge
 from projector.batch import Batch, item
 from projector.errors import PositionMoved
+from projector.log_identity import record_of
 from projector.merge import Applied
 from tests.examples import CloudEvent, assigned, customer, invoice, payment
 from tests.lanes import Lane, disagreement
@@ -92,11 +94,12 @@ def test_a_refused_message_is_kept_to_the_byte(lane: Lane, engine: Engine) -> No
     headers = (("x", b"\x00\xff"), ("none", None), ("empty", b""))
     message = Message(topic, 0, 0, 1_767_225_600_123, b"\x00k", b"\xff{", headers)
     batch = Batch(items=[item(message, Refusal("not-json", "why"))], known={(topic, 0): 0}, ends={(topic, 0): 1})
+    batch = _of_topics(lane, batch, {topic: "first"})
     assert merge.apply(lane.connection, batch, lane.settings.group_id).refused == 1
     kept: dict[str, Any] = {
         "topic": topic, "partition": 0, "source_offset": 0, "timestamp_ms": 1_767_225_600_123, "reason": "not-json",
         "detail": "why", "key": b"\x00k", "value": b"\xff{", "headers": [["x", "00ff"], ["none", None], ["empty", ""]],
-        "state": "open", "attempts": 0,
+        "state": "open", "attempts": 0, "topic_id": "first",
     }  # fmt: skip
     with engine.connect() as connection:
         (row,) = connection.execute(text(f"SELECT {', '.join(kept)} FROM dead_letters")).mappings()
@@ -118,6 +121,24 @@ def test_every_position_moves_and_the_one_that_does_not_is_named(lane: Lane, eng
     with pytest.raises(PositionMoved) as raised:
         merge.apply(lane.connection, batch, lane.settings.group_id)
     assert str(raised.value) == said
+
+
+def test_a_position_keeps_the_topic_and_the_last_message_that_it_stands_behind(lane: Lane, engine: Engine) -> None:
+    prefix = lane.settings.topic_prefix
+    ids: dict[str, str | None] = {f"{prefix}.invoices": "first", f"{prefix}.payments": "second"}
+    batch = _of_topics(lane, lane.batch([invoice(1, 1, "1.00"), invoice(2, 1, "2.00"), payment(1, "1.00")]), ids)
+    lane.apply_batch(batch)
+    last = [record_of(batch.items[1].message), record_of(batch.items[2].message)]
+    with engine.connect() as connection:
+        columns = "topic, topic_id, last_offset, last_leader_epoch, last_timestamp_ms, last_digest"
+        kept = text(f"SELECT {columns} FROM positions WHERE next_offset > 0 ORDER BY topic")
+        assert [tuple(row) for row in connection.execute(kept)] == [
+            (topic, topic_id, record.offset, record.leader_epoch, record.timestamp_ms, record.digest)
+            for (topic, topic_id), record in zip(ids.items(), last, strict=True)
+        ]
+    another = replace(lane.batch([invoice(3, 1, "3.00")]), topic_ids={f"{prefix}.invoices": "third"})
+    with pytest.raises(PositionMoved):
+        lane.apply_batch(another)
 
 
 def test_an_invoice_that_was_only_locked_leaves_no_row(lane: Lane, engine: Engine) -> None:
@@ -147,3 +168,13 @@ def test_a_prepared_connection_has_its_staging_tables_and_plans_anew(lane: Lane)
     assert lane.connection.autocommit
     assert lane.connection.prepare_threshold is None
     assert lane.connection.execute("SELECT count(*) FROM staged_invoices").fetchone() == (0,)
+
+
+def _of_topics(lane: Lane, batch: Batch, topic_ids: dict[str, str | None]) -> Batch:
+    """Let positions and batch be of the topics with these ids."""
+    with lane.connection.transaction(), lane.connection.cursor() as cursor:
+        cursor.executemany(
+            "UPDATE positions SET topic_id = %s WHERE topic = %s",
+            [(topic_id, topic) for topic, topic_id in topic_ids.items()],
+        )
+    return replace(batch, topic_ids=topic_ids)
