@@ -78,7 +78,7 @@ def settle(scene: Scene) -> None:
 def judge(scene: Scene) -> None:
     """See that nothing was lost, doubled or invented, by us or by the auditor."""
     assert scene.positions() == scene.ends()
-    assert {tuple(row) for row in scene.sql(LETTERS)} == scene.poison
+    assert {tuple(row) for row in scene.sql(LETTERS)} == scene.poison | scene.outlived
     assert scene.edits or scene.sql("SELECT * FROM billing.drift") == []
     with scene.engine.connect() as connection:
         difference = differences(expected(sent.line for sent in scene.sound), read_projection(connection))

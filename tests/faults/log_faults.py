@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from confluent_kafka.admin import NewTopic
 
-from events.types import ENTITIES, topic_of
+from events.types import ENTITIES, Place, topic_of
 from projector.sandbox.processes import wait_until
 from projector.topic_configuration import CREATED_WITH
 from tests.faults.plan import Fault
@@ -57,7 +57,10 @@ def truncate(scene: Scene, fault: Fault) -> None:
 
 
 def recreate(scene: Scene, fault: Fault) -> None:
-    """Delete a topic and create it again, and send all that it held and more."""
+    """Delete a topic and create it again, and send all sound events that it held and more.
+
+    A poisoned one of it has a dead letter where it had been read; where nobody had come that far, it is gone.
+    """
     scene.heal()
     scene.delivered()
     entity = ENTITIES[fault.victim % len(ENTITIES)]
@@ -70,15 +73,24 @@ def recreate(scene: Scene, fault: Fault) -> None:
     lost = [(sent, True) for sent in scene.sound if sent.entity == entity]
     scene.send([*lost, *lost[: len(lost) // 2]])
     scene.delivered()
-    recover(scene)
+    poison = {place for place in scene.poison if place[0] == topic}
+    stood = recover(scene)
+    scene.poison -= poison
+    scene.outlived |= {place for place in poison if place[2] < stood.get(place[:2], 0)}
 
 
-def recover(scene: Scene) -> None:
-    """See every consumer stop for what was done, type what is printed, and start them again."""
+def recover(scene: Scene) -> dict[Place, int]:
+    """See every consumer stop for what was done, type what is printed, and start them again.
+
+    Returns:
+        Where the group stood when all had stopped; nothing where no position was stored that cannot be served.
+
+    """
     if not problems(scene):
-        return
+        return {}
     for program in scene.consumers:
         _require_stopped(program)
+    stood = scene.positions()
     for problem in problems(scene):
         command = WAY_OUT.search(problem["problem"])
         assert command is not None, problem
@@ -87,6 +99,7 @@ def recover(scene: Scene) -> None:
     assert not problems(scene)
     for program in scene.consumers:
         program.run()
+    return stood
 
 
 def problems(scene: Scene) -> list[dict[str, Any]]:

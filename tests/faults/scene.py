@@ -66,6 +66,7 @@ class Scene:
         assert wait_until(self._topics_are_known, seconds=KNOWN_SECONDS)
         self.sound: list[Sent] = []
         self.poison: set[tuple[str, int, int]] = set()
+        self.outlived: set[tuple[str, int, int]] = set()  # poison that was read of a topic that has gone
         self.edits = 0  # by hand
         self.rewriting: Iterator[dict[str, Any]] | None = None
         self._undelivered: list[str] = []
