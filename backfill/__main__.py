@@ -1,6 +1,6 @@
 """`backfill` as an installed command, and as `python -m backfill`."""
 
-from events.entry import start
+from events.runtime.entry import start
 
 
 def main() -> None:

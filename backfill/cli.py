@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from backfill.migration import cli as steps
 from backfill.options import (
     ChunkSizeOption,
     GovernorOption,
@@ -16,9 +17,8 @@ from backfill.options import (
     SignificantOption,
     takes_run_options,
 )
-from backfill.steps import cli as steps
-from events import boundary, console
-from events.console import Format, FormatOption
+from events.runtime import boundary, console
+from events.runtime.console import Format, FormatOption
 
 app = console.app("Compare balances with history, name what differs and why, and repair it beside live consumers.")
 runs_app = console.app("List past runs, latest first; show or cancel one.", is_command=True)
@@ -53,8 +53,8 @@ def drift_check(
     Exit code 0: no drift. 1: drift. 2: could not check, or not all, or another check is at work. 3: paused by SIGTERM
     or SIGINT, or cancelled. With --every or --cover-within those signals end it with 0.
     """
-    from backfill.asked import request
-    from backfill.watching import drift_check as check
+    from backfill.request import request
+    from backfill.watch.command import drift_check as check
 
     raise typer.Exit(check(request("drift-check", options), every=every, cover_within=cover_within, alert=alert or []))
 
@@ -87,12 +87,12 @@ def verify_log(  # noqa: PLR0913, PLR0917 - the command's options
     Exit code 0: history is what the log says, or was repaired. 1: it is not, or not all could be repaired. 2: could not
     compare. 3: paused by SIGTERM or SIGINT, or cancelled.
     """
-    from backfill.log.verify import Asked, verify_log
-    from backfill.telling import Telling, require_possible
-    from backfill.work import Manner
-    from events import logs
-    from events.errors import InputError
-    from events.settings import load
+    from backfill.execution.worker import Manner
+    from backfill.reports.output import Telling, require_possible
+    from backfill.verify_log.verify import Asked, verify_log
+    from events.runtime import logs
+    from events.runtime.errors import InputError
+    from events.runtime.settings import load
 
     if resume and (repair or chunk_size):
         raise InputError("--resume: what a run does, and in which chunks, was said when it began")
@@ -113,8 +113,8 @@ def runs(
 ) -> None:
     """List past runs, latest first; show or cancel one."""
     if context.invoked_subcommand is None:
-        from backfill.listing import print_runs
-        from events.settings import load
+        from backfill.runs_command import print_runs
+        from events.runtime.settings import load
 
         print_runs(load(), limit, form)
 
@@ -127,10 +127,10 @@ def show(
     output: OutputOption = None,
 ) -> None:
     """Show a run's report again, or as far as it has come."""
-    from backfill.listing import show_run
-    from backfill.money import threshold
-    from backfill.telling import Telling
-    from events.settings import load
+    from backfill.reports.money import threshold
+    from backfill.reports.output import Telling
+    from backfill.runs_command import show_run
+    from events.runtime.settings import load
 
     show_run(load(), run, Telling(format=form, output=output, significant=threshold(significant)))
 
@@ -138,8 +138,8 @@ def show(
 @runs_app.command()
 def cancel(run: RunArgument) -> None:
     """End a run for good: whoever is at it stops after the chunk at hand; what is repaired stays repaired."""
-    from backfill.listing import cancel_run
-    from events.settings import load
+    from backfill.runs_command import cancel_run
+    from events.runtime.settings import load
 
     typer.echo(cancel_run(load(), run))
 

@@ -1,1 +1,10 @@
-"""The contract: event types, decoding, JSON Schema, publishing and simulated traffic. Does no database work."""
+"""The contract between producers and the projector, and what every program of this project shares.
+
+    contract  what a message means: types, decoding, refusals, JSON Schema; imports no runtime
+    runtime   settings, logs, Kafka clients, output, errors, stopping: shared by all three programs
+    simulate  a utility's traffic from a seed, for trials and tests
+    publish   CloudEvents from JSON lines to Kafka
+    cli       `events`
+
+Does no database work.
+"""

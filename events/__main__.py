@@ -1,6 +1,6 @@
 """`events` as an installed command, and as `python -m events`."""
 
-from events.entry import start
+from events.runtime.entry import start
 
 
 def main() -> None:

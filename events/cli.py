@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from events import boundary, console, settings
-from events.console import Format, FormatOption
-from events.errors import InputError
-from events.types import Mode
+from events.contract.types import Mode
+from events.runtime import boundary, console, settings
+from events.runtime.console import Format, FormatOption
+from events.runtime.errors import InputError
 
 if TYPE_CHECKING:
     from events.simulate.options import Options
@@ -123,7 +123,7 @@ def schema_command(
     output: FormatOption = Format.TABLE,
 ) -> None:
     """Print the JSON Schema of one event type, or of all by their names; indented unless --format json."""
-    from events.schema import schema, schemas
+    from events.contract.schema import schema, schemas
 
     described = schemas() if event_type is None else schema(event_type)
     if output is Format.JSON:

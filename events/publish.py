@@ -9,12 +9,12 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import Message as Report
 
-from events import kafka
-from events.cloudevents import STRUCTURED_HEADERS
-from events.decode import Decoder, Headers
-from events.errors import InputError, ServiceUnavailable, StateError
-from events.settings import Settings
-from events.types import KEY_OF, Entity, Event, Mode, Refusal, topic_of
+from events.contract.cloudevents import STRUCTURED_HEADERS
+from events.contract.decode import Decoder, Headers
+from events.contract.types import KEY_OF, Entity, Event, Mode, Refusal, topic_of
+from events.runtime import kafka
+from events.runtime.errors import InputError, ServiceUnavailable, StateError
+from events.runtime.settings import Settings
 
 POLL_EVERY: Final = 1000  # messages between looks at failed deliveries
 FULL_QUEUE_SECONDS: Final = 0.1  # wait for room in librdkafka's queue, then try again

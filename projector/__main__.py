@@ -1,6 +1,6 @@
 """`projector` as an installed command, and as `python -m projector`."""
 
-from events.entry import start
+from events.runtime.entry import start
 
 
 def main() -> None:

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from events import boundary, console
-from events.console import Format, FormatOption
+from events.runtime import boundary, console
+from events.runtime.console import Format, FormatOption
 from projector.dead_letters.cli import app as dead_letters_app
 from projector.deployment.cli import app as deployment_app
-from projector.recovery.cli import app as positions_app
+from projector.positions.cli import app as positions_app
 from projector.sandbox.cli import app as sandbox_app
 from projector.sandbox.extra import require_extra
 
 if TYPE_CHECKING:
-    from projector.schema import Upgraded
+    from projector.deployment.schema import Upgraded
 
 COLLECT_AFTER_OBJECTS: Final = 50_000  # about a batch: events hold no cycles, and the default of 700 looks through each
 THREAD_SWITCH_SECONDS: Final = 0.0005  # the default of 5 ms is what the writer would wait after each statement's answer
@@ -43,10 +43,11 @@ def init(
 
     Roles that were created before get their rights on what is new without being asked for again.
     """
-    from events import kafka, settings
-    from projector import database, schema, topic_configuration
-    from projector.broker import Broker
-    from projector.deployment import cluster
+    from events.runtime import kafka, settings
+    from projector.database import engines as database
+    from projector.deployment import cluster, schema
+    from projector.kafka_log import topic_configuration
+    from projector.kafka_log.broker import Broker
 
     chosen = settings.load()
     engine = database.make_engine(chosen, program="projector init")
@@ -102,9 +103,10 @@ def run(
     """
     from dataclasses import asdict
 
-    from events import logs, settings
-    from projector import consumer, database
-    from projector.signals import stop_on_signals
+    from events.runtime import logs, settings
+    from events.runtime.stop import stop_on_signals
+    from projector.consume import consumer
+    from projector.database import engines as database
 
     sys.setswitchinterval(THREAD_SWITCH_SECONDS)
     gc.freeze()
@@ -127,11 +129,11 @@ def status(
     from dataclasses import asdict, replace
     from datetime import UTC, datetime
 
-    from events import kafka, settings
-    from projector import database
-    from projector import status as status_
-    from projector.broker import Broker
+    from events.runtime import kafka, settings
+    from projector.database import engines as database
     from projector.deployment import identity
+    from projector.kafka_log.broker import Broker
+    from projector.status import status as status_
 
     chosen = settings.load()
     engine = database.make_engine(chosen, program="projector status")
@@ -164,8 +166,8 @@ def replay(
     from dataclasses import asdict
     from pathlib import Path
 
-    from events import settings
-    from events.errors import InputError
+    from events.runtime import settings
+    from events.runtime.errors import InputError
     from projector.replay.command import replay as replay_
 
     try:
@@ -185,6 +187,6 @@ def replay(
 def demo(output: FormatOption = Format.TABLE) -> None:
     """Show the whole story on a sandbox of its own, and leave nothing behind."""
     require_extra()
-    from projector.demo.story import tell
+    from projector.demo.run import tell
 
     tell(output)

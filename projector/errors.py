@@ -1,4 +1,4 @@
-"""The projector's branches of the tree in `events.errors`.
+"""The projector's branches of the tree in `events.runtime.errors`.
 
 ProgramError
 +- PositionMoved        another consumer moved a position: the batch is dropped; re-read positions, go on
@@ -11,7 +11,7 @@ ProgramError
 
 from typing import ClassVar
 
-from events.errors import ProgramError, StateError
+from events.runtime.errors import ProgramError, StateError
 
 
 class PositionMoved(ProgramError):

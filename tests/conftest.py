@@ -3,7 +3,7 @@
     database_url       a clone of the migrated template, dropped afterwards
     settings           that database, a consumer group and topic names of this test's own; no Kafka is started
     kafka_settings     the same with a broker, and the four topics created
-    engine             `projector.database.make_engine` on `settings`
+    engine             `projector.database.engines.make_engine` on `settings`
     environment        what a subprocess needs to work with `settings`
     kafka_environment  the same with Kafka
     run_command        run one of the three programs to its end
@@ -27,18 +27,18 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine, make_url
 
-from events import kafka
-from events.settings import Settings
-from events.types import ENTITIES, topic_of
-from projector import schema
-from projector.broker import Broker
-from projector.database import make_engine
+from events.contract.types import ENTITIES, topic_of
+from events.runtime import kafka
+from events.runtime.settings import Settings
+from projector.database.engines import make_engine
+from projector.deployment import schema
+from projector.kafka_log.broker import Broker
 from projector.sandbox import processes
-from tests import planted
-from tests.services import Services
-from tests.written_down import write_down
+from tests.support import secret_canaries
+from tests.support.services import Services
+from tests.support.written_down import write_down
 
-pytest_plugins: Final = ("tests.workers", "tests.engines", "tests.pristine")
+pytest_plugins: Final = ("tests.support.workers", "tests.support.engines", "tests.support.pristine")
 
 PARTITIONS: Final = 3  # enough for two consumers to share unevenly
 COMMAND_SECONDS: Final = 120.0
@@ -61,7 +61,7 @@ def _no_env_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def template(services: Services) -> Iterator[str]:
     """Migrate a database once, for clones of it; return its name."""
-    planted.watch_for(services.database_url)
+    secret_canaries.watch_for(services.database_url)
     name = f"template_{uuid.uuid4().hex[:12]}"
     _administer(services, f'CREATE DATABASE "{name}"')
     settings = _settings(_on(services, name))
@@ -144,7 +144,7 @@ def run_command(tmp_path: Path) -> RunCommand:
             timeout=timeout,
             check=False,
         )
-        planted.require_harmless(arguments, done.stdout, done.stderr)
+        secret_canaries.require_harmless(arguments, done.stdout, done.stderr)
         return Result(done.returncode, done.stdout, done.stderr)
 
     return run
@@ -189,7 +189,7 @@ def start_command(tmp_path: Path) -> Iterator[StartCommand]:
     for command, each in zip(commands, started, strict=True):
         stdout, stderr = (file.read_text(errors="replace") for file in (each.stdout, each.stderr))
         print(f"--- {command}: exit code {each.process.returncode}\n{stderr[-TAIL:]}")  # noqa: T201 - where a test fails
-        planted.require_harmless(command, stdout, stderr)
+        secret_canaries.require_harmless(command, stdout, stderr)
 
 
 class WaitUntil(Protocol):
@@ -221,7 +221,7 @@ def _settings(database_url: str) -> Settings:
 def _environment(settings: Settings) -> dict[str, str]:
     return {
         **os.environ,
-        "PROJECTOR_KAFKA__SASL_PASSWORD": planted.secret(),
+        "PROJECTOR_KAFKA__SASL_PASSWORD": secret_canaries.secret(),
         "PROJECTOR_DATABASE_URL": settings.database_url.get_secret_value(),
         "PROJECTOR_KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
         "PROJECTOR_GROUP_ID": settings.group_id,

@@ -2,7 +2,7 @@
 
 What is changed and which tests look on stands in `pyproject.toml`; what is left unnoticed, and why, in
 `docs/mutation.md`. One PostgreSQL serves all, since every mutant is a process of its own. Arguments are mutants' names
-with asterisks (`projector.merge*`), by default all; HYPOTHESIS_PROFILE does not matter here.
+with asterisks (`projector.consume.merge*`), by default all; HYPOTHESIS_PROFILE does not matter here.
 """
 
 import os
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from projector.sandbox.local import throwaway
+from projector.sandbox.sandbox import throwaway
 
 ROOT: Final = Path(__file__).parent.parent
 MUTMUT: Final = str(Path(sys.executable).parent / "mutmut")

@@ -17,11 +17,11 @@ from typer.testing import CliRunner
 import backfill.cli
 import events.cli
 import projector.cli
-from events.decode import Decoder
-from events.settings import Settings, variable
-from events.types import TYPES, Event
+from events.contract.decode import Decoder
+from events.contract.types import TYPES, Event
+from events.runtime.settings import Settings, variable
 from tests.faults.plan import KINDS
-from tests.oracle import expected
+from tests.support.oracle import expected
 
 ROOT: Final = Path(__file__).parent.parent
 PAGES: Final = (

@@ -55,9 +55,12 @@ def test_every_statement_is_used() -> None:
             assert not unused, f"{_name(file)}: no code of {program} names {sorted(unused)}"
 
 
-def test_sql_files_lie_where_writers_are_looked_for() -> None:
-    places = {_name(file.parent) for program in PROGRAMS for file in (ROOT / program).rglob("*.sql")}
-    assert places <= {"projector/sql", "backfill/sql"}
+def test_a_sql_file_lies_beside_the_module_that_loads_it() -> None:
+    for program in PROGRAMS:
+        for file in (ROOT / program).rglob("*.sql"):
+            call = f'statements("{_name(file.parent).replace("/", ".")}", "{file.name}")'
+            loaders = [each for each in file.parent.glob("*.py") if call in each.read_text()]
+            assert len(loaders) == 1, f"{_name(file)} is loaded beside it by {[_name(each) for each in loaders]}"
 
 
 def test_only_sql_files_and_migrations_write_tables() -> None:
@@ -72,12 +75,12 @@ def test_only_sql_files_and_migrations_write_tables() -> None:
 def test_connections_to_the_database_are_made_in_one_place() -> None:
     """So that none is without its pins: the engine's are made there as well, and `SET` outlives no transaction."""
     makers = {_name(file) for file in _python(*PROGRAMS) if "psycopg.connect(" in file.read_text()}
-    assert makers == {"projector/connections.py"}
+    assert makers == {"projector/database/connections.py"}
     assert {_name(file) for file in _python(*PROGRAMS) if "create_engine(" in file.read_text()} == {
-        "projector/database.py"
+        "projector/database/engines.py"
     }
     setting = {_name(file) for file in _python(*PROGRAMS) if any(SETTING.search(text) for text in _strings(file))}
-    assert not setting, "`projector.connections.tune` looks whether it took"
+    assert not setting, "`projector.database.connections.tune` looks whether it took"
 
 
 def test_tests_neither_sleep_nor_give_up() -> None:

@@ -13,8 +13,8 @@ from decimal import Decimal
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
-from backfill.money import money
-from events.console import printable
+from backfill.reports.money import money
+from events.runtime.console import printable
 
 State = Literal["raised", "changed", "over"]
 CHECKER_FAILED: Final = "checker-failed"

@@ -17,16 +17,16 @@ import psycopg
 import structlog
 from psycopg import Connection
 
-from backfill.alerts import ledger
-from backfill.alerts.addresses import Address, UndeliveredError
+from backfill.alerts import store
 from backfill.alerts.alert import CHECKER_FAILED, COVERAGE_BEHIND, OF_THE_CHECKER, Alert, Found, State, compose, digest
+from backfill.alerts.channels import Address, UndeliveredError
 from backfill.alerts.decide import Said, decide
-from backfill.checking import AnotherChecksError
-from backfill.execute import ready
-from backfill.runs import Run
-from backfill.session import reason, session
-from events.errors import ProgramError, ServiceUnavailable, StateError
-from events.settings import Settings
+from backfill.execution.runner import ready
+from backfill.runs.check_lock import AnotherChecksError
+from backfill.runs.session import reason, session
+from backfill.runs.store import Run
+from events.runtime.errors import ProgramError, ServiceUnavailable, StateError
+from events.runtime.settings import Settings
 
 RUN_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 AGAIN_SECONDS: Final = 60.0  # between two tries, amid one run, at an address that did not take an alert
@@ -87,8 +87,8 @@ class Alerting:
         if not self._addresses:
             return False
         with _in_one_line(connection):
-            found = ledger.open_drift(connection, run.run_id)
-            settled = _settled(found.keys(), ledger.said(connection), run) if run.saw_all else ledger.mended(connection)
+            found = store.open_drift(connection, run.run_id)
+            settled = _settled(found.keys(), store.said(connection), run) if run.saw_all else store.mended(connection)
         return self._settle(connection, found, settled, run)
 
     def _settle(
@@ -97,24 +97,24 @@ class Alerting:
         """Write down what is to be said; return whether there is anything new."""
         if not self._addresses:
             return False
-        with _in_one_line(connection), ledger.deciding(connection):
+        with _in_one_line(connection), store.deciding(connection):
             self._write_what_was_sent(connection)
-            decided = list(decide(found, ledger.said(connection), settled))
+            decided = list(decide(found, store.said(connection), settled))
             for state, what in decided:
-                ledger.keep(connection, self._composed(what, state, run))
+                store.keep(connection, self._composed(what, state, run))
         return bool(decided)
 
     def _deliver(self, connection: Connection[Any]) -> None:
         """Send each address what it has not got."""
         self._again_at = monotonic() + AGAIN_SECONDS
-        with _in_one_line(connection), ledger.delivering(connection) as alone:
+        with _in_one_line(connection), store.delivering(connection) as alone:
             for address in self._addresses if alone else ():
                 _deliver(connection, address)
 
     def _composed(self, found: Found, state: State, run: Run | None) -> Alert:
         whole = run is not None and run.saw_all
         run_id = run.run_id if run else None
-        return compose(found, state, run_id=run_id, whole=whole, currency=self._settings.currency, at=ledger.now())
+        return compose(found, state, run_id=run_id, whole=whole, currency=self._settings.currency, at=store.now())
 
     def _send_unwritten(self, found: Found) -> None:
         if self._unwritten is None or self._unwritten.alert.digest != found.digest:
@@ -126,7 +126,7 @@ class Alerting:
 
     def _write_what_was_sent(self, connection: Connection[Any]) -> None:
         if self._unwritten:
-            ledger.keep(connection, self._unwritten.alert, self._unwritten.reached)
+            store.keep(connection, self._unwritten.alert, self._unwritten.reached)
             self._unwritten = None
 
 
@@ -151,10 +151,10 @@ def told_of_failure(alerting: Alerting) -> Iterator[None]:
 
 
 def _deliver(connection: Connection[Any], address: Address) -> None:
-    for alert_id, document in ledger.owed(connection, address.key):
+    for alert_id, document in store.owed(connection, address.key):
         if not _sent(address, document):
             return
-        ledger.mark_delivered(connection, alert_id, address.key)
+        store.mark_delivered(connection, alert_id, address.key)
 
 
 def _sent(address: Address, document: Mapping[str, Any]) -> bool:

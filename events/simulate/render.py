@@ -6,7 +6,7 @@ Money is an integer of cents, so that no figure is ever rounded. An id of zero l
 from typing import Final, NamedTuple
 from uuid import NAMESPACE_URL, uuid5
 
-from events.types import Entity
+from events.contract.types import Entity
 
 SOURCE: Final = "/billing/simulated"
 

@@ -1,1 +1,7 @@
-"""Refused messages: looked at, tried again after a fix, or given up with a reason; never deleted."""
+"""Refused messages: listed, retried after a fix, or discarded with a reason; never deleted.
+
+listing    `list` and `show`
+selection  which letters a command means
+resolve    `retry` and `discard`
+cli        `projector dead-letters`
+"""

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from events import console
-from events.console import Format, FormatOption
-from events.errors import InputError
-from events.types import BIGINT_MAX, Reason
+from events.contract.types import BIGINT_MAX, Reason
+from events.runtime import console
+from events.runtime.console import Format, FormatOption
+from events.runtime.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from sqlalchemy import Engine
 
-    from events.settings import Settings
+    from events.runtime.settings import Settings
 
 
 app = console.app("The refused messages: why, their bytes, and what becomes of them. None is ever deleted.")
@@ -93,9 +93,9 @@ def retry(  # noqa: PLR0913, PLR0917 - the command's options
 
     Exit code 0: nothing that was tried stayed refused. 1: something did. 2: nothing was tried.
     """
-    from events.decode import Decoder
-    from projector import merge
-    from projector.dead_letters import closing, selection
+    from events.contract.decode import Decoder
+    from projector.consume import merge
+    from projector.dead_letters import resolve, selection
 
     if not (ids or reason or topic or everything):
         raise InputError("retry needs ids, or --reason or --topic, or --all for every open dead letter")
@@ -104,7 +104,7 @@ def retry(  # noqa: PLR0913, PLR0917 - the command's options
         closed = chosen.closed(connection)
         merge.prepare(connection)
         decode = Decoder(settings.currency, settings.topic_prefix)
-        done = closing.retry(connection, chosen, decode, _storable(by or _user()))
+        done = resolve.retry(connection, chosen, decode, _storable(by or _user()))
     if output is Format.JSON:
         refused = dict(done.refused)
         counts = {"applied": done.applied, "refused": refused, "elsewhere": done.elsewhere, "conflicts": done.conflicts}
@@ -132,7 +132,7 @@ def discard(  # noqa: PLR0913, PLR0917 - the command's options
     output: FormatOption = Format.TABLE,
 ) -> None:
     """Give open ones up, for good; they are kept, with who, when and why."""
-    from projector.dead_letters import closing, selection
+    from projector.dead_letters import resolve, selection
 
     if not (ids or everything):
         raise InputError("discard needs ids, or --all for every open dead letter that --reason and --topic leave")
@@ -141,7 +141,7 @@ def discard(  # noqa: PLR0913, PLR0917 - the command's options
     chosen = selection.Selection(ids=_alone(ids, reason, topic, everything), reason=_known(reason), topic=topic)
     with _connection("discard") as (_, connection):
         closed = chosen.closed(connection)
-        count = closing.discard(connection, chosen, by=_storable(by or _user()), why=_storable(why))
+        count = resolve.discard(connection, chosen, by=_storable(by or _user()), why=_storable(why))
     if output is Format.JSON:
         console.print_json({"discarded": count, "closed_before": closed})
     else:
@@ -181,8 +181,8 @@ def _user() -> str:
 
 @contextmanager
 def _database(command: str) -> "Iterator[tuple[Settings, Engine]]":
-    from events import settings
-    from projector import database
+    from events.runtime import settings
+    from projector.database import engines as database
     from projector.deployment import identity
 
     chosen = settings.load()
@@ -194,7 +194,7 @@ def _database(command: str) -> "Iterator[tuple[Settings, Engine]]":
 
 @contextmanager
 def _connection(command: str) -> "Iterator[tuple[Settings, Connection[Any]]]":
-    from projector.own_session import own_session
+    from projector.database.own_session import own_session
 
     with _database(command) as (chosen, engine), own_session(engine) as connection:
         yield chosen, connection

@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from events import console
-from events.console import Format
-from events.errors import InputError
-from projector.dead_letters.closing import headers_of
+from events.runtime import console
+from events.runtime.console import Format
+from events.runtime.errors import InputError
+from projector.dead_letters.resolve import headers_of
 from projector.dead_letters.selection import STATEMENTS
 
 Row = Mapping[str, Any]

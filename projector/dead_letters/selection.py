@@ -6,14 +6,14 @@ from typing import Any, Final
 
 from psycopg import Connection
 
-from events.errors import InputError
-from projector.statements import statements
+from events.runtime.errors import InputError
+from projector.database.statements import statements
 
 CHUNK_LETTERS: Final = 1_000  # one transaction; small enough that no consumer waits long for a row of it
 CHUNK_BYTES: Final = 8 << 20  # of raw messages, which are decoded all at once
 IDS_NAMED: Final = 5  # unknown ids in one line
 
-STATEMENTS: Final = statements("projector", "sql/dead_letters.sql")
+STATEMENTS: Final = statements("projector.dead_letters", "dead_letters.sql")
 
 
 @dataclass(frozen=True, kw_only=True)

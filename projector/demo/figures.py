@@ -8,10 +8,10 @@ from typing import Any, Final, NamedTuple
 from psycopg import Connection
 from psycopg.rows import namedtuple_row
 
-from projector import connections
-from projector.statements import statements
+from projector.database import connections
+from projector.database.statements import statements
 
-DEMO: Final = statements("projector", "sql/demo.sql")
+DEMO: Final = statements("projector.demo", "demo.sql")
 
 
 class Entry(NamedTuple):

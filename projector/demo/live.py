@@ -9,8 +9,8 @@ from psycopg import Connection
 
 from projector.demo import damage, figures
 from projector.demo.damage import Damage, Wound
-from projector.demo.scenes import AS_JSON, CHECK, TRAFFIC, await_applied
 from projector.demo.shell import Background, Command, Shell
+from projector.demo.steps import AS_JSON, CHECK, TRAFFIC, await_applied
 
 YEAR: Final[Command] = (*TRAFFIC, "--months", "12")
 PER_SECOND: Final = 300  # a flow that outlasts the checks with the ten months that follow the first two

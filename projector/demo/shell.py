@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from events.errors import StateError, WorkFailed
-from events.settings import PREFIX
-from projector.demo.narrator import Narrator
-from projector.sandbox.local import Sandbox
+from events.runtime.errors import StateError, WorkFailed
+from events.runtime.settings import PREFIX
+from projector.demo.output import Narrator
 from projector.sandbox.processes import last_line
+from projector.sandbox.sandbox import Sandbox
 
 COMMAND_SECONDS: Final = 120.0  # a command that takes longer hangs
 STOP_SECONDS: Final = 30.0  # more than the consumer's own budget for a drain

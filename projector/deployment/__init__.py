@@ -1,4 +1,8 @@
-"""What this deployment is: its currency, its time zone, its topics and its Kafka cluster, written down by `init`.
+"""What this deployment is: its currency, time zone, topics and Kafka cluster, written down by `projector init`.
 
-`identity` compares a program's settings with that, at every program's start; `cli` shows it and changes it.
+schema    `projector init`: the schema, the roles, and the deployment's row
+identity  a program's settings against that row, at every program's start
+cluster   the Kafka cluster against that row
+change    changing the row, while no program runs
+cli       `projector deployment`
 """

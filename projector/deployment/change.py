@@ -12,8 +12,8 @@ from typing import Final
 
 from sqlalchemy import Engine
 
-from events.errors import StateError
-from events.settings import Settings
+from events.runtime.errors import StateError
+from events.runtime.settings import Settings
 from projector.deployment.identity import FACTS, SQL, Identity, driver_of, read, require_currency
 
 PROGRAM: Final = "projector deployment set"

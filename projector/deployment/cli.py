@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from events import console
-from events.console import Format, FormatOption
-from events.errors import InputError, StateError
+from events.runtime import console
+from events.runtime.console import Format, FormatOption
+from events.runtime.errors import InputError, StateError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy import Engine
 
-    from events.settings import Settings
+    from events.runtime.settings import Settings
     from projector.deployment.change import Change
     from projector.deployment.identity import Identity
 
@@ -37,8 +37,8 @@ def show(output: FormatOption = Format.TABLE) -> None:
 
     Exit code 0: they agree. 1: they differ, and programs refuse to work. 2: could not look.
     """
-    from events import kafka, settings
-    from projector import database
+    from events.runtime import kafka, settings
+    from projector.database import engines as database
     from projector.deployment import cluster, identity
 
     chosen = settings.load()
@@ -71,10 +71,10 @@ def set_(
     """
     from dataclasses import asdict
 
-    from events import kafka, settings
-    from projector import database
+    from events.runtime import kafka, settings
+    from projector.database import engines as database
     from projector.deployment import change, cluster, identity
-    from projector.recovery.move import require_idle
+    from projector.positions.reset import require_idle
 
     if output is Format.JSON and not yes:
         raise InputError("--format json does not ask: add --yes")
@@ -98,7 +98,7 @@ def set_(
 
 
 def _kept(engine: "Engine", chosen: "Settings") -> "Identity":
-    from projector import revision
+    from projector.database import revision
     from projector.deployment import identity
 
     revision.require_current(engine, chosen.schema_name)

@@ -10,9 +10,9 @@ from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 from sqlalchemy import Engine
 
-from events.errors import SettingError, StateError
-from events.kafka import PROBE_SECONDS
-from events.settings import Settings
+from events.runtime.errors import SettingError, StateError
+from events.runtime.kafka import PROBE_SECONDS
+from events.runtime.settings import Settings
 from projector.deployment.identity import CLUSTER, SQL, driver_of, read
 
 if TYPE_CHECKING:

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from sqlalchemy import Connection, Engine
 
-from events.errors import SettingError, StateError
-from events.settings import Settings, variable
-from events.types import ENTITIES, topic_of
-from projector import revision
-from projector.statements import statements
+from events.contract.types import ENTITIES, topic_of
+from events.runtime.errors import SettingError, StateError
+from events.runtime.settings import Settings, variable
+from projector.database import revision
+from projector.database.statements import statements
 
 if TYPE_CHECKING:
     from psycopg import Connection as Driver
 
-SQL: Final = statements("projector", "sql/deployment.sql")
+SQL: Final = statements("projector.deployment", "deployment.sql")
 CLUSTER: Final = "kafka_cluster"
 FACTS: Final = ("currency", "timezone", "topic_prefix", CLUSTER)
 """The columns of the row; a program's settings say the first three, the broker the last."""

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable
 
-from events import kafka
-from events.decode import Decoder
-from events.settings import Settings
-from projector import database, merge, positions
-from projector.broker import Broker
+from events.contract.decode import Decoder
+from events.runtime import kafka
+from events.runtime.settings import Settings
+from projector.consume import merge
+from projector.database import engines as database
+from projector.database.own_session import own_session
 from projector.deployment import identity
-from projector.log_reader import reading
-from projector.own_session import own_session
+from projector.kafka_log.broker import Broker
+from projector.kafka_log.log_reader import reading
+from projector.positions import store as positions
 from projector.replay.places import read, require_applied
 from projector.replay.replay import Replayed, Replayer
 

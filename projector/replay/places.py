@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from events.errors import InputError
-from events.types import BIGINT_MAX, Place
-from projector.positions import Log, Position
+from events.contract.types import BIGINT_MAX, Place
+from events.runtime.errors import InputError
+from projector.positions.store import Log, Position
 
 Spot = tuple[str, int, int]
 """Topic, partition and offset."""

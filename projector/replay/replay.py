@@ -15,7 +15,7 @@ where nobody can have read it yet, or something else stands there, the claim is 
     3 lock     the rows, in everyone's order (invoices, payments, assignments, customers, each by key), and look again:
                whatever has changed since is left for another round
     4 lower    what is still as it was
-    5 merge    by `projector.merge.fold`, and commit
+    5 merge    by `projector.consume.merge.fold`, and commit
 
 Steps 3 to 5 are one transaction: killed at any moment, a row is as it was or as its message says. No position is read
 or moved, and no dead letter: one that is open is not replayed. The merge locks in the same order, but may need the row
@@ -31,15 +31,15 @@ import psycopg
 import stamina
 from psycopg import Connection, Cursor
 
-from events.types import ENTITIES, KEY_OF, Entity, Event, Message, Place, Refusal, topic_of
-from projector import merge
-from projector.batch import Item, item, stage
-from projector.log_identity import digest_of
-from projector.positions import Log
+from events.contract.types import ENTITIES, KEY_OF, Entity, Event, Message, Place, Refusal, topic_of
+from projector.consume import merge
+from projector.consume.batch import Item, item, stage
+from projector.database.statements import statements
+from projector.kafka_log.log_identity import digest_of
+from projector.positions.store import Log
 from projector.replay.places import Spot
-from projector.statements import statements
 
-SQL: Final = statements("projector", "sql/replay.sql")
+SQL: Final = statements("projector.replay", "replay.sql")
 TRANSIENT: Final = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 ROUNDS_MAX: Final = 5  # a row that a consumer replaces between two looks is newer each time
 MESSAGES_MAX: Final = 500  # in one transaction

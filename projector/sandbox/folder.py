@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 import platformdirs
 
-from events.errors import SettingError
+from events.runtime.errors import SettingError
 
 NAME: Final = "meter-balance-projector"
 ACCOUNT: Final = "nobody"

@@ -14,7 +14,7 @@ from typing import Final
 
 import platformdirs
 
-from events.errors import ServiceUnavailable, StateError
+from events.runtime.errors import ServiceUnavailable, StateError
 from projector.sandbox.folder import NAME
 
 KAFKA_VERSION: Final = "4.3.1"

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from events.errors import SettingError
+from events.runtime.errors import SettingError
 
 OLDEST: Final = 17  # Apache Kafka 4's brokers
 ANSWER_SECONDS: Final = 30

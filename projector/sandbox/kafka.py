@@ -18,7 +18,7 @@ import psutil
 from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
-from events.errors import ServiceUnavailable
+from events.runtime.errors import ServiceUnavailable
 from projector.sandbox import processes
 from projector.sandbox.folder import prepare
 from projector.sandbox.jars import class_path

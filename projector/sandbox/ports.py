@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 from typing import Final
 
-from events.errors import ServiceUnavailable
+from events.runtime.errors import ServiceUnavailable
 from projector.sandbox.folder import write_atomically
 
 HOST: Final = "127.0.0.1"

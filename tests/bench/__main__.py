@@ -7,9 +7,9 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from events import boundary, console
-from events.console import Format, FormatOption
-from events.errors import InputError
+from events.runtime import boundary, console
+from events.runtime.console import Format, FormatOption
+from events.runtime.errors import InputError
 from tests.bench import (
     auditing,
     beside,

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final, NamedTuple
 
-from events.errors import WorkFailed
+from events.runtime.errors import WorkFailed
 from tests.bench.figures import Figure, megabytes
 from tests.bench.plan import Measurement
 from tests.bench.programs import run

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from psycopg import Connection
 
-from events.errors import WorkFailed
+from events.runtime.errors import WorkFailed
 from projector.sandbox.processes import last_line, wait_until
 from tests.bench.figures import Figure
 from tests.bench.latency import projecting, rank, stream

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from psycopg import Connection
 
-from projector import schema
-from projector.database import make_engine
+from projector.database.engines import make_engine
+from projector.deployment import schema
 from tests.bench.figures import Figure
 from tests.bench.workload import Workload, say
 

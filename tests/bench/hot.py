@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from statistics import median
 from typing import Final
 
-from projector.database import make_engine
+from projector.database.engines import make_engine
 from tests.bench.figures import Figure
 from tests.bench.plan import Measurement
 from tests.bench.programs import run
 from tests.bench.workload import Workload, say
-from tests.examples import CloudEvent, invoice, payment
-from tests.lanes import Lane
+from tests.support.examples import CloudEvent, invoice, payment
+from tests.support.merge_harness import Lane
 
 BATCH: Final = 5_000
 REPEATED: Final = 9  # of which the median counts

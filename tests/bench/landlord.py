@@ -3,7 +3,7 @@
 import json
 from typing import Final, NamedTuple
 
-from projector.statements import statements
+from projector.database.statements import statements
 from tests.bench.auditing import RUN_SECONDS
 from tests.bench.figures import Figure, megabytes
 from tests.bench.plan import Measurement

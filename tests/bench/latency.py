@@ -20,11 +20,11 @@ from typing import Final, NamedTuple
 
 from confluent_kafka import KafkaError, Message
 
-from events import kafka
-from events.cloudevents import STRUCTURED_HEADERS
-from events.decode import Decoder
-from events.errors import WorkFailed
-from events.types import KEY_OF, Event, topic_of
+from events.contract.cloudevents import STRUCTURED_HEADERS
+from events.contract.decode import Decoder
+from events.contract.types import KEY_OF, Event, topic_of
+from events.runtime import kafka
+from events.runtime.errors import WorkFailed
 from projector.sandbox.processes import last_line, wait_until
 from tests.bench.figures import Figure
 from tests.bench.plan import WARM_UP_SECONDS, Steady

@@ -9,7 +9,7 @@ from typing import Any, Final
 import confluent_kafka
 import psutil
 
-from events.settings import KAFKA_PREFIX, PREFIX
+from events.runtime.settings import KAFKA_PREFIX, PREFIX
 from projector.sandbox.jars import KAFKA_VERSION
 from tests.bench.workload import Workload
 

@@ -5,11 +5,11 @@ from typing import Final
 
 from confluent_kafka import Producer
 
-from events.cloudevents import STRUCTURED_HEADERS
+from events.contract.cloudevents import STRUCTURED_HEADERS
 from tests.bench.figures import Figure, megabytes
 from tests.bench.programs import run
 from tests.bench.workload import Workload, say
-from tests.examples import customer, invoice, line
+from tests.support.examples import customer, invoice, line
 
 LARGE_OF: Final = 4500  # one large message for so many events of the plan: 200 MB for a million
 LINES: Final = 21_000  # of one invoice, which make 900 KB

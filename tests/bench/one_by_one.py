@@ -13,11 +13,11 @@ from typing import Final
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from events.decode import Decoder
-from events.errors import WorkFailed
-from events.types import Entity, Event
-from projector import schema
-from projector.database import make_engine
+from events.contract.decode import Decoder
+from events.contract.types import Entity, Event
+from events.runtime.errors import WorkFailed
+from projector.database.engines import make_engine
+from projector.deployment import schema
 from tests.bench.figures import Figure
 from tests.bench.models import Assignment, Customer, CustomerBalance, Invoice, MeterBalance, Payment
 from tests.bench.workload import Workload, say

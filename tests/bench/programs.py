@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import psutil
 
-from events.errors import WorkFailed
+from events.runtime.errors import WorkFailed
 
 POLL_SECONDS: Final = 0.02
 LIMIT_SECONDS: Final = 3600.0  # a program that takes longer is stuck

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from events.console import print_table
+from events.runtime.console import print_table
 from tests.bench.figures import MARKS, Figure, measurement
 from tests.bench.plan import Plan
 

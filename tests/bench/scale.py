@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from psycopg import Connection
 
-from projector.statements import statements
+from projector.database.statements import statements
 from tests.bench.figures import Figure, megabytes
 from tests.bench.programs import Ended, run
 from tests.bench.workload import Workload, say

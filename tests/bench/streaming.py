@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from events.errors import WorkFailed
+from events.runtime.errors import WorkFailed
 from tests.bench.figures import Figure, megabytes
 from tests.bench.programs import Ended, records, run, when
 from tests.bench.workload import Workload, say

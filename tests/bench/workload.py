@@ -14,9 +14,9 @@ import psycopg
 from psycopg import Connection
 from pydantic import SecretStr
 
-from events.errors import InputError, ServiceUnavailable
-from events.settings import Settings
-from projector.sandbox.local import Sandbox, throwaway
+from events.runtime.errors import InputError, ServiceUnavailable
+from events.runtime.settings import Settings
+from projector.sandbox.sandbox import Sandbox, throwaway
 from tests.bench.plan import Plan
 from tests.bench.processor import ProcessorTime
 from tests.bench.programs import run

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import Engine
 
-from events.settings import Settings
+from events.runtime.settings import Settings
 from tests.conftest import RunCommand, StartCommand, WaitUntil
 from tests.e2e.deployment import Deployment
 

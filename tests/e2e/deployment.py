@@ -9,11 +9,11 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import OffsetSpec
 from sqlalchemy import Engine, text
 
-from events import kafka
-from events.settings import Settings
-from events.types import ENTITIES, topic_of
+from events.contract.types import ENTITIES, topic_of
+from events.runtime import kafka
+from events.runtime.settings import Settings
 from tests.conftest import Result, RunCommand, StartCommand, Started, WaitUntil
-from tests.oracle import differences, expected, read_projection
+from tests.support.oracle import differences, expected, read_projection
 
 Place = tuple[str, int]
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from events.publish import publish
 from tests.conftest import Result
 from tests.e2e.deployment import EAGER, Deployment, ended, log
-from tests.oracle import differences, drifted, read_projection, recomputed
+from tests.support.oracle import differences, drifted, read_projection, recomputed
 
 BATCHES: Final = {"PROJECTOR_BATCH_EVENTS_MAX": "50"}
 CHUNKS: Final = ("--chunk-size", "10")

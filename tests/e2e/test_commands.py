@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import Result, RunCommand
 from tests.e2e.deployment import Deployment, one_line
-from tests.written_down import write_down
+from tests.support.written_down import write_down
 
 NOWHERE: Final = "127.0.0.1:1"  # no server listens on tcpmux
 COMMANDS: Final = (

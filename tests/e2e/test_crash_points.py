@@ -14,7 +14,7 @@ from psycopg import Connection
 from tests.conftest import RunCommand, StartCommand, Started, WaitUntil
 from tests.e2e.deployment import EAGER, Deployment, log, records, wait_for_exit
 from tests.integration.backfill import history
-from tests.written_down import in_currency, write_down
+from tests.support.written_down import in_currency, write_down
 
 QUICK: Final = {"PROJECTOR_KAFKA__SESSION_TIMEOUT_MS": "1000", "PROJECTOR_KAFKA__HEARTBEAT_INTERVAL_MS": "300"}
 TRAFFIC: Final = ("--seed", "9", "--customers", "40", "--months", "2")

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from confluent_kafka import cimpl
 
-from events.types import topic_of
+from events.contract.types import topic_of
 from tests.e2e.deployment import Deployment
-from tests.examples import invoice
+from tests.support.examples import invoice
 
 BAD: Final = b"\xff\xfe"
 TOPIC, VALUE, HEADERS = 1, 4, 10  # librdkafka's `rd_kafka_vtype_t`

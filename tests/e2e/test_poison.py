@@ -6,9 +6,9 @@ from typing import Any, Final, NamedTuple
 import pytest
 from confluent_kafka import Producer
 
-from events.types import Entity, topic_of
+from events.contract.types import Entity, topic_of
 from tests.e2e.deployment import Deployment
-from tests.examples import assigned, customer, invoice, payment
+from tests.support.examples import assigned, customer, invoice, payment
 
 GOOD: Final = [
     json.dumps(event)

@@ -10,7 +10,7 @@ from typing import Final
 
 from events.publish import publish
 from tests.e2e.deployment import EAGER, Deployment, ended, log
-from tests.rewriting import rewritten
+from tests.support.rewriting import rewritten
 
 BATCHES: Final = {"PROJECTOR_BATCH_EVENTS_MAX": "50"}
 CHUNKS: Final = ("--chunk-size", "10", "--no-governor")

@@ -7,9 +7,9 @@ from typing import Final
 import pytest
 from confluent_kafka import TopicPartition
 
-from events import kafka
-from events.types import topic_of
-from projector import schema
+from events.contract.types import topic_of
+from events.runtime import kafka
+from projector.deployment import schema
 from tests.e2e.deployment import EAGER, NEXT_GENERATION, Deployment, log, records, wait_for_exit
 
 SMALL_BATCHES: Final = {"PROJECTOR_BATCH_EVENTS_MAX": "20"}

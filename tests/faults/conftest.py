@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults import servers as servers_module
-from tests.faults.nursery import Nursery
+from tests.faults.fault_run import Scene
+from tests.faults.fork_server import Nursery
 from tests.faults.plan import Plan, plan
-from tests.faults.scene import Scene
 from tests.faults.servers import Servers
 
 

@@ -14,9 +14,9 @@ import psycopg
 
 from events.simulate.render import Sent
 from projector.sandbox.processes import wait_until
+from tests.faults.fault_run import Scene
 from tests.faults.program import Started
-from tests.faults.scene import Scene
-from tests.rewriting import rewritten
+from tests.support.rewriting import rewritten
 
 EDITS: Final = {
     "edit totals": (

@@ -9,13 +9,13 @@ from typing import Final
 import psycopg
 from confluent_kafka.admin import NewPartitions
 
-from events import kafka
-from events.errors import ServiceUnavailable
+from events.runtime import kafka
+from events.runtime.errors import ServiceUnavailable
 from projector.sandbox.processes import wait_until
 from tests.faults import hands, log_faults
+from tests.faults.fault_run import Scene
 from tests.faults.plan import Fault
 from tests.faults.program import Program
-from tests.faults.scene import Scene
 
 Heal = Callable[[], None]
 

@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from confluent_kafka.admin import NewTopic
 
-from events.types import ENTITIES, Place, topic_of
+from events.contract.types import ENTITIES, Place, topic_of
+from projector.kafka_log.topic_configuration import CREATED_WITH
 from projector.sandbox.processes import wait_until
-from projector.topic_configuration import CREATED_WITH
+from tests.faults.fault_run import Scene
 from tests.faults.plan import Fault
 from tests.faults.program import Program
-from tests.faults.scene import Scene
 
 SENT_MIN: Final = 9  # of fewer a third is no log to lose
 STOP_SECONDS: Final = 60.0

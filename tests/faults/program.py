@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.faults.nursery import Child
+from tests.faults.fork_server import Child
 from tests.faults.proxy import Proxy
 
 

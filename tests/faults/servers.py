@@ -15,16 +15,16 @@ from typing import Final
 import psycopg
 from pydantic import SecretStr
 
-from events.settings import Settings
-from projector import schema
-from projector.database import make_engine
+from events.runtime.settings import Settings
+from projector.database.engines import make_engine
+from projector.deployment import schema
 from projector.sandbox.kafka import Kafka
-from projector.sandbox.local import throwaway
 from projector.sandbox.ports import HOST, free_port
 from projector.sandbox.postgres import Postgres
+from projector.sandbox.sandbox import throwaway
 from tests.faults.disk import Disk, under
 from tests.faults.proxy import Proxy
-from tests.hostile_sessions import EVERYTHING, Hostile, create
+from tests.support.hostile_sessions import EVERYTHING, Hostile, create
 
 TEMPLATE: Final = "faults_template"
 CONSUMER_SESSION_MS: Final = 2000  # a group of the new protocol that notices a dead member as soon as the old one's

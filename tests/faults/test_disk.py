@@ -7,7 +7,7 @@ import pytest
 
 from projector.sandbox.processes import wait_until
 from tests.faults.disk import Limited
-from tests.faults.scene import Scene
+from tests.faults.fault_run import Scene
 
 FILL: Final = "CREATE TABLE IF NOT EXISTS filler AS SELECT repeat('x', 900) FROM generate_series(1, 5000)"
 

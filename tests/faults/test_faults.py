@@ -19,10 +19,10 @@ import pytest
 
 from tests.conftest import TAIL
 from tests.faults import injections
-from tests.faults.conduct import conduct, judge, settle
-from tests.faults.nursery import Nursery
+from tests.faults.fault_run import Scene
+from tests.faults.fork_server import Nursery
 from tests.faults.plan import KINDS, Plan, plan
-from tests.faults.scene import Scene
+from tests.faults.run_faults import conduct, judge, settle
 from tests.faults.servers import Servers
 
 ALWAYS: Final = (1, 2, 3, 4, 5)

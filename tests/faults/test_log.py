@@ -9,10 +9,10 @@ import pytest
 
 from events.simulate.render import Sent
 from projector.sandbox.processes import wait_until
-from tests.faults.conduct import judge, settle
+from tests.faults.fault_run import Scene
 from tests.faults.log_faults import problems, recover
 from tests.faults.program import Program
-from tests.faults.scene import Scene
+from tests.faults.run_faults import judge, settle
 
 SECONDS: Final = 60.0
 

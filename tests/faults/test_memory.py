@@ -12,7 +12,7 @@ from tests.bench.figures import MARKS, megabytes
 from tests.bench.memory import Message, large, send, small
 from tests.bench.programs import peak_bytes
 from tests.conftest import StartCommand
-from tests.faults.scene import Scene
+from tests.faults.fault_run import Scene
 
 BACKLOGS: Final[dict[str, tuple[str, Callable[[], Iterable[Message]]]]] = {
     "large": ("invoices", lambda: large(160)),

@@ -10,12 +10,12 @@ import psutil
 import pytest
 from sqlalchemy import make_url
 
-from projector.patience import WAIT_MAX_SECONDS
+from projector.database.retry import WAIT_MAX_SECONDS
 from projector.sandbox.processes import wait_until
 from tests.conftest import RunCommand
+from tests.faults.fault_run import Scene
 from tests.faults.program import Program
 from tests.faults.proxy import Proxy
-from tests.faults.scene import Scene
 
 SERVICES: Final = ("PostgreSQL", "Kafka")
 OUTAGE_SECONDS: Final = 8.0

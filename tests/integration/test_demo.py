@@ -13,8 +13,8 @@ from typing import Any, Final
 import psutil
 import pytest
 
-from tests.busy import busy
 from tests.conftest import RunCommand, StartCommand, Started, WaitUntil
+from tests.support.machine_load import busy
 
 ROOT: Final = Path(__file__).parents[2]
 SECONDS_MAX: Final = 60  # the promise, for a machine that does nothing else

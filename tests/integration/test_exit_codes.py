@@ -14,47 +14,48 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from backfill import work
-from events import boundary, logs
-from events import settings as settings_module
+from backfill.execution import worker
+from events.runtime import boundary, logs
+from events.runtime import settings as settings_module
 from tests.integration.backfill import history
 
 Program = Callable[..., int]
 CHECK: Final = ("backfill", "drift-check", "--chunk-size", "2")
 LAYERS: Final = (
-    "backfill.watching.load", "backfill.execute.make_engine", "projector.connections.prepare",
-    "backfill.execute.identity.require", "backfill.session.plain", "backfill.checking.claim", "backfill.runs.begin",
-    "backfill.participation.take_part", "backfill.governor.transaction_ms", "backfill.progress.shown",
-    "backfill.ledger.prepare", "backfill.ledger.claim", "backfill.comparison.tally_customers",
-    "backfill.ledger.settle", "backfill.ledger.fold", "backfill.report.read", "backfill.report.print_report",
-    "backfill.execute.exit_code",
+    "backfill.watch.command.load", "backfill.execution.runner.make_engine", "projector.database.connections.prepare",
+    "backfill.execution.runner.identity.require", "backfill.runs.session.plain", "backfill.runs.check_lock.claim",
+    "backfill.runs.store.begin", "backfill.runs.workers.take_part", "backfill.throttle.governor.transaction_ms",
+    "backfill.execution.progress.shown", "backfill.runs.chunks.prepare", "backfill.runs.chunks.claim",
+    "backfill.audit.comparison.tally_customers", "backfill.runs.chunks.settle", "backfill.runs.chunks.fold",
+    "backfill.reports.text_report.read", "backfill.reports.text_report.print_report",
+    "backfill.execution.runner.exit_code",
 )  # fmt: skip
 """What a check calls, from its settings to its verdict."""
 OTHERS: Final[Mapping[str, str]] = {
-    "backfill rebuild": "backfill.session.plain",
-    "backfill rebuild --dry-run": "backfill.comparison.tally_customers",
-    "backfill meter-balances": "backfill.comparison.tally_customers",
-    "backfill customer-balances": "backfill.ledger.settle",
-    "backfill payment-meter-ids": "backfill.runs.begin",
-    "backfill invoice-amounts": "backfill.runs.advance",
-    "backfill validate": "backfill.comparison.tally_customers",
-    "backfill migrate --yes --skip-validation": "backfill.steps.migrate.back_up",
-    "backfill restore 00000000-0000-0000-0000-000000000000 --yes": "backfill.runs.find",
-    "backfill explain --meter 1": "backfill.explain.state",
-    "backfill runs": "backfill.runs.recent",
-    "backfill runs show 00000000-0000-0000-0000-000000000000": "backfill.runs.find",
-    "backfill runs cancel 00000000-0000-0000-0000-000000000000": "backfill.runs.find",
-    "backfill drift-check --every 5m": "backfill.report.sentence",
-    "projector init": "projector.schema.upgrade",
-    "projector run --until-caught-up": "projector.revision.require_current",
-    "projector status": "projector.revision.current",
-    "projector positions show": "projector.revision.current",
+    "backfill rebuild": "backfill.runs.session.plain",
+    "backfill rebuild --dry-run": "backfill.audit.comparison.tally_customers",
+    "backfill meter-balances": "backfill.audit.comparison.tally_customers",
+    "backfill customer-balances": "backfill.runs.chunks.settle",
+    "backfill payment-meter-ids": "backfill.runs.store.begin",
+    "backfill invoice-amounts": "backfill.runs.store.advance",
+    "backfill validate": "backfill.audit.comparison.tally_customers",
+    "backfill migrate --yes --skip-validation": "backfill.migration.migrate.back_up",
+    "backfill restore 00000000-0000-0000-0000-000000000000 --yes": "backfill.runs.store.find",
+    "backfill explain --meter 1": "backfill.explain.explain.state",
+    "backfill runs": "backfill.runs.store.recent",
+    "backfill runs show 00000000-0000-0000-0000-000000000000": "backfill.runs.store.find",
+    "backfill runs cancel 00000000-0000-0000-0000-000000000000": "backfill.runs.store.find",
+    "backfill drift-check --every 5m": "backfill.reports.text_report.sentence",
+    "projector init": "projector.deployment.schema.upgrade",
+    "projector run --until-caught-up": "projector.database.revision.require_current",
+    "projector status": "projector.database.revision.current",
+    "projector positions show": "projector.database.revision.current",
     "projector dead-letters list": "projector.dead_letters.listing.print_list",
-    "projector dead-letters retry --all": "projector.merge.prepare",
-    "projector sandbox env": "projector.sandbox.local.at",
-    "projector demo": "projector.demo.story.throwaway",
+    "projector dead-letters retry --all": "projector.consume.merge.prepare",
+    "projector sandbox env": "projector.sandbox.sandbox.at",
+    "projector demo": "projector.demo.run.throwaway",
     "events simulate": "events.simulate.simulate",
-    "events schema": "events.schema.schemas",
+    "events schema": "events.contract.schema.schemas",
     "events publish /dev/null": "events.publish.Sender",
 }
 
@@ -100,8 +101,8 @@ def test_no_command_takes_an_accident_for_a_result(
 ) -> None:
     monkeypatch.setenv("PROJECTOR_KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
     if "positions" in command or "status" in command:
-        monkeypatch.setattr("events.kafka.admin", lambda _: None)
-        monkeypatch.setattr("projector.positions.describe", lambda *_: {})
+        monkeypatch.setattr("events.runtime.kafka.admin", lambda _: None)
+        monkeypatch.setattr("projector.positions.store.describe", lambda *_: {})
     monkeypatch.setattr(OTHERS[command], _raising(RuntimeError("boom")))
     assert program(*command.split()) == boundary.EXIT_DEFECT
 
@@ -111,14 +112,14 @@ def test_no_command_takes_an_accident_for_a_result(
 def test_a_helper_that_dies_ends_the_run_with_its_own_code(
     program: Program, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    at_work = work.work
+    at_work = worker.work
 
     def only_here(*given: Any, **named: Any) -> Any:  # noqa: ANN401 - handed on
         if threading.current_thread() is not threading.main_thread():
             raise error
         return at_work(*given, **named)
 
-    monkeypatch.setattr("backfill.carry_out.work", only_here)
+    monkeypatch.setattr("backfill.execution.pool.work", only_here)
     assert program(*CHECK, "--workers", "2") == boundary.EXIT_DEFECT
 
 
@@ -148,7 +149,7 @@ def test_a_report_that_cannot_be_written_is_neither(
     program: Program, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     full = OSError(errno.ENOSPC, "No space left on device")
-    for where in ("backfill.report_csv.print_rows", "pathlib.Path.replace"):
+    for where in ("backfill.reports.csv_report.print_rows", "pathlib.Path.replace"):
         with monkeypatch.context() as patch:
             patch.setattr(where, _raising(full))
             assert program(*CHECK, "--format", "csv", "--output", str(tmp_path / "report.csv")) == 2
@@ -161,7 +162,7 @@ def test_a_validation_that_did_not_compare_all_is_neither(
     program: Program, database: Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("backfill.comparison.tally_customers", _raising(psycopg.errors.RaiseException("not today")))
+        patch.setattr("backfill.audit.comparison.tally_customers", _raising(psycopg.errors.RaiseException("not today")))
         assert program("backfill", "validate", "--check", "totals") == 2
     database.execute(
         "CREATE FUNCTION cancel() RETURNS trigger LANGUAGE plpgsql AS"

@@ -11,15 +11,16 @@ import pytest
 from confluent_kafka import TopicPartition
 from sqlalchemy import Engine
 
-from events import kafka
-from events.errors import StateError
-from events.settings import Settings
-from events.types import topic_of
-from projector import positions, schema
-from projector.recovery import move
+from events.contract.types import topic_of
+from events.runtime import kafka
+from events.runtime.errors import StateError
+from events.runtime.settings import Settings
+from projector.deployment import schema
+from projector.positions import reset
+from projector.positions import store as positions
 from tests.conftest import Result, RunCommand, StartCommand, WaitUntil
 from tests.e2e.deployment import EAGER, NEXT_GENERATION, Deployment, one_line
-from tests.examples import assigned, invoice, line, payment
+from tests.support.examples import assigned, invoice, line, payment
 
 EVENTS: Final = [
     assigned(1, 1, 7),
@@ -167,11 +168,11 @@ def test_a_position_that_moved_since_it_was_shown_stays_and_so_do_the_others(
     with deployment.engine.connect() as connection:
         stored = positions.read(connection, deployment.settings.group_id)
     logs = positions.describe(kafka.admin(deployment.settings), [invoices])
-    moves = move.plan(stored, logs, invoices, None, "earliest")
+    moves = reset.plan(stored, logs, invoices, None, "earliest")
     deployment.sql("UPDATE positions SET next_offset = next_offset + 1 WHERE topic = :t AND partition = 2", t=invoices)
     before = deployment.positions()
     with pytest.raises(StateError, match="moved since it was read"), deployment.engine.begin() as connection:
-        move.carry_out(connection, deployment.settings.group_id, moves)
+        reset.carry_out(connection, deployment.settings.group_id, moves)
     assert deployment.positions() == before
 
 

@@ -9,18 +9,18 @@ from dataclasses import replace
 import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 
-from events import kafka
-from events.cloudevents import STRUCTURED_HEADERS
-from events.decode import Decoder
-from events.errors import InputError, StateError
+from events.contract.cloudevents import STRUCTURED_HEADERS
+from events.contract.decode import Decoder
+from events.contract.types import ENTITIES, KEY_OF, Event, Mode, Refusal, topic_of
+from events.contract.types import Message as Read
 from events.publish import publish
-from events.settings import Settings
+from events.runtime import kafka
+from events.runtime.errors import InputError, StateError
+from events.runtime.settings import Settings
 from events.simulate import simulate, traffic
 from events.simulate.options import Options
-from events.types import ENTITIES, KEY_OF, Event, Mode, Refusal, topic_of
-from events.types import Message as Read
-from tests import examples
 from tests.conftest import RunCommand
+from tests.support import examples
 
 TRAFFIC = Options(customers=5, meters=10, months=2, voids=0.2)
 

@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from projector.sandbox import processes
 from projector.sandbox.folder import temporary
-from projector.sandbox.local import Sandbox
+from projector.sandbox.sandbox import Sandbox
 from tests.conftest import RunCommand, StartCommand, WaitUntil
 
 TOPIC = "kept"

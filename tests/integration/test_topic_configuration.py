@@ -9,11 +9,11 @@ from confluent_kafka.admin import (
     ConfigResource,
 )
 
-from events import kafka
-from events.settings import Settings
-from events.types import ENTITIES, topic_of
-from projector import topic_configuration
-from projector.broker import Broker
+from events.contract.types import ENTITIES, topic_of
+from events.runtime import kafka
+from events.runtime.settings import Settings
+from projector.kafka_log import topic_configuration
+from projector.kafka_log.broker import Broker
 from tests.conftest import RunCommand, WaitUntil
 from tests.e2e.deployment import one_line
 

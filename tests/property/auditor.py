@@ -5,12 +5,12 @@ from typing import Any, Final
 from psycopg import Connection
 from sqlalchemy import Engine, text
 
-from backfill import runs
-from backfill.execute import carried_out
-from backfill.phases import Command
-from backfill.tally import Tally
-from events.settings import Settings
-from tests.oracle import State, read_projection
+from backfill.execution.runner import carried_out
+from backfill.runs import store as runs
+from backfill.runs.phases import Command
+from backfill.runs.tally import Tally
+from events.runtime.settings import Settings
+from tests.support.oracle import State, read_projection
 
 CHUNK_SIZE: Final = 2
 

@@ -8,12 +8,12 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from events.settings import Settings
-from tests.examples import CloudEvent
-from tests.interleaving import STATEMENTS_MAX, play
-from tests.lanes import Lane, disagreement, empty
-from tests.property.effort import effort, patient
-from tests.strategies import histories
+from events.runtime.settings import Settings
+from tests.property.hypothesis_profiles import effort, patient
+from tests.support.examples import CloudEvent
+from tests.support.interleaving import STATEMENTS_MAX, play
+from tests.support.merge_harness import Lane, disagreement, empty
+from tests.support.strategies import histories
 
 pytestmark = patient
 

@@ -13,18 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
-from events.decode import Decoder
-from events.settings import Settings
-from events.types import ENTITIES, KEY_OF, Event, Message, Refusal, topic_of
-from projector.dead_letters.closing import headers_of
-from projector.deadline import Deadline
-from projector.intake import Intake
-from projector.merge import Applied
-from projector.writer import Writer
-from tests.hostile import message
-from tests.lanes import empty
-from tests.oracle import differences, expected, read_projection
-from tests.property.effort import effort, patient
+from events.contract.decode import Decoder
+from events.contract.types import ENTITIES, KEY_OF, Event, Message, Refusal, topic_of
+from events.runtime.deadline import Deadline
+from events.runtime.settings import Settings
+from projector.consume.buffer import Intake
+from projector.consume.merge import Applied
+from projector.consume.writer import Writer
+from projector.dead_letters.resolve import headers_of
+from tests.property.hypothesis_profiles import effort, patient
+from tests.support.hostile import message
+from tests.support.merge_harness import empty
+from tests.support.oracle import differences, expected, read_projection
 
 pytestmark = patient
 

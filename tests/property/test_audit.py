@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
-from backfill.session import session
-from events.settings import Settings
-from tests.examples import CloudEvent
-from tests.lanes import Lane, disagreement, empty
-from tests.oracle import differences, drifted, recomputed
+from backfill.runs.session import session
+from events.runtime.settings import Settings
 from tests.property.auditor import Auditor
-from tests.property.effort import effort, patient
-from tests.strategies import deliveries, histories
+from tests.property.hypothesis_profiles import effort, patient
+from tests.support.examples import CloudEvent
+from tests.support.merge_harness import Lane, disagreement, empty
+from tests.support.oracle import differences, drifted, recomputed
+from tests.support.strategies import deliveries, histories
 
 pytestmark = patient
 

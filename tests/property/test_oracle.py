@@ -3,8 +3,8 @@
 from datetime import date
 from decimal import Decimal
 
-from tests.examples import assigned, invoice, payment
-from tests.oracle import State, differences, expected
+from tests.support.examples import assigned, invoice, payment
+from tests.support.oracle import State, differences, expected
 
 
 def meter(state: State, key: int) -> tuple[str, ...]:

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from events.settings import Settings
-from tests.examples import CloudEvent
-from tests.lanes import Lane, disagreement, empty
-from tests.property.effort import effort, patient
-from tests.strategies import deliveries, histories
+from events.runtime.settings import Settings
+from tests.property.hypothesis_profiles import effort, patient
+from tests.support.examples import CloudEvent
+from tests.support.merge_harness import Lane, disagreement, empty
+from tests.support.strategies import deliveries, histories
 
 pytestmark = patient
 

@@ -10,9 +10,9 @@ import pytest
 import yaml
 from sqlalchemy import make_url
 
-from events.settings import KAFKA_PREFIX, Settings, known_variables
+from events.runtime.settings import KAFKA_PREFIX, Settings, known_variables
 from projector.sandbox.jars import KAFKA_VERSION
-from tests.services import KAFKA_IMAGE, POSTGRES_IMAGE
+from tests.support.services import KAFKA_IMAGE, POSTGRES_IMAGE
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -5,11 +5,11 @@ from typing import Any
 
 from psycopg import Connection, Cursor
 
-from backfill import ledger
-from backfill.ledger import Chunk, State
-from backfill.runs import Run
-from backfill.tally import Tally
-from backfill.work import Pass
+from backfill.execution.worker import Pass
+from backfill.runs import chunks
+from backfill.runs.chunks import Chunk, State
+from backfill.runs.store import Run
+from backfill.runs.tally import Tally
 
 Do = Callable[[Cursor[Any], Run, Sequence[int]], Tally]
 
@@ -31,7 +31,7 @@ def keys(chunk: Chunk) -> list[int]:
 
 def claimed(cursor: Cursor[Any], run: Run) -> Chunk:
     """Claim an open chunk; there has to be one."""
-    chunk = ledger.claim(cursor, run, "open")
+    chunk = chunks.claim(cursor, run, "open")
     assert chunk
     return chunk
 

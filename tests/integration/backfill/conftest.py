@@ -8,13 +8,14 @@ import pytest
 from psycopg import Connection
 from sqlalchemy import Engine, make_url
 
-from backfill import ledger, runs
-from backfill.carry_out import carry_out
-from backfill.phases import Command
-from backfill.runs import SQL, Run
-from backfill.session import session
-from backfill.work import PASSES, Pass
-from events.settings import Settings
+from backfill.execution.pool import carry_out
+from backfill.execution.worker import PASSES, Pass
+from backfill.runs import chunks
+from backfill.runs import store as runs
+from backfill.runs.phases import Command
+from backfill.runs.session import session
+from backfill.runs.store import SQL, Run
+from events.runtime.settings import Settings
 from tests.integration.backfill import history
 
 
@@ -96,7 +97,7 @@ def worker(engine: Engine) -> Iterator[Connection[Any]]:
 def run(worker: Connection[Any]) -> Run:
     """Have one open chunk, of the keys 1 to 8."""
     begun = runs.begin(worker, "rebuild", {"dry_run": True})
-    return ledger.prepare(worker, begun, 8, {"customers": lambda *_: 8})
+    return chunks.prepare(worker, begun, 8, {"customers": lambda *_: 8})
 
 
 @pytest.fixture

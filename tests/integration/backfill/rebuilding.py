@@ -6,11 +6,11 @@ from typing import Any, Final
 from psycopg import Connection
 from sqlalchemy import Engine
 
-from backfill import runs
-from backfill.carry_out import carry_out
-from backfill.phases import Command
-from backfill.runs import Run
-from backfill.session import session
+from backfill.execution.pool import carry_out
+from backfill.runs import store as runs
+from backfill.runs.phases import Command
+from backfill.runs.session import session
+from backfill.runs.store import Run
 
 OPTIONS: Final = {"dry_run": False, "chunk_size": 2}
 EDIT: Final = "UPDATE meter_balances SET invoice_count = invoice_count + 1 WHERE meter_id = {}"

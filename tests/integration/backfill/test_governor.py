@@ -6,14 +6,14 @@ import pytest
 from psycopg import Connection
 from sqlalchemy import Engine
 
-from backfill.governor import Broker
-from backfill.session import plain
-from events.settings import Settings
-from projector.deadline import Deadline
-from projector.writer import Writer
+from backfill.runs.session import plain
+from backfill.throttle.governor import Broker
+from events.runtime.deadline import Deadline
+from events.runtime.settings import Settings
+from projector.consume.writer import Writer
 from tests.conftest import RunCommand, StartCommand, WaitUntil
-from tests.examples import invoice
-from tests.lanes import Lane
+from tests.support.examples import invoice
+from tests.support.merge_harness import Lane
 
 MESSAGES = 31  # that these five customers make
 

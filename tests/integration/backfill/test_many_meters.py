@@ -9,12 +9,14 @@ import pytest
 from psycopg import Connection, Cursor
 from sqlalchemy import Engine
 
-from backfill import check, comparison, ledger, runs
-from backfill.carry_out import carry_out
-from backfill.runs import SQL, Run
-from backfill.selection import Selection
-from backfill.session import session, snapshot
-from backfill.steps import payment_meter_ids
+from backfill.audit import check, comparison
+from backfill.execution.pool import carry_out
+from backfill.migration import payment_meter_ids
+from backfill.runs import chunks
+from backfill.runs import store as runs
+from backfill.runs.selection import Selection
+from backfill.runs.session import session, snapshot
+from backfill.runs.store import SQL, Run
 
 LANDLORD: Final = """
 UPDATE meter_assignments SET customer_id = 2 WHERE meter_id <= 8;
@@ -212,10 +214,10 @@ def _chunks(worker: Connection[Any], run: Run, size: int) -> list[Sequence[int]]
     return found
 
 
-def _ranges(cursor: Cursor[Any], run: Run, size: int) -> Iterator[ledger.Chunk]:
+def _ranges(cursor: Cursor[Any], run: Run, size: int) -> Iterator[chunks.Chunk]:
     while (end := check.cut_customers(cursor, run, size)) is not None:
         assert end > run.cursor
-        yield ledger.Chunk(phase="customers", state="open", after=run.cursor, last=end, tally=run.tally)
+        yield chunks.Chunk(phase="customers", state="open", after=run.cursor, last=end, tally=run.tally)
         run = replace(run, cursor=end)
 
 

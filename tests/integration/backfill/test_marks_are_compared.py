@@ -6,10 +6,10 @@ import pytest
 from psycopg import Connection
 from sqlalchemy import Engine
 
-from backfill import runs
-from backfill.carry_out import carry_out
-from backfill.runs import SQL
-from backfill.session import session
+from backfill.execution.pool import carry_out
+from backfill.runs import store as runs
+from backfill.runs.session import session
+from backfill.runs.store import SQL
 from tests.integration.backfill.conftest import Audit, Found
 from tests.integration.backfill.mark_edits import EDITS, Edit
 

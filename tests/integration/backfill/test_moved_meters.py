@@ -11,15 +11,15 @@ import pytest
 from psycopg import Connection
 from sqlalchemy import Engine
 
-from backfill import runs
-from backfill.carry_out import carry_out
-from backfill.execute import exit_code
-from backfill.runs import Run
-from backfill.session import session
-from events.settings import Settings
-from tests.examples import CloudEvent, assigned, invoice
+from backfill.execution.pool import carry_out
+from backfill.execution.runner import exit_code
+from backfill.runs import store as runs
+from backfill.runs.session import session
+from backfill.runs.store import Run
+from events.runtime.settings import Settings
 from tests.integration.backfill.conftest import Audit
-from tests.lanes import Lane
+from tests.support.examples import CloudEvent, assigned, invoice
+from tests.support.merge_harness import Lane
 
 Batches = list[list[CloudEvent]]
 Moment = Callable[[list[Run]], bool]

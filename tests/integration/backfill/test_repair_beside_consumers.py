@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 import pytest
 from psycopg import Connection, Cursor
 
-from backfill.runs import Run
+from backfill.runs.store import Run
 from tests.conftest import WaitUntil
 from tests.integration.backfill.conftest import Audit, Found
 

@@ -6,11 +6,12 @@ import pytest
 from psycopg import Connection, Cursor
 from sqlalchemy import Engine
 
-from backfill import repair, runs
-from backfill.carry_out import carry_out
-from backfill.runs import Run
-from backfill.selection import Selection
-from backfill.session import session
+from backfill.audit import repair
+from backfill.execution.pool import carry_out
+from backfill.runs import store as runs
+from backfill.runs.selection import Selection
+from backfill.runs.session import session
+from backfill.runs.store import Run
 from tests.integration.backfill.test_many_meters import LANDLORD
 
 MOST = 3

@@ -8,13 +8,15 @@ import pytest
 from psycopg import Connection
 from sqlalchemy import Engine
 
-from backfill import ledger, report, runs
-from backfill.execute import exit_code
-from backfill.rounds import ROUNDS_MAX
-from backfill.runs import Run
-from backfill.session import session
-from backfill.work import CUTS, turn
-from events.errors import WorkFailed
+from backfill.execution.runner import exit_code
+from backfill.execution.worker import CUTS, turn
+from backfill.reports import text_report
+from backfill.runs import chunks
+from backfill.runs import store as runs
+from backfill.runs.rounds import ROUNDS_MAX
+from backfill.runs.session import session
+from backfill.runs.store import Run
+from events.runtime.errors import WorkFailed
 from tests.conftest import RunCommand
 from tests.integration.backfill.conftest import Audit
 from tests.integration.backfill.rebuilding import EDIT, OPTIONS, rebuild, resumed
@@ -23,7 +25,7 @@ from tests.integration.backfill.rebuilding import EDIT, OPTIONS, rebuild, resume
 def test_a_clean_run_compares_nothing_again_where_nothing_was_touched(database: Connection[Any], audit: Audit) -> None:
     run, _ = audit("rebuild")
     assert (run.round, run.tally.customers, run.tally.compared_again) == (2, 6, 0)
-    assert report.sentence(run).startswith("No drift. 6 customers and 11 meters compared with history")
+    assert text_report.sentence(run).startswith("No drift. 6 customers and 11 meters compared with history")
     for command, dry in (("rebuild", True), ("drift-check", False)):
         database.execute(EDIT.format(1))
         assert audit(command, dry_run=dry)[0].round == 1  # type: ignore[arg-type]
@@ -37,7 +39,9 @@ def test_what_was_repaired_is_compared_again_and_counted_apart(database: Connect
     assert {**vars(run.tally), **counted} == {**vars(run.tally), "compared_again": 0}
     assert (run.tally.compared_again, run.tally.found_again, run.tally.repaired) == (6, 0, 2)
     assert all(each.repaired for each in found)
-    assert "all repaired and compared again. 2 rounds: the last found nothing among what was" in report.sentence(run)
+    assert "all repaired and compared again. 2 rounds: the last found nothing among what was" in text_report.sentence(
+        run
+    )
 
 
 @pytest.mark.parametrize("since", ["before the run", "while it runs"])
@@ -62,7 +66,7 @@ def test_what_a_transaction_wrote_that_was_under_way_is_seen_whenever_it_began(
         write()
     run = rebuild(engine, between)
     assert (run.state, run.round, run.tally.found_again, run.tally.drifted) == ("finished", 3, 1, 1)
-    assert "3 rounds: later ones found 1 more, the last found nothing" in report.sentence(run)
+    assert "3 rounds: later ones found 1 more, the last found nothing" in text_report.sentence(run)
     assert audit()[1] == []
     assert database.execute("SELECT round, repaired_at IS NULL FROM drift").fetchall() == [(2, False)]
 
@@ -115,11 +119,11 @@ def test_a_failed_chunk_ends_the_run_with_the_round_at_hand(database: Connection
 def test_a_worker_that_slept_through_a_round_finds_no_chunk_of_its_own(engine: Engine, audit: Audit) -> None:
     audit()
     with session(engine) as connection:
-        asleep = ledger.prepare(connection, runs.begin(connection, "rebuild", OPTIONS), 2, CUTS)
+        asleep = chunks.prepare(connection, runs.begin(connection, "rebuild", OPTIONS), 2, CUTS)
         run = asleep
         while run.round == 1:
             turn(connection, run)
-            run = ledger.prepare(connection, run, 2, CUTS)
+            run = chunks.prepare(connection, run, 2, CUTS)
         with connection.transaction():
             connection.execute(
                 "INSERT INTO backfill_chunks (run_id, round, phase, after_key, last_key) VALUES (%s, 2, %s, 0, 9)",

@@ -6,10 +6,10 @@ import pytest
 from psycopg import Connection
 from sqlalchemy import Engine
 
-from backfill.execute import exit_code
-from backfill.rounds import ROUNDS_MAX
-from backfill.runs import Run
-from events.errors import WorkFailed
+from backfill.execution.runner import exit_code
+from backfill.runs.rounds import ROUNDS_MAX
+from backfill.runs.store import Run
+from events.runtime.errors import WorkFailed
 from tests.integration.backfill.conftest import Audit
 from tests.integration.backfill.rebuilding import EDIT, allow, rebuild, resumed, suppress
 

@@ -8,14 +8,15 @@ import pytest
 from psycopg import Connection
 from sqlalchemy import Engine
 
-from backfill import ledger, runs
-from backfill.carry_out import carry_out
-from backfill.phases import TRANSITIONS, Command
-from backfill.runs import SQL, Run
-from backfill.session import session
-from backfill.stopping import asked_to_stop
-from backfill.work import CUTS, turn
-from events.errors import InputError, StateError
+from backfill.execution.pool import carry_out
+from backfill.execution.worker import CUTS, turn
+from backfill.runs import chunks
+from backfill.runs import store as runs
+from backfill.runs.phases import TRANSITIONS, Command
+from backfill.runs.session import session
+from backfill.runs.stopping import asked_to_stop
+from backfill.runs.store import SQL, Run
+from events.runtime.errors import InputError, StateError
 from tests.integration.backfill.conftest import Audit
 
 OPTIONS = {"dry_run": False, "chunk_size": 1}
@@ -131,7 +132,7 @@ def _killed_and_resumed(engine: Engine, command: Command, *, every: int) -> Run:
             for _ in range(every):
                 if run.phase == "done":
                     return _to_the_end(connection, run)
-                run = ledger.prepare(connection, run, size=1, cuts=CUTS)
+                run = chunks.prepare(connection, run, size=1, cuts=CUTS)
                 if run.phase != "done":
                     turn(connection, run)
 

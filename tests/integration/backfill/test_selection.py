@@ -7,8 +7,8 @@ import pytest
 from psycopg import Connection
 from sqlalchemy import Engine
 
-from backfill.selection import Selection
-from projector import status
+from backfill.runs.selection import Selection
+from projector.status import status
 from tests.conftest import RunCommand
 
 

@@ -13,13 +13,14 @@ import pytest
 from psycopg import Connection
 from sqlalchemy import Engine
 
-from backfill import ledger, participation, runs
-from backfill.carry_out import carry_out
-from backfill.phases import Command
-from backfill.runs import SQL, Run
-from backfill.session import session
-from backfill.work import CUTS, turn
-from events.errors import StateError
+from backfill.execution.pool import carry_out
+from backfill.execution.worker import CUTS, turn
+from backfill.runs import chunks, workers
+from backfill.runs import store as runs
+from backfill.runs.phases import Command
+from backfill.runs.session import session
+from backfill.runs.store import SQL, Run
+from events.runtime.errors import StateError
 from tests.conftest import RunCommand, StartCommand, WaitUntil
 from tests.integration.backfill.history import UNDO
 
@@ -79,7 +80,7 @@ def test_what_was_repaired_is_only_compared_by_whoever_comes_next(damaged: Conne
         run = runs.begin(connection, "rebuild", OPTIONS)
         while run.phase != "repair-meters":
             turn(connection, run)
-            run = ledger.prepare(connection, run, size=1, cuts=CUTS)
+            run = chunks.prepare(connection, run, size=1, cuts=CUTS)
         turn(connection, run)
     assert damaged.execute("SELECT state, tally ->> 'repaired' FROM backfill_chunks").fetchall() == [("repaired", "1")]
     with session(engine) as connection:
@@ -113,7 +114,7 @@ def test_the_last_to_leave_pauses_the_run(database: Connection[Any], engine: Eng
     with session(engine) as first, session(engine) as second:
         run = runs.begin(first, "rebuild", OPTIONS)
         assert runs.resume(second, "rebuild", str(run.run_id), dry=False).state == "running"
-        assert participation.workers(database, run.run_id) == 2
+        assert workers.count(database, run.run_id) == 2
         assert carry_out(first, run, stop=lambda: True).state == "running"
         assert carry_out(second, run, stop=lambda: True).state == "paused"
     assert runs.find(database, str(run.run_id)).state == "paused"
@@ -203,11 +204,11 @@ def _work_until_killed(engine: Engine, run: Run, statements: int) -> bool:
         connection.cursor_factory = Doomed
         try:
             while True:
-                run = ledger.prepare(connection, run, size=1, cuts=CUTS)
+                run = chunks.prepare(connection, run, size=1, cuts=CUTS)
                 if run.phase == "done":
                     return False
                 if turn(connection, run) is None:
-                    ledger.wait(connection, run)
+                    chunks.wait(connection, run)
         except psycopg.OperationalError:
             return True
 
@@ -229,4 +230,4 @@ def _run_of(database: Connection[Any]) -> str:
 
 
 def _workers(database: Connection[Any], run_id: str) -> int:
-    return participation.workers(database, UUID(run_id))
+    return workers.count(database, UUID(run_id))

@@ -12,21 +12,21 @@ from psycopg import Connection
 from pydantic import SecretStr
 from sqlalchemy import Engine, make_url
 
-from backfill import runs
-from backfill.execute import EXIT_PAUSED, carried_out, exit_code
-from backfill.phases import Command
-from backfill.runs import SQL, Run
-from backfill.session import session
-from backfill.steps import migrate, payment_meter_ids
-from backfill.steps.migrate import Migration
-from backfill.steps.perform import perform
-from backfill.steps.step import Options
-from backfill.steps.validate import choose, validate
-from backfill.stopping import GivenUpError
-from backfill.work import Manner
-from events.console import Format
-from events.settings import Settings
-from projector.database import make_engine
+from backfill.execution.runner import EXIT_PAUSED, carried_out, exit_code
+from backfill.execution.worker import Manner
+from backfill.migration import migrate, payment_meter_ids
+from backfill.migration.migrate import Migration
+from backfill.migration.run_step import perform
+from backfill.migration.step import Options
+from backfill.migration.validate import choose, validate
+from backfill.runs import store as runs
+from backfill.runs.phases import Command
+from backfill.runs.session import session
+from backfill.runs.stopping import GivenUpError
+from backfill.runs.store import SQL, Run
+from events.runtime.console import Format
+from events.runtime.settings import Settings
+from projector.database.engines import make_engine
 from projector.sandbox.ports import HOST
 from tests.conftest import StartCommand, WaitUntil
 from tests.faults.proxy import Proxy

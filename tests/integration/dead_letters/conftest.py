@@ -7,16 +7,16 @@ from typing import Any, Final
 import pytest
 from sqlalchemy import Engine, text
 
-from events.decode import Decoder, Headers
-from events.settings import Settings
-from events.types import Entity, Message, topic_of
-from projector import merge
-from projector.batch import Batch, ends_of, item
-from projector.dead_letters.closing import Retried, retry
+from events.contract.decode import Decoder, Headers
+from events.contract.types import Entity, Message, topic_of
+from events.runtime.settings import Settings
+from projector.consume import merge
+from projector.consume.batch import Batch, ends_of, item
+from projector.dead_letters.resolve import Retried, retry
 from projector.dead_letters.selection import Selection
-from tests.examples import CloudEvent, invoice, line
-from tests.lanes import Lane
-from tests.written_down import in_currency
+from tests.support.examples import CloudEvent, invoice, line
+from tests.support.merge_harness import Lane
+from tests.support.written_down import in_currency
 
 TIMESTAMP_MS: Final = 1_767_225_600_000
 EVENTS: Final = [invoice(n, n % 3 + 1, f"{n}.25") for n in range(1, 8)]

@@ -7,15 +7,15 @@ import pytest
 from confluent_kafka import Producer
 from sqlalchemy import Engine
 
-from events.settings import Settings
-from events.types import topic_of
-from projector.breaker import Standing, standing
-from projector.positions import Position
+from events.contract.types import topic_of
+from events.runtime.settings import Settings
+from projector.consume.circuit_breaker import Standing, standing
+from projector.positions.store import Position
 from tests.conftest import RunCommand, StartCommand, WaitUntil
 from tests.e2e.deployment import Deployment
-from tests.examples import invoice, line
 from tests.integration.dead_letters.conftest import Reader, dollars
-from tests.written_down import in_currency
+from tests.support.examples import invoice, line
+from tests.support.written_down import in_currency
 
 RUN_MAX: Final = 20
 STRICT: Final = {"PROJECTOR_REFUSED_RUN_MAX": str(RUN_MAX), "PROJECTOR_BATCH_EVENTS_MAX": "5"}

@@ -6,13 +6,12 @@ import re
 import pytest
 from sqlalchemy import Engine, text
 
-from events.settings import Settings
+from events.runtime.settings import Settings
 from projector.dead_letters import selection
-from projector.dead_letters.closing import discard
+from projector.dead_letters.resolve import discard
 from projector.dead_letters.selection import Selection, fitting
 from tests.conftest import RunCommand
 from tests.e2e.deployment import one_line
-from tests.examples import invoice, line, payment
 from tests.integration.dead_letters.conftest import (
     EVENTS,
     Reader,
@@ -22,8 +21,9 @@ from tests.integration.dead_letters.conftest import (
     retried,
     states,
 )
-from tests.lanes import disagreement
-from tests.written_down import in_currency
+from tests.support.examples import invoice, line, payment
+from tests.support.merge_harness import disagreement
+from tests.support.written_down import in_currency
 
 
 def test_after_a_fix_everything_is_applied_and_closed_and_no_position_moves(

@@ -10,12 +10,12 @@ from sqlalchemy import Engine
 from typer.testing import CliRunner
 
 import backfill.cli
-import backfill.execute
+import backfill.execution.runner
 import projector.cli
-import projector.database
-from events import logs, settings
-from events.settings import Settings
-from projector.database import make_engine
+import projector.database.engines
+from events.runtime import logs, settings
+from events.runtime.settings import Settings
+from projector.database.engines import make_engine
 
 APPS: Final = {"projector": projector.cli.app, "backfill": backfill.cli.app}
 INVOICE: Final = "INSERT INTO invoices (invoice_id, amount, currency, invoice_date) VALUES (1, 5, %s, '2026-01-31')"
@@ -38,7 +38,7 @@ def invoke(kafka_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -
         engines.append(make_engine(*arguments, **options))
         return engines[-1]
 
-    for module in (projector.database, backfill.execute):
+    for module in (projector.database.engines, backfill.execution.runner):
         monkeypatch.setattr(module, "make_engine", made)
 
     def run(command: str, env: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401 - click's result

@@ -6,13 +6,13 @@ import pytest
 from alembic import command as alembic
 from psycopg import Connection
 
-from events.errors import SettingError, StateError
-from events.settings import Settings
-from events.types import topic_of
-from projector import roles, schema
-from projector.database import make_engine
-from projector.deployment import identity
-from projector.schema import Upgraded
+from events.contract.types import topic_of
+from events.runtime.errors import SettingError, StateError
+from events.runtime.settings import Settings
+from projector.database import roles
+from projector.database.engines import make_engine
+from projector.deployment import identity, schema
+from projector.deployment.schema import Upgraded
 from tests.integration.deployment.conftest import INVOICE, POSITION
 
 

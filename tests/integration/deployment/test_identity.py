@@ -6,11 +6,11 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from backfill.alerts.addresses import KafkaTopic, UndeliveredError
-from backfill.governor import Broker
-from events.errors import ProgramError, SettingError, StateError
-from events.settings import Settings
-from events.types import topic_of
+from backfill.alerts.channels import KafkaTopic, UndeliveredError
+from backfill.throttle.governor import Broker
+from events.contract.types import topic_of
+from events.runtime.errors import ProgramError, SettingError, StateError
+from events.runtime.settings import Settings
 from projector.deployment import cluster
 from tests.conftest import RunCommand
 from tests.integration.deployment.conftest import INVOICE, POSITION, Invoke
@@ -65,7 +65,7 @@ def test_another_cluster_is_refused_by_all_who_ask_kafka(
         KafkaTopic(kafka_settings).send({"alert": "projection-edited"})
     database.execute("UPDATE deployment SET topic_prefix = %s", [elsewhere["PROJECTOR_TOPIC_PREFIX"]])
     assert isinstance(invoke("projector init", elsewhere).exception, SettingError)
-    from events import kafka  # noqa: PLC0415 - the fixtures' name is taken here
+    from events.runtime import kafka  # noqa: PLC0415 - the fixtures' name is taken here
 
     topics = kafka.admin(kafka_settings).list_topics(timeout=10).topics
     assert topic_of("invoices", elsewhere["PROJECTOR_TOPIC_PREFIX"]) not in topics
@@ -155,7 +155,7 @@ def _program_at_work(own: Settings) -> Connection[Any]:
 
 
 def test_the_clusters_id_is_the_brokers(kafka_settings: Settings, database: Connection[Any]) -> None:
-    from events import kafka  # noqa: PLC0415 - as above
+    from events.runtime import kafka  # noqa: PLC0415 - as above
 
     found = cluster.id_of(kafka.admin(kafka_settings))
     assert database.execute("SELECT kafka_cluster FROM deployment").fetchall() == [(found,)]

@@ -8,15 +8,15 @@ import pytest
 from psycopg import Cursor
 from sqlalchemy import Engine, text
 
-from events.settings import Settings
-from events.types import Message, Refusal, topic_of
-from projector import merge
-from projector.batch import Batch, item
+from events.contract.types import Message, Refusal, topic_of
+from events.runtime.settings import Settings
+from projector.consume import merge
+from projector.consume.batch import Batch, item
+from projector.consume.merge import Applied
 from projector.errors import PositionMoved
-from projector.log_identity import record_of
-from projector.merge import Applied
-from tests.examples import CloudEvent, assigned, customer, invoice, payment
-from tests.lanes import Lane, disagreement
+from projector.kafka_log.log_identity import record_of
+from tests.support.examples import CloudEvent, assigned, customer, invoice, payment
+from tests.support.merge_harness import Lane, disagreement
 
 SPOILT: CloudEvent = {**invoice(9, 1, "1.00"), "specversion": "0.3"}
 

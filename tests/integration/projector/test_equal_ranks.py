@@ -6,9 +6,9 @@ from typing import Final
 import pytest
 from sqlalchemy import Engine
 
-from events.settings import Settings
-from tests.examples import CloudEvent, assigned, customer, invoice, payment
-from tests.lanes import Lane, disagreement
+from events.runtime.settings import Settings
+from tests.support.examples import CloudEvent, assigned, customer, invoice, payment
+from tests.support.merge_harness import Lane, disagreement
 
 PAIRS: Final = {
     "invoices": (invoice(1, 7, "1.00"), invoice(1, 8, "2.00")),

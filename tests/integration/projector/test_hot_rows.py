@@ -7,10 +7,10 @@ import pytest
 from psycopg import Connection
 from sqlalchemy import Engine
 
-from events.settings import Settings
-from projector.merge import MERGE
-from tests.examples import CloudEvent, assigned, invoice, payment
-from tests.lanes import Lane, disagreement
+from events.runtime.settings import Settings
+from projector.consume.merge import MERGE
+from tests.support.examples import CloudEvent, assigned, invoice, payment
+from tests.support.merge_harness import Lane, disagreement
 
 FOLLOWERS: Final = 40
 EVENTS: Final = [invoice(1, 7, "100.00"), *(payment(key, "1.00", invoice_id=1) for key in range(1, FOLLOWERS + 1))]

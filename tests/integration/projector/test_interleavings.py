@@ -6,10 +6,10 @@ from typing import Final, NamedTuple
 import pytest
 from sqlalchemy import Engine
 
-from events.settings import Settings
-from tests.examples import CloudEvent, assigned, invoice, payment
-from tests.interleaving import NEVER, STATEMENTS_MAX, play
-from tests.lanes import Lane, disagreement, empty
+from events.runtime.settings import Settings
+from tests.support.examples import CloudEvent, assigned, invoice, payment
+from tests.support.interleaving import NEVER, STATEMENTS_MAX, play
+from tests.support.merge_harness import Lane, disagreement, empty
 
 LATER: Final = "2026-05-01T00:00:00Z"
 

@@ -3,9 +3,9 @@
 import pytest
 from sqlalchemy import Engine, text
 
-from events.settings import Settings
-from tests.examples import invoice, payment
-from tests.lanes import Lane
+from events.runtime.settings import Settings
+from tests.support.examples import invoice, payment
+from tests.support.merge_harness import Lane
 
 
 def test_an_invoice_loaded_with_version_zero_outlives_the_payments_that_follow_it(

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Mapping
 
 from confluent_kafka import Message as KafkaMessage
 
-from events import kafka
-from events.settings import Settings
-from events.types import ENTITIES, Place, Refusal, topic_of
-from projector.deadline import Deadline
-from projector.intake import Intake
-from projector.membership import Membership
-from projector.positions import Position
-from projector.receive import receive
+from events.contract.types import ENTITIES, Place, Refusal, topic_of
+from events.runtime import kafka
+from events.runtime.deadline import Deadline
+from events.runtime.settings import Settings
+from projector.consume.buffer import Intake
+from projector.consume.group_membership import Membership
+from projector.kafka_log.receive import receive
+from projector.positions.store import Position
 from tests.conftest import WaitUntil
 
 REFUSED = Refusal("no-value", "")

@@ -7,11 +7,11 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, text
 
-from events.settings import Settings
+from events.runtime.settings import Settings
 from projector.errors import PositionMoved
-from tests.examples import CloudEvent, assigned, invoice, payment
-from tests.interleaving import STATEMENTS_MAX, Held
-from tests.lanes import Lane, disagreement
+from tests.support.examples import CloudEvent, assigned, invoice, payment
+from tests.support.interleaving import STATEMENTS_MAX, Held
+from tests.support.merge_harness import Lane, disagreement
 
 EVENTS = [assigned(1, 1, 7), invoice(1, 1, "10.00"), payment(1, "4.00", invoice_id=1)]
 POISON: CloudEvent = {**invoice(2, 1, "1.00"), "specversion": "0.3"}

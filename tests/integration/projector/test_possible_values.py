@@ -12,15 +12,16 @@ from alembic.script import ScriptDirectory
 from psycopg import Connection
 from sqlalchemy import Engine, text
 
-from events.errors import StateError
-from events.settings import Settings
-from events.types import BIGINT_MAX
-from projector import revision, schema
-from projector.database import make_engine
-from projector.deadline import Deadline
-from projector.writer import Writer
-from tests.examples import assigned, customer, invoice, payment
-from tests.lanes import Lane
+from events.contract.types import BIGINT_MAX
+from events.runtime.deadline import Deadline
+from events.runtime.errors import StateError
+from events.runtime.settings import Settings
+from projector.consume.writer import Writer
+from projector.database import revision
+from projector.database.engines import make_engine
+from projector.deployment import schema
+from tests.support.examples import assigned, customer, invoice, payment
+from tests.support.merge_harness import Lane
 
 KEYS: Final = {
     "invoices": ("invoice_id", "meter_id", "customer_id", "projected_meter_id"),
@@ -77,7 +78,7 @@ def connection(engine: Engine, settings: Settings) -> Iterator[Connection[Any]]:
 def older(settings: Settings) -> Iterator[Engine]:
     """Have a schema as it was before its values were constrained."""
     engine = make_engine(settings.model_copy(update={"schema_name": "older"}), program="tests")
-    with engine.begin() as connection, as_file(files("projector") / "migrations") as folder:
+    with engine.begin() as connection, as_file(files("projector.database") / "migrations") as folder:
         connection.execute(text("CREATE SCHEMA older"))
         config = Config()
         config.set_main_option("script_location", str(folder).replace("%", "%%"))

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, make_url, text
 
-from events.settings import Settings
+from events.runtime.settings import Settings
 from tests.conftest import RunCommand
-from tests.written_down import write_down
+from tests.support.written_down import write_down
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
-from events.settings import Settings
-from tests.examples import customer, invoice, payment
-from tests.lanes import Lane, empty
+from events.runtime.settings import Settings
+from tests.support.examples import customer, invoice, payment
+from tests.support.merge_harness import Lane, empty
 
 AWKWARD = ["\\N", "\\.", "\\", "a\tb", "a\nb\r", "\\t", "'; --", "\u2028", "\U0001f600", "None", " ", '"', "{}"]
 TEXTS = st.sampled_from(AWKWARD) | st.text(

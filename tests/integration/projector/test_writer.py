@@ -11,14 +11,14 @@ import pytest
 from psycopg import Cursor
 from sqlalchemy import Engine, event, text
 
-from events.settings import Settings
-from projector.database import make_engine
-from projector.deadline import Deadline
-from projector.merge import MERGE, STAGING
-from projector.writer import Writer
+from events.runtime.deadline import Deadline
+from events.runtime.settings import Settings
+from projector.consume.merge import MERGE, STAGING
+from projector.consume.writer import Writer
+from projector.database.engines import make_engine
 from tests.conftest import WaitUntil
-from tests.examples import assigned, invoice, payment
-from tests.lanes import Lane, disagreement
+from tests.support.examples import assigned, invoice, payment
+from tests.support.merge_harness import Lane, disagreement
 
 EVENTS: Final = [assigned(1, 1, 7), invoice(1, 1, "10.00"), payment(1, "4.00", invoice_id=1)]
 

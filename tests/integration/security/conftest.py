@@ -10,12 +10,12 @@ import pytest
 from psycopg import Connection, sql
 from sqlalchemy import make_url
 
-from events.settings import Settings
-from projector import schema
-from projector.database import make_engine
-from projector.roles import ROLES, role_of
+from events.runtime.settings import Settings
+from projector.database.engines import make_engine
+from projector.database.roles import ROLES, role_of
+from projector.deployment import schema
 from tests.integration.security.certificates import Authority
-from tests.planted import secret
+from tests.support.secret_canaries import secret
 
 OWNER: Final = "owner"
 

@@ -6,13 +6,13 @@ from typing import Final
 
 import pytest
 
-from events import kafka
-from events.settings import Settings
-from events.types import topic_of
+from events.contract.types import topic_of
+from events.runtime import kafka
+from events.runtime.settings import Settings
 from tests.conftest import Result, RunCommand
+from tests.integration.migration.test_migrate import LEGACY
 from tests.integration.security.conftest import OWNER, Deployed
-from tests.integration.steps.test_migrate import LEGACY
-from tests.written_down import write_down
+from tests.support.written_down import write_down
 
 As = Callable[..., Result]
 CONTRACT: Final = (

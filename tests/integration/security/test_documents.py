@@ -8,11 +8,11 @@ from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
-from backfill import runs
-from backfill.session import session
-from events.errors import StateError
-from projector import status
-from projector.database import make_engine
+from backfill.runs import store as runs
+from backfill.runs.session import session
+from events.runtime.errors import StateError
+from projector.database.engines import make_engine
+from projector.status import status
 from tests.integration.security.conftest import OWNER, Deployed
 
 RUN: Final = """

@@ -9,8 +9,8 @@ import yaml
 from psycopg import Connection
 from pydantic import ValidationError
 
-from events.settings import Settings
-from projector.roles import NAME_BYTES_MAX, ROLES, role_of
+from events.runtime.settings import Settings
+from projector.database.roles import NAME_BYTES_MAX, ROLES, role_of
 from tests.integration.security.conftest import OWNER, Deployed, upgrade
 
 ROOT: Final = Path(__file__).parents[3]

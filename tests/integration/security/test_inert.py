@@ -17,10 +17,10 @@ import pytest
 from confluent_kafka import Producer
 from sqlalchemy import Engine, text
 
-from events.settings import Settings
-from events.types import topic_of
+from events.contract.types import topic_of
+from events.runtime.settings import Settings
 from tests.conftest import RunCommand
-from tests.examples import assigned, customer, invoice, payment
+from tests.support.examples import assigned, customer, invoice, payment
 
 EVIL: Final = (
     "\x1b]0;owned\x07\x1b[2J\x1b]8;;http://evil.example\x07\x9b31m"  # a title, a wiped screen, a link, a colour in C1

@@ -20,7 +20,7 @@ from tests.e2e.deployment import log, records
 from tests.e2e.test_stops import last_line
 from tests.integration.security.certificates import Authority
 from tests.integration.security.secure_kafka import USER, SecureKafka, secure_kafka
-from tests.planted import secret
+from tests.support.secret_canaries import secret
 
 WILDCARD: Final = "*"
 READS: Final = (

@@ -7,12 +7,12 @@ from typing import Final, NamedTuple
 import pytest
 
 from projector.sandbox.ports import HOST
-from tests.busy import busy
 from tests.conftest import RunCommand
 from tests.e2e.deployment import one_line
 from tests.integration.security.certificates import Authority
 from tests.integration.security.secure_kafka import USER, secure_kafka
-from tests.planted import secret
+from tests.support.machine_load import busy
+from tests.support.secret_canaries import secret
 
 OTHER_COMMANDS: Final = ("projector init", "projector status", "projector positions show", "events publish -")
 QUICK_SECONDS: Final = 8.0  # the probe of a broker that is merely away takes ten

@@ -7,12 +7,12 @@ from typing import Final, NamedTuple
 import pytest
 from sqlalchemy import URL, make_url
 
-from tests.busy import busy
 from tests.conftest import RunCommand
 from tests.e2e.deployment import one_line
 from tests.integration.security.certificates import ELSEWHERE, HERE, Authority
 from tests.integration.security.tls_front import tls_front
-from tests.planted import secret
+from tests.support.machine_load import busy
+from tests.support.secret_canaries import secret
 
 WAYS: Final = {
     "wrong_password": "password authentication failed",

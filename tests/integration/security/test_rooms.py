@@ -10,13 +10,13 @@ import pytest
 from psycopg import sql
 from sqlalchemy import make_url
 
-from backfill import runs
-from backfill.session import session
-from backfill.steps.backup import back_up, restore
-from events.errors import StateError
-from events.settings import Settings
-from projector.database import make_engine
-from projector.roles import ROLES, role_of
+from backfill.migration.backup import back_up, restore
+from backfill.runs import store as runs
+from backfill.runs.session import session
+from events.runtime.errors import StateError
+from events.runtime.settings import Settings
+from projector.database.engines import make_engine
+from projector.database.roles import ROLES, role_of
 from tests.integration.security.conftest import OWNER, Deployed, upgrade
 from tests.integration.security.test_forbidden import TABLES, WORK, refused
 

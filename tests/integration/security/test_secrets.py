@@ -11,10 +11,10 @@ import pytest
 from psycopg import sql
 from sqlalchemy import Engine, make_url, text
 
-from tests import planted
 from tests.conftest import Result, RunCommand, StartCommand, WaitUntil
 from tests.integration.security.conftest import Deployed
-from tests.planted import MARK, secret
+from tests.support import secret_canaries
+from tests.support.secret_canaries import MARK, secret
 
 NOWHERE: Final = "127.0.0.1:1"  # no server listens on tcpmux
 COMMANDS: Final = (
@@ -113,7 +113,7 @@ def test_an_alert_address(environment: dict[str, str], run_command: RunCommand, 
     assert "PROJECTOR_ALERTS" in result.stderr or "not delivered" in result.stderr
     with engine.connect() as connection:
         kept = list(connection.execute(text("SELECT to_jsonb(t)::text FROM alerts t")).scalars())
-    assert not planted.leaks(*kept)
+    assert not secret_canaries.leaks(*kept)
 
 
 def test_arguments_of_a_running_program_hold_none(
@@ -123,7 +123,7 @@ def test_arguments_of_a_running_program_hold_none(
     wait_until(lambda: "joined" in started.stderr.read_text(), what="the consumer to join")
     process = psutil.Process(started.process.pid)
     for each in (process, *process.children(recursive=True)):
-        assert not planted.leaks(" ".join(each.cmdline()), each.name())
+        assert not secret_canaries.leaks(" ".join(each.cmdline()), each.name())
 
 
 def test_what_stands_in_the_database_of_programs_at_work_holds_none(
@@ -136,14 +136,14 @@ def test_what_stands_in_the_database_of_programs_at_work_holds_none(
     with deployed.connected("owner") as connection:
         for (table,) in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"):
             rows = connection.execute(sql.SQL("SELECT to_jsonb(t)::text FROM {} t").format(sql.Identifier(table)))
-            assert not planted.leaks(*(row for (row,) in rows)), table
+            assert not secret_canaries.leaks(*(row for (row,) in rows)), table
 
 
 def test_a_leak_would_be_found(run_command: RunCommand) -> None:
     """The search itself: a program that is made to print a secret fails its test."""
     with pytest.raises(AssertionError, match="printed a secret"):
         run_command("events", "schema", secret(), env={})
-    assert planted.leaks(f"x%5A{MARK[1:]}") == [f"x%5A{MARK[1:]}"]
+    assert secret_canaries.leaks(f"x%5A{MARK[1:]}") == [f"x%5A{MARK[1:]}"]
 
 
 def _told_in_one_line(result: Result) -> None:

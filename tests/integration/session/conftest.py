@@ -6,10 +6,10 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
-from events.settings import Settings
-from projector.database import make_engine
-from tests.hostile_sessions import ENVIRONMENT, EVERYTHING, Hostile, hostile_role
-from tests.services import Services
+from events.runtime.settings import Settings
+from projector.database.engines import make_engine
+from tests.support.hostile_sessions import ENVIRONMENT, EVERYTHING, Hostile, hostile_role
+from tests.support.services import Services
 
 
 @pytest.fixture

@@ -8,12 +8,13 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import make_url
 
-from events.errors import StateError
-from events.settings import Settings
-from projector import revision, schema
-from projector.database import make_engine, reachable
+from events.runtime.errors import StateError
+from events.runtime.settings import Settings
+from projector.database import revision
+from projector.database.engines import make_engine, reachable
+from projector.deployment import schema
 from tests.conftest import RunCommand
-from tests.services import Services
+from tests.support.services import Services
 
 
 @pytest.fixture(params=["SQL_ASCII", "LATIN1"])

@@ -7,10 +7,10 @@ import psycopg
 import pytest
 from sqlalchemy import Engine
 
-from events.settings import Settings
-from tests.examples import assigned, invoice, payment
-from tests.interleaving import NEVER, STATEMENTS_MAX, play
-from tests.lanes import Lane, disagreement, empty
+from events.runtime.settings import Settings
+from tests.support.examples import assigned, invoice, payment
+from tests.support.interleaving import NEVER, STATEMENTS_MAX, play
+from tests.support.merge_harness import Lane, disagreement, empty
 
 FOLLOWER: Final = [payment(1, "4.00", invoice_id=1)]
 INVOICE: Final = [invoice(1, 1, "10.00"), assigned(1, 1, 7)]

@@ -9,15 +9,16 @@ from pydantic import SecretStr
 from sqlalchemy import Connection as Reader
 from sqlalchemy import Engine, make_url, text
 
-from backfill.session import plain, session, snapshot
-from events.errors import ServiceUnavailable
-from events.settings import Settings
-from projector import connections, merge
-from projector.database import make_engine
-from projector.session_settings import PINNED, REQUIRED, UNPINNED, pinned
-from tests import hostile_sessions
-from tests.hostile_sessions import Hostile
-from tests.services import Services
+from backfill.runs.session import plain, session, snapshot
+from events.runtime.errors import ServiceUnavailable
+from events.runtime.settings import Settings
+from projector.consume import merge
+from projector.database import connections
+from projector.database.engines import make_engine
+from projector.database.session_settings import PINNED, REQUIRED, UNPINNED, pinned
+from tests.support import hostile_sessions
+from tests.support.hostile_sessions import Hostile
+from tests.support.services import Services
 
 CONTEXTS: Final = "context IN ('user', 'superuser', 'backend', 'superuser-backend')"
 VALUES: Final = "SELECT name, current_setting(name) FROM pg_settings"

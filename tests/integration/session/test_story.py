@@ -9,13 +9,13 @@ import pytest
 from psycopg import Connection, sql
 from sqlalchemy import make_url
 
-from events.settings import Settings
-from projector.database import make_engine
-from tests import hostile_sessions, planted
-from tests.faults.nursery import Child, Nursery
-from tests.hostile_sessions import Hostile, hostile_role
-from tests.oracle import differences, expected, read_projection
-from tests.services import Services
+from events.runtime.settings import Settings
+from projector.database.engines import make_engine
+from tests.faults.fork_server import Child, Nursery
+from tests.support import hostile_sessions, secret_canaries
+from tests.support.hostile_sessions import Hostile, hostile_role
+from tests.support.oracle import differences, expected, read_projection
+from tests.support.services import Services
 
 Run = Callable[..., str]
 SECONDS: Final = 120
@@ -101,7 +101,7 @@ def run(start: Callable[..., tuple[Child, Path, Path]]) -> Run:
         child, out, err = start(*command)
         code = child.wait(SECONDS)
         assert code == ends, f"{command} ended with {code}: {out.read_text()}{err.read_text()}"
-        planted.require_harmless(command, out.read_text(), err.read_text())
+        secret_canaries.require_harmless(command, out.read_text(), err.read_text())
         return out.read_text()
 
     return to_end

@@ -8,18 +8,19 @@ from psycopg import Connection
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
-from backfill import ledger, runs
-from backfill.alerts.addresses import addresses
 from backfill.alerts.alerting import Alerting
-from backfill.carry_out import carry_out
-from backfill.execute import Request, execute
-from backfill.session import session
-from backfill.telling import Telling
-from backfill.watch import once
-from backfill.work import CUTS, turn
-from events import kafka
-from events.errors import ServiceUnavailable
-from events.settings import Settings
+from backfill.alerts.channels import addresses
+from backfill.execution.pool import carry_out
+from backfill.execution.runner import Request, execute
+from backfill.execution.worker import CUTS, turn
+from backfill.reports.output import Telling
+from backfill.runs import chunks
+from backfill.runs import store as runs
+from backfill.runs.session import session
+from backfill.watch.service import once
+from events.runtime import kafka
+from events.runtime.errors import ServiceUnavailable
+from events.runtime.settings import Settings
 from tests.conftest import RunCommand
 from tests.integration.watch.conftest import Inbox
 
@@ -94,7 +95,7 @@ def test_amid_a_long_run_new_drift_is_said_at_once_and_its_repair_too(
     with session(engine) as connection:
         run = runs.begin(connection, "drift-check", {"dry_run": False, "chunk_size": 1})
         for _ in range(5):
-            run = ledger.prepare(connection, run, size=1, cuts=CUTS)
+            run = chunks.prepare(connection, run, size=1, cuts=CUTS)
             turn(connection, run)
             alerting.amid(connection, run)
         assert inbox.titles == ["Drift: customer-sum-off found"]

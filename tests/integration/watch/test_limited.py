@@ -9,16 +9,16 @@ import pytest
 from psycopg import Connection
 from sqlalchemy import Engine
 
-from backfill import runs
-from backfill.alerts.addresses import addresses
 from backfill.alerts.alerting import Alerting
-from backfill.carry_out import carry_out
-from backfill.execute import Request
-from backfill.selection import Selection
-from backfill.session import session
-from backfill.telling import Telling
-from backfill.watch import once
-from events.settings import Settings
+from backfill.alerts.channels import addresses
+from backfill.execution.pool import carry_out
+from backfill.execution.runner import Request
+from backfill.reports.output import Telling
+from backfill.runs import store as runs
+from backfill.runs.selection import Selection
+from backfill.runs.session import session
+from backfill.watch.service import once
+from events.runtime.settings import Settings
 from tests.conftest import RunCommand, StartCommand, WaitUntil
 from tests.integration.watch.conftest import Inbox
 

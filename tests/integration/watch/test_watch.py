@@ -9,9 +9,10 @@ from psycopg import Connection
 from psycopg.rows import dict_row
 from sqlalchemy import Engine
 
-from backfill import checking, runs
-from backfill.session import session
-from projector import status
+from backfill.runs import check_lock
+from backfill.runs import store as runs
+from backfill.runs.session import session
+from projector.status import status
 from tests.conftest import RunCommand, StartCommand, WaitUntil
 from tests.integration.watch.conftest import Inbox
 
@@ -86,7 +87,7 @@ def test_only_one_checker_at_a_time(
     database: Connection[Any], engine: Engine, environment: dict[str, str], run_command: RunCommand
 ) -> None:
     with session(engine) as connection:
-        checking.claim(connection)
+        check_lock.claim(connection)
         run = runs.begin(connection, "drift-check", {"dry_run": False, "chunk_size": 1})
         for options in ((), ("--every", "1s"), ("--cover-within", "10s")):
             other = run_command("backfill", "drift-check", *options, env=environment)

@@ -5,10 +5,10 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from backfill import findings
-from backfill.figures import Cause, Disagreement, Marks, MeterDrift, MeterEvidence, MeterFigures
-from backfill.runs import BEFORE_ALL_KEYS, Run
-from backfill.tally import Tally
+from backfill.audit import findings
+from backfill.audit.drift_types import Cause, Disagreement, Marks, MeterDrift, MeterEvidence, MeterFigures
+from backfill.runs.store import BEFORE_ALL_KEYS, Run
+from backfill.runs.tally import Tally
 
 ZERO: Final = Decimal(0)
 

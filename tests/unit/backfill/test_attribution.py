@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from backfill.attribution import CHOOSE_MAX, Side, attribute
-from backfill.figures import Disagreement
+from backfill.audit.attribution import CHOOSE_MAX, Side, attribute
+from backfill.audit.drift_types import Disagreement
 
 Rows = list[tuple[int, str]]
 """Their ids, and what each counts now less what its mark says."""

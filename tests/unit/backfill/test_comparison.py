@@ -4,7 +4,7 @@ from typing import Final
 
 import pytest
 
-from backfill.comparison import GAP_MAX, Scope, array, ranges
+from backfill.audit.comparison import GAP_MAX, Scope, array, ranges
 
 FAR: Final = GAP_MAX + 1
 

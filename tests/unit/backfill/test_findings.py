@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from backfill import findings
-from backfill.figures import (
+from backfill.audit import findings
+from backfill.audit.drift_types import (
     AssignmentEvidence,
     Cause,
     CustomerDrift,

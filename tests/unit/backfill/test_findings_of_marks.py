@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from backfill import findings
-from backfill.figures import MeterDrift, MeterEvidence, Source
+from backfill.audit import findings
+from backfill.audit.drift_types import MeterDrift, MeterEvidence, Source
 from tests.unit.backfill.examples import a_meter, a_row, causes_of, the_marks
 
 

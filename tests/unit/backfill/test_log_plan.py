@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backfill.log.plan import BLOCK, Plan, Range, plan_of, require_unchanged
-from backfill.runs import BEFORE_ALL_KEYS
-from events.errors import StateError
-from projector.positions import Log, Position
+from backfill.runs.store import BEFORE_ALL_KEYS
+from backfill.verify_log.plan import BLOCK, Plan, Range, plan_of, require_unchanged
+from events.runtime.errors import StateError
+from projector.positions.store import Log, Position
 
 INVOICES = ("billing.invoices", 0)
 

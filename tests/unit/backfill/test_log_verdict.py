@@ -5,8 +5,8 @@ from typing import Final
 
 import pytest
 
-from backfill.findings import Finding
-from backfill.log.verdict import Coverage, Suspect, Text, findings
+from backfill.audit.findings import Finding
+from backfill.verify_log.verdict import Coverage, Suspect, Text, findings
 
 WINNER: Final[Text] = {
     "version": "2", "event_id": "b", "source_partition": "1", "source_offset": "10", "meter_id": "42",

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from backfill.money import money, signed
+from backfill.reports.money import money, signed
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,18 @@ from typing import Final
 
 import pytest
 
-from backfill.governor import LAG_MIN, LEARN_LOOKS, PART_MIN, TRANSACTION_MS_MIN, Governor, Look, next_part, pressed
-from backfill.pace import SIZE_FIRST, SIZE_MAX, SIZE_MIN, TARGET_SECONDS, Pace, RowRate, adapted
-from backfill.tally import Tally
+from backfill.runs.tally import Tally
+from backfill.throttle.governor import (
+    LAG_MIN,
+    LEARN_LOOKS,
+    PART_MIN,
+    TRANSACTION_MS_MIN,
+    Governor,
+    Look,
+    next_part,
+    pressed,
+)
+from backfill.throttle.pace import SIZE_FIRST, SIZE_MAX, SIZE_MIN, TARGET_SECONDS, Pace, RowRate, adapted
 from tests.unit.backfill.examples import run
 
 CALM: Final = Look(transaction_ms=40.0, lag=100)

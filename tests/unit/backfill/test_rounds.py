@@ -5,8 +5,8 @@ from typing import Any, cast
 
 from psycopg import Cursor
 
-from backfill import rounds
-from backfill.tally import Failure, Tally
+from backfill.runs import rounds
+from backfill.runs.tally import Failure, Tally
 from tests.unit.backfill import examples
 
 RUN = replace(examples.run(), command="rebuild", round=2)

@@ -2,8 +2,8 @@
 
 from decimal import Decimal
 
-from backfill.phases import PHASES, TRANSITIONS
-from backfill.tally import FAILURES_MAX, JSON, Tally, failure
+from backfill.runs.phases import PHASES, TRANSITIONS
+from backfill.runs.tally import FAILURES_MAX, JSON, Tally, failure
 
 
 def test_sums() -> None:

@@ -4,7 +4,7 @@ import re
 from datetime import date, datetime
 from typing import Any, Final
 
-from events.schema import schemas
+from events.contract.schema import schemas
 
 SCHEMAS: Final = schemas()
 SAYS_NOTHING: Final = {"$schema", "$defs", "title", "description"}

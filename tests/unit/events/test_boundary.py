@@ -17,11 +17,11 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.exc import DBAPIError, StatementError
 
-from events import boundary, console, defects
-from events.boundary import EXIT_DEFECT, EXIT_INTERRUPTED, EXIT_PIPE
-from events.errors import InputError, ServiceAway, WorkFailed
-from events.settings import load
-from tests.planted import leaks, secret
+from events.runtime import boundary, console, defects
+from events.runtime.boundary import EXIT_DEFECT, EXIT_INTERRUPTED, EXIT_PIPE
+from events.runtime.errors import InputError, ServiceAway, WorkFailed
+from events.runtime.settings import load
+from tests.support.secret_canaries import leaks, secret
 
 
 class Novel(Exception):
@@ -181,7 +181,7 @@ def test_a_defect_that_cannot_even_be_logged_keeps_its_code(
     def fail() -> None:
         raise Novel
 
-    monkeypatch.setattr("events.defects.record", lambda *_: 1 / Decimal(0))
+    monkeypatch.setattr("events.runtime.defects.record", lambda *_: 1 / Decimal(0))
     assert run(fail) == EXIT_DEFECT
     assert "internal error, exit code 70: Novel; " in capsys.readouterr().err
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from events.schema import schemas
+from events.contract.schema import schemas
 from events.simulate import simulate
 from events.simulate.options import Options
 from tests.conftest import RunCommand

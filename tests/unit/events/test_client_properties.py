@@ -2,10 +2,10 @@
 
 import pytest
 
-from events import kafka
-from events.client_properties import OWNED
-from events.errors import SettingError
-from events.settings import Settings
+from events.runtime import kafka
+from events.runtime.client_properties import OWNED
+from events.runtime.errors import SettingError
+from events.runtime.settings import Settings
 
 
 def _config(name: str, value: str) -> dict[str, object]:

@@ -10,11 +10,11 @@ from cloudevents.core.v1.event import CloudEvent
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.decode import Decoder
+from events.contract.decode import Decoder
+from events.contract.types import Event, Message, topic_of
 from events.simulate import traffic
 from events.simulate.options import Options
 from events.simulate.render import Sent
-from events.types import Event, Message, topic_of
 
 DECODE = Decoder(currency="KES", topic_prefix="billing")
 SENT = tuple(traffic(Options(customers=2, meters=4, months=3, voids=0.3)))

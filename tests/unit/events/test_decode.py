@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from events.cloudevents import STRUCTURED_HEADERS
-from events.decode import Decoder
-from events.types import TYPES, Event, Message, Refusal, topic_of
-from tests import examples
+from events.contract.cloudevents import STRUCTURED_HEADERS
+from events.contract.decode import Decoder
+from events.contract.types import TYPES, Event, Message, Refusal, topic_of
+from tests.support import examples
 
 DECODE = Decoder(currency="KES", topic_prefix="billing")
 Headers = tuple[tuple[str, bytes | None], ...]
@@ -241,7 +241,7 @@ def test_binary_mode_needs_no_content_type_and_is_read_once(monkeypatch: pytest.
     def read_again(value: bytes) -> None:
         raise AssertionError(value)
 
-    monkeypatch.setattr("events.decode._demand_distinct", read_again)
+    monkeypatch.setattr("events.contract.decode._demand_distinct", read_again)
     value = json.dumps(invoice()["data"]).encode()
     assert DECODE(message(value, headers=BINARY[:-1])) == decoded(invoice())
 

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.cloudevents import STRUCTURED_HEADERS
-from events.decode import Decoder
+from events.contract.cloudevents import STRUCTURED_HEADERS
+from events.contract.decode import Decoder
+from events.contract.types import ENTITIES, Event, Message, Refusal, topic_of
 from events.simulate import simulate
 from events.simulate.options import Options
-from events.types import ENTITIES, Event, Message, Refusal, topic_of
-from tests import hostile
-from tests.property.effort import effort, patient
+from tests.property.hypothesis_profiles import effort, patient
+from tests.support import hostile
 from tests.unit.events.json_schema import conforms
 
 DECODE = Decoder(currency="KES", topic_prefix="billing")
@@ -103,7 +103,7 @@ def test_only_unusual_events_are_read_twice(monkeypatch: pytest.MonkeyPatch) -> 
     def read_again(value: bytes) -> None:
         raise AssertionError(value)
 
-    monkeypatch.setattr("events.decode._demand_distinct", read_again)
+    monkeypatch.setattr("events.contract.decode._demand_distinct", read_again)
     for line in LINES:
         answered = DECODE.structured(line)
         assert isinstance(answered, Event)

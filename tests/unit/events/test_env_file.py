@@ -7,9 +7,9 @@ from typing import Final
 
 import pytest
 
-from events import kafka, settings
-from events.errors import SettingError
-from events.settings import Settings
+from events.runtime import kafka, settings
+from events.runtime.errors import SettingError
+from events.runtime.settings import Settings
 
 STRANGER: Final = 65_534
 LOADING: Final = (

@@ -9,8 +9,8 @@ from typing import Any, Final
 import pytest
 import structlog
 
-from events import console, logs
-from events.settings import Settings
+from events.runtime import console, logs
+from events.runtime.settings import Settings
 
 OBEYED: Final = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """Unicode's categories of what is no character to be read: controls, formats (bidirectional ones too), separators."""

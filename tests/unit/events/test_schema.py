@@ -2,10 +2,10 @@
 
 import pytest
 
-from events.errors import InputError
-from events.schema import DIALECT, schema, schemas
-from events.types import TYPES
-from tests import examples
+from events.contract.schema import DIALECT, schema, schemas
+from events.contract.types import TYPES
+from events.runtime.errors import InputError
+from tests.support import examples
 from tests.unit.events.json_schema import conforms
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from events.decode import Decoder
+from events.contract.decode import Decoder
+from events.contract.types import KEY_OF, TYPES, Event, Refusal
 from events.simulate import WINDOW, simulate, traffic
 from events.simulate.options import Options
 from events.simulate.poison import BREAKS, KINDS, MONEY_BREAKS, PAYMENT_BREAKS, poisoned
-from events.types import KEY_OF, TYPES, Event, Refusal
 
 DECODE = Decoder(currency="KES", topic_prefix="billing")
 SMALL = Options(customers=20, meters=40, months=3)

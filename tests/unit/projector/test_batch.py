@@ -2,11 +2,11 @@
 
 from itertools import pairwise, permutations
 
-from events.decode import Decoder
-from events.types import Message, Refusal
-from projector.batch import Batch, Item, ends_of, item, stage
-from projector.rows import COLUMNS
-from tests.examples import CloudEvent, assigned, customer, invoice, line, payment
+from events.contract.decode import Decoder
+from events.contract.types import Message, Refusal
+from projector.consume.batch import Batch, Item, ends_of, item, stage
+from projector.consume.rows import COLUMNS
+from tests.support.examples import CloudEvent, assigned, customer, invoice, line, payment
 
 DECODE = Decoder("KES", "billing")
 TOPICS = {"invoice": "invoices", "payment": "payments", "meter": "assignments", "customer": "customers"}

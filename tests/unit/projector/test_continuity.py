@@ -6,11 +6,11 @@ from collections.abc import Callable
 import pytest
 from structlog.testing import capture_logs
 
-from events.errors import ServiceAway
-from projector import continuity
-from projector.continuity import Continuity, Positions
+from events.runtime.errors import ServiceAway
 from projector.errors import PositionImpossible, TopicMissing
-from projector.positions import Position, created_again, deleted
+from projector.kafka_log import continuity
+from projector.kafka_log.continuity import Continuity, Positions
+from projector.positions.store import Position, created_again, deleted
 from tests.conftest import WaitUntil
 
 PLACE = ("billing.invoices", 0)

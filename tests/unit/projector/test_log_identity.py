@@ -2,8 +2,8 @@
 
 from hashlib import sha256
 
-from events.types import Message
-from projector.log_identity import Record, digest_of, record_of
+from events.contract.types import Message
+from projector.kafka_log.log_identity import Record, digest_of, record_of
 
 
 def _message(key: bytes | None, value: bytes | None, headers: tuple[tuple[str, bytes | None], ...] = ()) -> Message:

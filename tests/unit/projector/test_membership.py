@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaException
 
-from events.errors import SettingError
-from events.settings import Settings
-from events.types import Place
-from projector.deadline import Deadline
-from projector.membership import Membership
-from projector.positions import Log, require_described
+from events.contract.types import Place
+from events.runtime.deadline import Deadline
+from events.runtime.errors import SettingError
+from events.runtime.settings import Settings
+from projector.consume.group_membership import Membership
+from projector.positions.store import Log, require_described
 
 SOON = Deadline.after(10)
 LOG = Log(topic_id="x", low=0, high=9)

@@ -1,6 +1,6 @@
 """What a transaction did, in numbers."""
 
-from projector.merge import Applied
+from projector.consume.merge import Applied
 
 
 def test_two_transactions_are_summed_and_what_is_left_was_stale() -> None:

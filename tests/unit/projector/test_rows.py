@@ -4,11 +4,11 @@ from typing import Any, Final
 
 import pytest
 
-from events.decode import Decoder
-from events.types import Event, Message
-from projector.rows import content_of, line
-from tests import examples
-from tests.examples import CloudEvent
+from events.contract.decode import Decoder
+from events.contract.types import Event, Message
+from projector.consume.rows import content_of, line
+from tests.support import examples
+from tests.support.examples import CloudEvent
 
 DECODE: Final = Decoder("KES", "billing")
 NUMBERED: Final[dict[str, Any]] = {"invoice_number": "Nr 5", "customer_id": 9, "due_date": "2026-02-28"}

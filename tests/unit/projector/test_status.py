@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from projector.status import Status, show
+from projector.status.status import Status, show
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 SOUND: dict[str, Any] = {

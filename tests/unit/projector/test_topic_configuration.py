@@ -2,8 +2,8 @@
 
 import pytest
 
-from events.errors import StateError
-from projector.topic_configuration import CREATED_WITH, compare, require_sound
+from events.runtime.errors import StateError
+from projector.kafka_log.topic_configuration import CREATED_WITH, compare, require_sound
 
 
 @pytest.mark.parametrize(

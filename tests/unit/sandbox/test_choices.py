@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from events.errors import SettingError, StateError
+from events.runtime.errors import SettingError, StateError
 from projector.sandbox import extra, jars, java
 from projector.sandbox.folder import open_to_all, prepare, temporary, write_atomically
 from projector.sandbox.ports import HIGHEST, HOST, LOWEST, free_port, settle, stored

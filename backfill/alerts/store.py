@@ -1,0 +1,94 @@
+"""The table `alerts`: what was said of each cause, and whom it reached.
+
+Addresses are kept as digests, for they hold secrets.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+from psycopg import Connection
+from psycopg.rows import dict_row
+from psycopg.types.json import Json
+
+from backfill.alerts.alert import Alert, Found
+from backfill.alerts.decide import Said
+from projector.database.statements import statements
+
+SQL: Final = statements("backfill.alerts", "alerts.sql")
+IDS_MAX: Final = 5  # named in an alert; the run's findings have them all
+
+
+def open_drift(connection: Connection[Any], run_id: UUID) -> dict[str, Found]:
+    """Read what a run found and nobody repaired since, by cause."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        cursor.execute(SQL["open_drift"], {"run_id": run_id, "ids_max": IDS_MAX})
+        return {row["cause"]: Found(**row) for row in cursor}
+
+
+def said(connection: Connection[Any]) -> dict[str, Said]:
+    """Read the last alert of each cause."""
+    rows = connection.execute(SQL["last_alerts"])
+    return {
+        cause: Said(state, _found(cause, digest, document), document["run_id"])
+        for cause, state, digest, document in rows
+    }
+
+
+@contextmanager
+def deciding(connection: Connection[Any]) -> Iterator[None]:
+    """Let no other process decide meanwhile: those who share a check end it at once, and would say it each."""
+    with connection.transaction():
+        connection.execute(SQL["decide_alone"])
+        yield
+
+
+@contextmanager
+def delivering(connection: Connection[Any]) -> Iterator[bool]:
+    """Let no other process send meanwhile; the value tells whether we are the one; another sends ours as well."""
+    (alone,) = connection.execute(SQL["deliver_alone"]).fetchone() or (False,)
+    try:
+        yield bool(alone)
+    finally:
+        if alone and not connection.closed:
+            connection.execute(SQL["others_may_deliver"])
+
+
+def mended(connection: Connection[Any]) -> set[str]:
+    """Read the causes of which all that was alerted on has been repaired since."""
+    return {cause for (cause,) in connection.execute(SQL["mended_causes"])}
+
+
+def keep(connection: Connection[Any], alert: Alert, delivered_to: Iterable[str] = ()) -> None:
+    """Write an alert down."""
+    values = {**alert._asdict(), "document": Json(alert.document), "delivered_to": list(delivered_to)}
+    connection.execute(SQL["keep_alert"], values)
+
+
+def owed(connection: Connection[Any], address: str) -> list[tuple[int, dict[str, Any]]]:
+    """Read what an address has still to be told: the alert's number, and its document."""
+    return connection.execute(SQL["owed_alerts"], {"address": address}).fetchall()
+
+
+def mark_delivered(connection: Connection[Any], alert_id: int, address: str) -> None:
+    """Remember that an address has an alert."""
+    connection.execute(SQL["mark_delivered"], {"alert_id": alert_id, "address": address})
+
+
+def now() -> datetime:
+    """Tell the time that alerts carry."""
+    return datetime.now(UTC)
+
+
+def _found(cause: str, digest: str, document: dict[str, Any]) -> Found:
+    amount = document["amount"]
+    return Found(
+        cause=cause,
+        digest=digest,
+        amount=None if amount is None else Decimal(amount),
+        **{name: document[name] for name in ("meters", "customers", "findings", "first_meters", "first_customers")},
+        detail=document["detail"],
+    )

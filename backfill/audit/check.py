@@ -1,0 +1,156 @@
+"""The two phases of a check, a chunk at a time: compare in one snapshot, keep what is found.
+
+A later round (`backfill.runs.rounds`) compares only what was touched meanwhile: of the customers of a range those, and
+of a window's meters those, whoever has them.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, Final
+
+from psycopg import Cursor
+from psycopg.types.json import Jsonb
+
+from backfill.audit import comparison
+from backfill.audit.comparison import COMPARE, IDS_MAX, Scope
+from backfill.audit.findings import Finding
+from backfill.runs import rounds
+from backfill.runs.chunks import Chunk
+from backfill.runs.selection import SQL as SELECTION
+from backfill.runs.store import SQL as RUNS
+from backfill.runs.store import Run
+from backfill.runs.tally import Tally
+from events.contract.types import BIGINT_MAX
+from projector.database.statements import statements
+
+CHUNKS: Final = {
+    name: statement.replace("{selected_customers}", SELECTION["selected_customers"])
+    .replace("{customers_since}", SELECTION["customers_since"])
+    .replace("{selected_meters}", SELECTION["selected_meters"])
+    .replace("{touched}", SELECTION["touched"])
+    for name, statement in statements("backfill.audit", "chunk_ends.sql").items()
+}
+METERS_A_CUSTOMER: Final = 8  # rows of assignments looked at for each customer wanted: more end a chunk sooner
+WINDOW_ROWS: Final = 5  # keys in a window, of which most are not asked for, for each key of the chunk size
+
+
+def cut_customers(cursor: Cursor[Any], run: Run, size: int) -> int | None:
+    """Find where the next chunk of customers ends: after so many, or sooner where they have very many meters."""
+    size = size if run.round == 1 else size * WINDOW_ROWS
+    rows = comparison.METERS_MAX if run.selection.since else min(comparison.METERS_MAX, size * METERS_A_CUSTOMER)
+    where = {"run_id": run.run_id, "after": run.cursor, "size": size, "meters_max": rows}
+    selected = run.selection.parameters(cursor)
+    (end,) = cursor.execute(CHUNKS["next_customers"], {**where, **selected}).fetchone() or (None,)
+    return None if end is None else int(end)
+
+
+def customers(cursor: Cursor[Any], run: Run, chunk: Chunk) -> Sequence[int]:
+    """Read the customers of a chunk, in key order; in a later round those that were touched."""
+    where = {"run_id": run.run_id, "after": chunk.after, "last": chunk.last, **run.selection.parameters(cursor)}
+    ids = [customer_id for (customer_id,) in cursor.execute(CHUNKS["customers_of_range"], where)]
+    if run.round == 1:
+        return ids
+    earlier = {"run_id": run.run_id, "round": run.round, "touched_xid": run.touched_xid}
+    touched = {"ids": comparison.array(ids), **earlier}
+    return [customer_id for (customer_id,) in cursor.execute(CHUNKS["touched_customers"], touched)]
+
+
+def compare_customers(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally:
+    """Compare these customers, and the meters that history assigns to them."""
+    if not ids:
+        return Tally()
+    rounds.settle_compared(cursor, run, "customer", ids)
+    first, *more = comparison.candidates(cursor, ids)
+    scope = comparison.scope_of_customers(cursor, ids, first)
+    share = Tally() if more else comparison.tally_customers(cursor, scope, ids)
+    if more or share.drifted:
+        comparison.keep_expected(cursor, scope)
+    if more:
+        share = _tally_in_slices(cursor, ids, more, Tally(meters=len(scope.meters)))
+    if not share.drifted:
+        return share
+    cursor.execute(COMPARE["compare_customers"], {"ids": list(ids)})
+    return _explained(cursor, run, share)
+
+
+def _tally_in_slices(cursor: Cursor[Any], ids: Sequence[int], slices: Sequence[Sequence[int]], first: Tally) -> Tally:
+    """Keep the figures of further slices of meters, then tally these customers, whose sums go across all of them."""
+    meters = first
+    for each in slices:
+        scope = comparison.scope_of_customers(cursor, ids, each)
+        comparison.keep_expected(cursor, scope)
+        meters += Tally(meters=len(scope.meters))
+    return comparison.tally_kept_customers(cursor, ids) + meters
+
+
+def cut_meters(cursor: Cursor[Any], run: Run, size: int) -> int | None:
+    """Find where the next window of meter keys ends; the last one has no end, nor has one of meters that are named."""
+    if run.selection.named:
+        return BIGINT_MAX if run.selection.meters or run.round > 1 else None
+    window = {"after": run.cursor, "rows": size * WINDOW_ROWS}
+    (end,) = cursor.execute(CHUNKS["next_meter"], window).fetchone() or (None,)
+    return BIGINT_MAX if end is None else end
+
+
+def unassigned_meters(cursor: Cursor[Any], run: Run, chunk: Chunk) -> Sequence[int]:
+    """Read the meters of a window that history assigns to nobody, in key order."""
+    window = {"after": chunk.after, "last": chunk.last, **run.selection.parameters(cursor)}
+    (meters,) = cursor.execute(CHUNKS["unassigned_meters"], window).fetchone() or (None,)
+    return meters or []
+
+
+def window_meters(cursor: Cursor[Any], run: Run, chunk: Chunk) -> Sequence[int]:
+    """Read what is compared of a window: what history assigns to nobody, or in a later round what was touched."""
+    if run.round == 1:
+        return unassigned_meters(cursor, run, chunk)
+    window = {"after": chunk.after, "last": chunk.last, **run.selection.parameters(cursor)}
+    earlier = {"run_id": run.run_id, "round": run.round, "touched_xid": run.touched_xid}
+    (meters,) = cursor.execute(CHUNKS["touched_meters"], {**window, **earlier}).fetchone() or (None,)
+    return meters or []
+
+
+def compare_meters(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally:
+    """Compare these meters, which have no customer unless this is a later round."""
+    if not ids:
+        return Tally()
+    rounds.settle_compared(cursor, run, "meter", ids)
+    share = Tally(meters=len(ids), meters_without_customer=len(ids))
+    for some in comparison.slices(ids):
+        nobodys = Scope(meters=some, owners=[None] * len(some))
+        scope = nobodys if run.round == 1 else comparison.scope_of_meters(cursor, some)
+        part = comparison.tally_meters(cursor, scope)
+        if part.drifted:
+            comparison.keep_expected(cursor, scope)
+        share += part
+    return _explained(cursor, run, share) if share.drifted else share
+
+
+def _explained(cursor: Cursor[Any], run: Run, share: Tally) -> Tally:
+    """Name what differs in the meters that were kept and the customers that were compared; return the share with that.
+
+    The findings are stored with the positions at which they hold.
+    """
+    found, owned = 0, defaultdict[int | None, list[int]](list)
+    for page, meters in enumerate(comparison.drifted_meters(cursor)):
+        if page:
+            comparison.forget_evidence(cursor)
+        found += _keep(cursor, comparison.explain_meters(cursor, meters))
+        for meter in meters:
+            named = owned[meter.expected.customer_id]
+            if len(named) < IDS_MAX and meter.recorded != meter.expected:  # where only marks differ no sum shows it
+                named.append(meter.meter_id)
+    for customers in comparison.drifted_customers(cursor):
+        found += _keep(cursor, comparison.explain_customers(cursor, customers, owned))
+    share = rounds.with_findings(cursor, run, share, found)
+    (positions,) = cursor.execute(RUNS["positions"]).fetchone() or (None,)
+    values = {"run_id": run.run_id, "round": run.round, "positions": Jsonb(positions)}
+    cursor.execute(RUNS["keep_findings"], values)
+    return share
+
+
+def _keep(cursor: Cursor[Any], findings: Sequence[Finding]) -> int:
+    """Keep some of a chunk's findings until all of them are stored."""
+    with cursor.copy("COPY found FROM STDIN") as copy:
+        for finding in findings:
+            copy.write_row((*finding[:-1], Jsonb(finding.evidence)))
+    return len(findings)

@@ -1,0 +1,237 @@
+"""Compare one chunk in its snapshot: which meters and customers differ, and what is known about why.
+
+A chunk may hold a customer with any number of meters. No statement is given more than `METERS_MAX` of them, and what
+differs is explained `PAGE` by `PAGE`, so that memory is bounded by these and not by the customer; the snapshot is one.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from psycopg import Cursor
+
+from backfill.audit import findings
+from backfill.audit.drift_types import (
+    AssignmentEvidence,
+    CustomerDrift,
+    CustomerEvidence,
+    CustomerFigures,
+    Disagreement,
+    Marks,
+    MeterDrift,
+    MeterEvidence,
+    MeterFigures,
+)
+from backfill.audit.findings import Finding
+from backfill.runs.tally import Tally
+from projector.database.statements import statements
+
+RECOMPUTE: Final = statements("backfill.audit", "recompute.sql")
+COMPARE: Final = statements("backfill.audit", "compare.sql")
+EVIDENCE: Final = statements("backfill.audit", "evidence.sql")
+IDS_MAX: Final = 20  # ids named as evidence; more are counted
+METERS_MAX: Final = 20_000  # recomputed by one statement: more than an ordinary chunk has, and some 10 MB of arrays
+PAGE: Final = 2_000  # drifted meters or customers explained at once: some 20 MB with their findings and evidence
+GAP_MAX: Final = 8  # keys between two meters up to which reading on costs less than descending the index again
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """The meters of a chunk, each with the customer that history gives it."""
+
+    meters: Sequence[int]
+    owners: Sequence[int | None]
+
+    @classmethod
+    def of(cls, row: tuple[Any, ...] | None) -> "Scope":
+        """Take the two arrays that a scope statement returns."""
+        meters, owners = row or (None, None)
+        return cls(meters=meters or [], owners=owners or [])
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What a statement on recomputed figures is given."""
+        lows, highs = ranges(self.meters)
+        return {
+            "meters": array(self.meters), "owners": array(self.owners), "lows": array(lows), "highs": array(highs)
+        }  # fmt: skip
+
+    @staticmethod
+    def recomputed(statement: str) -> str:
+        """Put the recomputation before a statement."""
+        return "\n".join((RECOMPUTE["scope"], RECOMPUTE["recomputed"], COMPARE[statement]))
+
+    @classmethod
+    def tallied(cls, statement: str) -> str:
+        """Put the recomputation and the count of differing meters before a statement."""
+        return "\n".join((cls.recomputed("tallied_meters"), COMPARE[statement]))
+
+    @staticmethod
+    def kept(statement: str) -> str:
+        """Put the figures that were kept, and the count of differing meters, before a statement."""
+        return "\n".join((COMPARE["kept"], COMPARE["tallied_meters"], COMPARE[statement]))
+
+
+def array(keys: Iterable[int | None]) -> str:
+    """Write PostgreSQL's literal of a bigint array: a quarter of what the driver takes to write a list of thousands."""
+    return "{" + ",".join(["NULL" if key is None else str(key) for key in keys]) + "}"
+
+
+def ranges(meters: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Cover these meters by ranges of keys, first and last of each, without reading many others in between."""
+    keys = sorted(meters)
+    breaks = [after for after in range(1, len(keys)) if keys[after] - keys[after - 1] > GAP_MAX]
+    return [keys[first] for first in (0, *breaks) if keys], [keys[last - 1] for last in (*breaks, len(keys)) if keys]
+
+
+def candidates(cursor: Cursor[Any], ids: Sequence[int]) -> list[Sequence[int]]:
+    """Find the meters with an active assignment to these customers, so many at once as one statement is given."""
+    (meters,) = cursor.execute(RECOMPUTE["candidate_meters"], {"ids": array(ids)}).fetchone() or ([],)
+    return slices(meters)
+
+
+def slices(meters: Sequence[int]) -> list[Sequence[int]]:
+    """Cut meters into as many as one statement is given; none make one slice."""
+    return [meters[first : first + METERS_MAX] for first in range(0, len(meters) or 1, METERS_MAX)]
+
+
+def scope_of_customers(cursor: Cursor[Any], ids: Sequence[int], meters: Sequence[int]) -> Scope:
+    """Find those of a slice of candidates that history assigns to these customers."""
+    lows, highs = ranges(meters)
+    asked = {"ids": array(ids), "lows": array(lows), "highs": array(highs)}
+    return Scope.of(cursor.execute(RECOMPUTE["scope_of_customers"], asked).fetchone())
+
+
+def scope_of_meters(cursor: Cursor[Any], ids: Sequence[int]) -> Scope:
+    """Find the customers that history gives to these meters."""
+    return Scope.of(cursor.execute(RECOMPUTE["scope_of_meters"], {"ids": ids}).fetchone())
+
+
+def tally_meters(cursor: Cursor[Any], scope: Scope) -> Tally:
+    """Tally the meters of the scope that differ."""
+    return _tallied(cursor.execute(scope.tallied("tally_meters"), scope.parameters))
+
+
+def tally_customers(cursor: Cursor[Any], scope: Scope, ids: Sequence[int]) -> Tally:
+    """Tally these customers and their meters."""
+    chunk = {"ids": array(ids), "first": ids[0], "last": ids[-1]}
+    share = _tallied(cursor.execute(scope.tallied("tally_customers"), {**scope.parameters, **chunk}))
+    return share + Tally(meters=len(scope.meters))
+
+
+def tally_kept_customers(cursor: Cursor[Any], ids: Sequence[int]) -> Tally:
+    """Tally these customers and their meters, whose figures were kept scope by scope."""
+    chunk = {"ids": array(ids), "first": ids[0], "last": ids[-1]}
+    return _tallied(cursor.execute(Scope.kept("tally_customers"), chunk))
+
+
+def keep_expected(cursor: Cursor[Any], scope: Scope) -> None:
+    """Recompute the scope's meters and keep what they are expected to show."""
+    cursor.execute(scope.recomputed("keep_expected"), scope.parameters)
+
+
+def drifted_meters(cursor: Cursor[Any]) -> Iterator[list[MeterDrift]]:
+    """Read the kept meters that differ, in key order, page by page."""
+    width = len(MeterFigures._fields)
+    for page in _pages(cursor, "drifted_meters"):
+        yield [
+            MeterDrift(meter_id, present, MeterFigures(*both[:width]), MeterFigures(*both[width:]), contradicting_rows)
+            for meter_id, present, *both, contradicting_rows in page
+        ]
+
+
+def drifted_customers(cursor: Cursor[Any]) -> Iterator[list[CustomerDrift]]:
+    """Read the compared customers that differ, in key order, page by page."""
+    width = len(CustomerFigures._fields)
+    for page in _pages(cursor, "drifted_customers"):
+        yield [
+            CustomerDrift(customer_id, present, CustomerFigures(*both[:width]), CustomerFigures(*both[width:]))
+            for customer_id, present, *both in page
+        ]
+
+
+def explain_meters(cursor: Cursor[Any], drifts: Sequence[MeterDrift]) -> list[Finding]:
+    """Name what differs in each meter, and why."""
+    if not drifts:
+        return []
+    evidence = _meter_evidence(cursor, drifts)
+    return [finding for drift in drifts for finding in findings.of_meter(drift, evidence[drift.meter_id])]
+
+
+def explain_customers(
+    cursor: Cursor[Any], drifts: Sequence[CustomerDrift], owned: Mapping[int | None, Sequence[int]]
+) -> list[Finding]:
+    """Name what differs in each customer, and why; `owned` are its first drifted meters."""
+    if not drifts:
+        return []
+    parameters = {"ids": [drift.customer_id for drift in drifts], "ids_max": IDS_MAX}
+    width = len(CustomerFigures._fields)
+    evidence = {
+        customer_id: CustomerEvidence(
+            sums=CustomerFigures(*rest[:width]),
+            meters=tuple(sorted({*owned.get(customer_id, ()), *rest[width]})[:IDS_MAX]),
+            known=rest[width + 1],
+        )
+        for customer_id, *rest in cursor.execute(EVIDENCE["customer_evidence"], parameters)
+    }
+    return [finding for drift in drifts for finding in findings.of_customer(drift, evidence[drift.customer_id])]
+
+
+def forget_evidence(cursor: Cursor[Any]) -> None:
+    """Make room for the evidence of other meters in the same transaction."""
+    cursor.execute(EVIDENCE["forget_evidence"])
+
+
+def find_disagreements(cursor: Cursor[Any]) -> None:
+    """Find the history rows of the scope's meters whose marks are not what counts."""
+    cursor.execute(EVIDENCE["find_disagreeing_invoices"])
+    cursor.execute(EVIDENCE["find_disagreeing_payments"])
+
+
+def _meter_evidence(cursor: Cursor[Any], drifts: Sequence[MeterDrift]) -> dict[int, MeterEvidence]:
+    cursor.execute(EVIDENCE["scope_drifted"], {"ids": [drift.meter_id for drift in drifts]})
+    find_disagreements(cursor)
+    cursor.execute(EVIDENCE["sum_marks"])
+    marks = {meter_id: Marks(*rest) for meter_id, *rest in cursor.execute(EVIDENCE["marks"])}
+    disagreements = defaultdict[int, list[Disagreement]](list)
+    for meter_id, *group in cursor.execute(EVIDENCE["disagreements_by_meter"], {"ids_max": IDS_MAX}):
+        disagreements[meter_id].append(Disagreement(*group))
+    assignments = _assignment_evidence(cursor, drifts)
+    return {
+        meter_id: MeterEvidence(
+            marks=marks[meter_id],
+            disagreements=tuple(disagreements[meter_id]),
+            assignments=assignments.get(meter_id),
+        )
+        for meter_id in marks
+    }
+
+
+def _assignment_evidence(cursor: Cursor[Any], drifts: Sequence[MeterDrift]) -> dict[int, AssignmentEvidence]:
+    elsewhere = [drift for drift in drifts if drift.recorded.customer_id != drift.expected.customer_id]
+    if not elsewhere:
+        return {}
+    parameters = {
+        "meters": [drift.meter_id for drift in elsewhere],
+        "recorded": [drift.recorded.customer_id for drift in elsewhere],
+        "expected": [drift.expected.customer_id for drift in elsewhere],
+        "ids_max": IDS_MAX,
+    }
+    cursor.execute(EVIDENCE["count_meters_of_customers"], parameters)
+    rows = cursor.execute(EVIDENCE["assignment_evidence"], parameters)
+    return {meter_id: AssignmentEvidence(*facts) for meter_id, *facts in rows}
+
+
+def _pages(cursor: Cursor[Any], name: str) -> Iterator[list[tuple[Any, ...]]]:
+    """Read what a statement returns so many rows at once, by a cursor of the server's."""
+    with cursor.connection.cursor(name=name) as rows:
+        rows.execute(COMPARE[name])
+        while page := rows.fetchmany(PAGE):
+            yield page
+
+
+def _tallied(cursor: Cursor[Any]) -> Tally:
+    """Read the one row of a statement whose columns are a tally's."""
+    names = [column.name for column in cursor.description or ()]
+    return Tally(**dict(zip(names, cursor.fetchone() or (), strict=True)))

@@ -1,0 +1,197 @@
+"""From drift to findings: one for each column that differs, with its cause and the rows that prove it. Pure.
+
+For a meter, `expected - recorded = sum(counted - marked) + (sum(marked) - recorded)`. The first part is the history
+rows whose marks disagree with what counts; the second is an edit of the projection or, where the number of rows is off
+as well, history rows that were deleted. `backfill.audit.attribution` says which of those rows had their marks edited:
+what these should say belongs to the second part.
+
+Rows that disagree with their marks are a finding of their own, in a column `marks` that the meter's row does not have:
+how many there are, against none. So they are found where every figure agrees, as after two edits that cancel out.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+
+from backfill.audit.attribution import Attribution, attribute
+from backfill.audit.attribution import Side as Sums
+from backfill.audit.drift_types import (
+    Cause,
+    CustomerDrift,
+    CustomerEvidence,
+    CustomerFigures,
+    Disagreement,
+    Marks,
+    MeterDrift,
+    MeterEvidence,
+    MeterFigures,
+    Source,
+)
+
+MARKS: Final = "marks"
+SOURCES: Final[tuple[Source, ...]] = ("invoices", "payments")
+UNCERTAIN: Final = "history or marks"  # of `evidence`: the recorded figures agree with either
+SIDE: Final[dict[str, Source]] = {
+    "total_billed": "invoices",
+    "invoice_count": "invoices",
+    "last_invoice_date": "invoices",
+    "total_paid": "payments",
+    "payment_count": "payments",
+    "last_payment_at": "payments",
+}
+
+
+class Finding(NamedTuple):
+    """One column of one row that is not what history says; `difference` is expected less recorded."""
+
+    entity: str
+    entity_id: int
+    column: str
+    recorded: str | None
+    expected: str | None
+    difference: Decimal | None
+    cause: Cause
+    evidence: dict[str, Any]
+
+
+class _Reason(NamedTuple):
+    cause: Cause
+    evidence: dict[str, Any]
+
+
+def of_meter(drift: MeterDrift, evidence: MeterEvidence) -> Iterator[Finding]:
+    """Name each differing column of a meter, and its rows that disagree with their marks."""
+    found = {source: _attribution(drift, evidence, source) for source in SOURCES}
+    reasons = {source: _side(drift, evidence, found[source]) for source in SOURCES}
+    owed_by = _heavier_side(drift)
+    for column, recorded, expected in zip(MeterFigures._fields, drift.recorded, drift.expected, strict=True):
+        if recorded != expected:
+            reason = _customer(drift, evidence) if column == "customer_id" else reasons[SIDE.get(column, owed_by)]
+            yield _finding(("meter", drift.meter_id), column, recorded, expected, reason)
+    if drift.contradicting_rows:
+        reason = _marks(found.values())
+        yield _finding(("meter", drift.meter_id), MARKS, drift.contradicting_rows, 0, reason)
+
+
+def of_customer(drift: CustomerDrift, evidence: CustomerEvidence) -> Iterator[Finding]:
+    """Name each differing column of a customer."""
+    columns = zip(CustomerFigures._fields, drift.recorded, drift.expected, evidence.sums, strict=True)
+    for column, recorded, expected, of_meters in columns:
+        if recorded != expected:
+            cause = _customer_cause(drift, evidence, agrees=recorded == of_meters)
+            reason = _Reason(cause, {"meters": evidence.meters, "sum_of_meter_rows": str(of_meters)})
+            yield _finding(("customer", drift.customer_id), column, recorded, expected, reason)
+
+
+def _finding(row: tuple[str, int], column: str, recorded: object, expected: object, reason: _Reason) -> Finding:
+    difference = None
+    if column != "customer_id" and isinstance(expected, int | Decimal) and isinstance(recorded, int | Decimal):
+        difference = Decimal(expected) - Decimal(recorded)
+    return Finding(
+        entity=row[0],
+        entity_id=row[1],
+        column=column,
+        recorded=None if recorded is None else str(recorded),
+        expected=None if expected is None else str(expected),
+        difference=difference,
+        cause=reason.cause,
+        evidence=reason.evidence,
+    )
+
+
+def _attribution(drift: MeterDrift, evidence: MeterEvidence, source: Source) -> Attribution:
+    """Tell the rows whose history was edited from those whose marks were."""
+    return attribute(
+        [each for each in evidence.disagreements if each.source == source],
+        counted=_sums(drift.expected, source),
+        marked=_sums(evidence.marks, source),
+        recorded=_sums(drift.recorded, source),
+    )
+
+
+def _sums(figures: MeterFigures | Marks, source: Source) -> Sums:
+    if source == "invoices":
+        return Sums(figures.total_billed, figures.invoice_count, figures.last_invoice_date)
+    return Sums(figures.total_paid, figures.payment_count, figures.last_payment_at)
+
+
+def _side(drift: MeterDrift, evidence: MeterEvidence, found: Attribution) -> _Reason:
+    """Weigh the two parts of the difference in a meter's invoices or payments."""
+    proof = _proof(found.history, found.marks, certain=found.certain)
+    if found.amount or found.rows:
+        proof["projection"] = {"amount": str(found.amount), "rows": found.rows}
+    shift = sum((each.amount for each in found.history), Decimal(0))
+    if found.history and abs(shift) >= abs(found.amount):
+        return _Reason(_heaviest(found.history).cause, proof)
+    return _Reason(_projection_cause(drift, evidence, found.amount, found.rows), proof)
+
+
+def _marks(found: Iterable[Attribution]) -> _Reason:
+    """Name what was edited in the rows of a meter that disagree with their marks, both sources together."""
+    sides = list(found)
+    history = [each for side in sides for each in side.history]
+    marks = [each for side in sides for each in side.marks]
+    proof = _proof(history, marks, certain=all(side.certain for side in sides))
+    return _Reason(_heaviest([*history, *marks]).cause, proof)
+
+
+def _proof(history: list[Disagreement], marks: list[Disagreement], *, certain: bool) -> dict[str, Any]:
+    """Put down the rows; where it cannot be told whether their history or their marks were edited, say so."""
+    proof: dict[str, Any] = {}
+    if history or marks:
+        proof["history"] = [_described(each) for each in (*history, *marks)]
+    if not certain:
+        proof["uncertain"] = UNCERTAIN
+    return proof
+
+
+def _projection_cause(drift: MeterDrift, evidence: MeterEvidence, amount: Decimal, rows: int) -> Cause:
+    if not drift.present:
+        return "row-missing"
+    if not evidence.marks.known:
+        return "row-extra"
+    if amount and rows < 0:
+        return "history-deleted"
+    return "projection-edited" if amount or rows else "date-edited"
+
+
+def _customer(drift: MeterDrift, evidence: MeterEvidence) -> _Reason:
+    """Say why a meter is shown under another customer than its assignments say."""
+    facts = evidence.assignments
+    proof = {"assignments": facts.ids if facts else []}
+    if facts and facts.agrees_with_itself:
+        return _Reason("assignment-edited", proof)
+    if not drift.present:
+        return _Reason("row-missing", proof)
+    return _Reason("projection-edited" if evidence.marks.known else "row-extra", proof)
+
+
+def _customer_cause(drift: CustomerDrift, evidence: CustomerEvidence, *, agrees: bool) -> Cause:
+    if agrees:
+        return "meter-drift"
+    if not drift.present:
+        return "row-missing"
+    return "customer-sum-off" if evidence.known or evidence.sums.active_meters else "row-extra"
+
+
+def _heavier_side(drift: MeterDrift) -> Source:
+    """Say whether a meter's balance is off rather by what was billed or by what was paid."""
+    billed = drift.expected.total_billed - drift.recorded.total_billed
+    paid = drift.expected.total_paid - drift.recorded.total_paid
+    return "invoices" if abs(billed) >= abs(paid) else "payments"
+
+
+def _heaviest(found: Sequence[Disagreement]) -> Disagreement:
+    """Choose the group that moves most; of equal ones the first."""
+    return max(found, key=lambda each: abs(each.amount))
+
+
+def _described(each: Disagreement) -> dict[str, Any]:
+    return {
+        "source": each.source,
+        "cause": each.cause,
+        "field": each.field,
+        "rows": each.rows,
+        "amount": str(each.amount),
+        "ids": each.ids,
+    }

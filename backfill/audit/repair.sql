@@ -1,0 +1,185 @@
+-- The statements of one repair, in the order in which `backfill.audit.repair` runs them: history, meters, customers.
+
+-- name: lock_invoices
+-- Hold the disagreeing invoices, in key order.
+SELECT invoice_id FROM invoices
+WHERE invoice_id IN (SELECT row_id FROM disagreements WHERE source = 'invoices')
+ORDER BY invoice_id FOR UPDATE;
+
+-- name: lock_payments
+-- Hold the disagreeing payments, in key order.
+SELECT payment_id FROM payments
+WHERE payment_id IN (SELECT row_id FROM disagreements WHERE source = 'payments')
+ORDER BY payment_id FOR UPDATE;
+
+-- name: mark_invoices
+-- Mark each held invoice with what counts now; the meters its mark left and reached are repaired with the others.
+WITH marked AS (
+    UPDATE invoices SET
+        projected_meter_id = CASE WHEN NOT voided THEN meter_id END,
+        projected_amount = CASE WHEN voided OR meter_id IS NULL THEN 0 ELSE amount END
+    WHERE invoice_id IN (SELECT row_id FROM disagreements WHERE source = 'invoices')
+      AND (projected_meter_id, projected_amount) IS DISTINCT FROM
+          (CASE WHEN NOT voided THEN meter_id END, CASE WHEN voided OR meter_id IS NULL THEN 0 ELSE amount END)
+    RETURNING old.projected_meter_id AS left_meter_id, new.projected_meter_id AS reached_meter_id
+)
+INSERT INTO scope (meter_id)
+SELECT left_meter_id FROM marked WHERE left_meter_id IS NOT NULL
+UNION
+SELECT reached_meter_id FROM marked WHERE reached_meter_id IS NOT NULL;
+
+-- name: mark_payments
+-- As for invoices; where its invoice is now is read under the payment's lock.
+WITH counted AS (
+    SELECT p.payment_id,
+           CASE WHEN NOT p.reversed THEN coalesce(p.meter_id, i.meter_id, p.allocated_meter_id) END AS meter_id,
+           CASE WHEN p.reversed OR coalesce(p.meter_id, i.meter_id, p.allocated_meter_id) IS NULL THEN 0
+                ELSE p.amount END AS amount
+    FROM payments p
+    LEFT JOIN invoices i ON p.meter_id IS NULL AND i.invoice_id = p.invoice_id
+    WHERE p.payment_id IN (SELECT row_id FROM disagreements WHERE source = 'payments')
+),
+marked AS (
+    UPDATE payments p SET projected_meter_id = c.meter_id, projected_amount = c.amount
+    FROM counted c
+    WHERE p.payment_id = c.payment_id
+      AND (p.projected_meter_id, p.projected_amount) IS DISTINCT FROM (c.meter_id, c.amount)
+    RETURNING old.projected_meter_id AS left_meter_id, new.projected_meter_id AS reached_meter_id
+)
+INSERT INTO scope (meter_id)
+SELECT left_meter_id FROM marked WHERE left_meter_id IS NOT NULL
+UNION
+SELECT reached_meter_id FROM marked WHERE reached_meter_id IS NOT NULL;
+
+-- name: weigh
+-- What a repair of this scope is about to hold: meters, with those that the marks drag in; the customers of all of
+-- them; and the meter rows that are read for all these customers but the one who has most.
+WITH meters AS (
+    SELECT meter_id FROM scope UNION SELECT meter_id FROM disagreements
+),
+holders AS (
+    SELECT customer_id FROM touched_customers
+    UNION
+    SELECT h.customer_id
+    FROM meters s
+    CROSS JOIN LATERAL (
+        SELECT customer_id FROM meter_balances WHERE meter_id = s.meter_id AND customer_id IS NOT NULL
+        UNION ALL
+        SELECT customer_id FROM meter_assignments WHERE meter_id = s.meter_id AND active
+        UNION ALL
+        SELECT customer_id FROM meter_assignments WHERE meter_id = s.meter_id AND NOT active
+        OFFSET 0
+    ) h
+),
+summed AS (
+    SELECT m.meters
+    FROM holders h
+    CROSS JOIN LATERAL (SELECT count(*) AS meters FROM meter_balances r WHERE r.customer_id = h.customer_id) m
+)
+SELECT (SELECT count(*) FROM meters), count(*), coalesce(sum(meters) - max(meters), 0)::bigint FROM summed;
+
+-- name: lock_meters
+-- Hold the meters' rows in key order, inserting those that are missing; a row that is there is locked, not changed.
+INSERT INTO meter_balances AS stored (meter_id)
+SELECT DISTINCT meter_id FROM scope ORDER BY meter_id
+ON CONFLICT (meter_id) DO UPDATE SET updated_at = stored.updated_at WHERE false;
+
+-- name: touch_holders
+-- The customers these rows point at until now, and whoever ever had one of the meters: a consumer that moved a meter
+-- after it was compared took from the former customer what the row said, and that was wrong.
+INSERT INTO touched_customers (customer_id)
+SELECT customer_id FROM meter_balances
+WHERE meter_id IN (SELECT meter_id FROM scope) AND customer_id IS NOT NULL
+UNION
+SELECT a.customer_id
+FROM (SELECT DISTINCT meter_id FROM scope) s
+CROSS JOIN LATERAL (
+    SELECT customer_id FROM meter_assignments WHERE meter_id = s.meter_id AND active
+    UNION ALL
+    SELECT customer_id FROM meter_assignments WHERE meter_id = s.meter_id AND NOT active
+    OFFSET 0
+) a;
+
+-- name: set_meters
+-- Under the meters' locks: totals as the marks add up, the customer as the assignments say.
+WITH repaired AS (
+    UPDATE meter_balances m SET
+        customer_id = (
+            SELECT a.customer_id FROM meter_assignments a
+            WHERE a.meter_id = m.meter_id AND a.active
+            ORDER BY a.assigned_at DESC, a.assignment_id DESC LIMIT 1),
+        total_billed = k.total_billed, total_paid = k.total_paid,
+        invoice_count = k.invoice_count, payment_count = k.payment_count,
+        last_invoice_date = k.last_invoice_date, last_payment_at = k.last_payment_at,
+        updated_at = clock_timestamp()
+    FROM marked k
+    WHERE k.meter_id = m.meter_id
+    RETURNING new.customer_id
+)
+INSERT INTO touched_customers (customer_id)
+SELECT customer_id FROM repaired WHERE customer_id IS NOT NULL;
+
+-- name: touch_compared_holders
+-- Whoever held one of these meters when this run compared it: their sums may rest on what its row said, and a consumer
+-- that moved it since took that from them. An amended assignment leaves no other trace of them.
+INSERT INTO touched_customers (customer_id)
+SELECT unnest(owners) FROM drift
+WHERE run_id = %(run_id)s AND entity = 'meter' AND entity_id = ANY(%(ids)s::bigint[]);
+
+-- name: touch_customers
+-- The customers to repair.
+INSERT INTO touched_customers (customer_id) SELECT unnest(%(ids)s::bigint[]);
+
+-- name: scope_strays
+-- The meters that are shown under these customers, and that history gives to somebody else or to nobody; so many.
+INSERT INTO scope (meter_id)
+SELECT r.meter_id FROM meter_balances r
+WHERE r.customer_id = ANY(%(ids)s::bigint[])
+  AND r.customer_id IS DISTINCT FROM (
+      SELECT a.customer_id FROM meter_assignments a
+      WHERE a.meter_id = r.meter_id AND a.active
+      ORDER BY a.assigned_at DESC, a.assignment_id DESC LIMIT 1)
+LIMIT %(size)s;
+
+-- name: any_stray_left
+-- Whether a meter of the scope is still shown under these customers.
+SELECT EXISTS (
+    SELECT FROM scope s JOIN meter_balances r USING (meter_id)
+    WHERE r.customer_id = ANY(%(ids)s::bigint[])
+      AND r.customer_id IS DISTINCT FROM (
+          SELECT a.customer_id FROM meter_assignments a
+          WHERE a.meter_id = r.meter_id AND a.active
+          ORDER BY a.assigned_at DESC, a.assignment_id DESC LIMIT 1));
+
+-- name: lock_customers
+-- Hold the customers' rows in key order, inserting those that are missing.
+INSERT INTO customer_balances AS stored (customer_id)
+SELECT DISTINCT customer_id FROM touched_customers ORDER BY customer_id
+ON CONFLICT (customer_id) DO UPDATE SET updated_at = stored.updated_at WHERE false;
+
+-- name: set_customers
+-- Under the customers' locks: the sums over the committed meter rows, and our own, that point at each; returns whose
+-- row that changed.
+UPDATE customer_balances c SET
+    balance = m.balance, overpayment = m.overpayment, total_billed = m.total_billed, total_paid = m.total_paid,
+    active_meters = m.active_meters, updated_at = clock_timestamp()
+FROM (SELECT DISTINCT customer_id FROM touched_customers) touched
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(r.balance), 0) AS balance, coalesce(sum(r.overpayment), 0) AS overpayment,
+           coalesce(sum(r.total_billed), 0) AS total_billed, coalesce(sum(r.total_paid), 0) AS total_paid,
+           count(*) AS active_meters
+    FROM meter_balances r WHERE r.customer_id = touched.customer_id
+) m
+WHERE c.customer_id = touched.customer_id
+  AND (c.balance, c.overpayment, c.total_billed, c.total_paid, c.active_meters) IS DISTINCT FROM
+      (m.balance, m.overpayment, m.total_billed, m.total_paid, m.active_meters)
+RETURNING c.customer_id;
+
+-- name: keep_touched
+-- What a limited run set beyond what it was asked for: the next round compares it, too.
+INSERT INTO backfill_touched (run_id, entity, entity_id)
+SELECT %(run_id)s, 'meter', meter_id FROM scope
+UNION
+SELECT %(run_id)s, 'customer', unnest(%(customers)s::bigint[])
+ORDER BY 2, 3
+ON CONFLICT DO NOTHING;

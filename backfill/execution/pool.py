@@ -1,0 +1,79 @@
+"""A run, from when it has begun to its end: by one worker or several, until it is done or asked to stop.
+
+Several workers of one process are threads, each with a connection of its own: they wait for PostgreSQL, which does the
+work. Workers of other processes, on this machine or another, take part by `--resume`; all are equal, and whoever finds
+nothing left ends the run.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, suppress
+from threading import Event
+from typing import Any
+
+from psycopg import Connection
+
+from backfill.execution.worker import work
+from backfill.runs import chunks, workers
+from backfill.runs import store as runs
+from backfill.runs.store import Run
+from backfill.throttle.pace import Pace
+from events.runtime.errors import StateError
+
+Stop = Callable[[], bool]
+"""Tells whether somebody wants it to stop."""
+Session = Callable[[], AbstractContextManager[Connection[Any]]]
+"""Opens a connection for one more worker."""
+
+
+def carry_out(  # noqa: PLR0913 - each with a default that does nothing
+    connection: Connection[Any],
+    run: Run,
+    *,
+    stop: Stop,
+    watch: Callable[[Run], None] = lambda _: None,
+    pace: Callable[[Stop], Pace] = lambda stop: Pace((), stop),
+    others: Sequence[Session] = (),
+) -> Run:
+    """Do chunk after chunk, with as many further workers as there are sessions for; return how the run stands then."""
+    with _helped(run, others, stop, pace) as halted:
+        run = work(connection, run, stop=halted, pace=pace(halted), watch=watch)
+    return _ended(connection, run)
+
+
+@contextmanager
+def _helped(run: Run, others: Sequence[Session], stop: Stop, pace: Callable[[Stop], Pace]) -> Iterator[Stop]:
+    """Let others work at the run meanwhile; if one of us fails, all stop after the chunk at hand."""
+    failed = Event()
+
+    def halted() -> bool:
+        return failed.is_set() or stop()
+
+    def help_out(session: Session) -> None:
+        with _announced(failed), session() as connection:
+            work(connection, run, stop=halted, pace=pace(halted), watch=lambda _: None)
+
+    with ThreadPoolExecutor(max(1, len(others)), thread_name_prefix="worker") as threads:
+        helpers = [threads.submit(help_out, session) for session in others]
+        with _announced(failed):
+            yield halted
+        for helper in helpers:
+            helper.result()
+
+
+@contextmanager
+def _announced(failed: Event) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        failed.set()
+        raise
+
+
+def _ended(connection: Connection[Any], run: Run) -> Run:
+    """End a run that is done; pause one that is not, unless others go on with it."""
+    run = chunks.fold(connection, run)
+    with workers.left(connection, run.run_id) as alone, suppress(StateError):  # where another process was faster
+        if run.phase == "done" or alone:
+            return runs.change_state(connection, run, "finished" if run.phase == "done" else "paused")
+    return runs.find(connection, str(run.run_id))

@@ -1,0 +1,99 @@
+"""A progress bar on standard error where that is a terminal, nothing otherwise."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from psycopg import Connection
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from backfill.audit.check import CHUNKS
+from backfill.runs.phases import VERIFY, Phase
+from backfill.runs.store import Run
+from backfill.throttle import pace
+from backfill.verify_log.plan import Plan
+
+TITLES: Final[dict[Phase, str]] = {
+    "customers": "customers",
+    "meters": "meters without customer, by key",
+    "repair-meters": "repairing meters",
+    "repair-customers": "repairing customers",
+    "log": "messages",
+    "rows-invoices": "invoices",
+    "rows-payments": "payments",
+    "rows-assignments": "assignments",
+    "rows-customers": "customers' records",
+    "places": "rows that share a message",
+    "winners": "messages, once more",
+    "verdicts": "suspected rows",
+    "done": "done",
+}
+TITLES_AGAIN: Final[dict[Phase, str]] = {
+    **TITLES,
+    "customers": "comparing again what was touched, by customer",
+    "meters": "comparing again what was touched, by key",
+}
+"""Those of later rounds."""
+
+
+@contextmanager
+def shown(connection: Connection[Any], run: Run) -> Iterator[Callable[[Run], None]]:
+    """Show how far a run is: done of all, rate and time left; the value is told of each chunk."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+        shown = _Shown(connection, bar)
+        shown.show(run)
+        yield shown.show
+
+
+class _Shown:
+    """One bar, begun anew with each phase: customers by number, meters by key, repairs by what was found drifted."""
+
+    def __init__(self, connection: Connection[Any], bar: Progress) -> None:
+        self._connection = connection
+        self._bar = bar
+        self._task: TaskID | None = None
+        self._stands_at: tuple[int, Phase] = (0, "done")
+
+    def show(self, run: Run) -> None:
+        """Move the bar to where a run is."""
+        if (run.round, run.phase) != self._stands_at or self._task is None:
+            self._begin(run)
+        if self._task is not None:
+            self._bar.update(self._task, completed=_done(run), rate=_rate(run))
+
+    def _begin(self, run: Run) -> None:
+        self._stands_at = run.round, run.phase
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+        total = self._total(run)
+        titles = TITLES if run.round == 1 else TITLES_AGAIN
+        self._task = self._bar.add_task(titles[run.phase], total=total, completed=_done(run), rate="")
+
+    def _total(self, run: Run) -> int | None:
+        if run.round > 1 and run.phase == "customers":
+            return None  # how many were touched is known once they are compared
+        if run.phase in VERIFY:
+            return Plan.of(run.options).total if run.phase in {"log", "winners"} else None
+        if run.phase == "customers":
+            return pace.customers(self._connection, run.selection)
+        if run.phase == "meters":
+            (last,) = self._connection.execute(CHUNKS["last_meter"]).fetchone() or (0,)
+            return int(last)
+        return max(run.tally.drifted, run.tally.repaired)
+
+
+def _done(run: Run) -> int:
+    if run.phase == "customers":
+        return run.tally.customers if run.round == 1 else run.tally.compared_again
+    return max(0, run.cursor) if run.phase == "meters" or run.phase in VERIFY else run.tally.repaired
+
+
+def _rate(run: Run) -> str:
+    per_second = run.tally.customers / max(run.tally.seconds, 1e-9)
+    return f"{per_second:,.0f} customers/s" if run.phase == "customers" and run.round == 1 else ""

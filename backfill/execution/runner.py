@@ -1,0 +1,214 @@
+"""One command from its settings to its exit code."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+import psycopg
+import structlog
+from psycopg import Connection
+from sqlalchemy import Engine
+
+from backfill.execution import progress
+from backfill.execution.pool import carry_out
+from backfill.execution.worker import Manner
+from backfill.reports import output
+from backfill.reports.output import Telling
+from backfill.runs import check_lock, chunks, workers
+from backfill.runs import store as runs
+from backfill.runs.phases import Command
+from backfill.runs.selection import Selection
+from backfill.runs.session import reason, session
+from backfill.runs.stopping import GivenUpError, asked_to_stop, unanswered
+from backfill.runs.store import Run
+from backfill.throttle.governor import governing
+from backfill.throttle.pace import Brake, Pace, RowRate
+from events.runtime.console import say
+from events.runtime.errors import ServiceUnavailable, StateError, WorkFailed
+from events.runtime.settings import Settings
+from projector.database.engines import address, make_engine, reachable
+from projector.deployment import identity
+
+EXIT_CLEAN: Final = 0
+EXIT_FOUND: Final = 1  # drift-check: drift; rebuild: something could not be repaired
+EXIT_UNCHECKED: Final = 2  # drift-check: some chunk could not be compared; all: nothing is known of whom was named
+EXIT_PAUSED: Final = 3  # by a signal, or cancelled
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What was typed."""
+
+    command: Command
+    dry_run: bool = False
+    chunk_size: int | None = None
+    resume: str | None = None
+    selection: Selection = field(default_factory=Selection)
+    manner: Manner = field(default_factory=Manner)
+    telling: Telling
+    silent: bool = False  # standard output is somebody else's
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What a run's row keeps of it."""
+        size = {} if self.chunk_size is None else {"chunk_size": self.chunk_size}
+        return {"dry_run": self.dry_run, **size, **self.selection.options}
+
+
+def execute(
+    settings: Settings, request: Request, *, after: Callable[[Connection[Any], Run], None] = lambda *_: None
+) -> int:
+    """Carry a run out, print its report, and do what comes after it; return the exit code."""
+    with ready(settings) as engine, session(engine) as connection, output.opened(request.telling) as file:
+        run = _begun(connection, request)
+        if not request.silent:
+            output.begin(run, request.telling)
+        run = carried_out(settings, connection, run, engine=engine, manner=request.manner)
+        try:
+            if file or not request.silent:
+                said = output.tell(settings, connection, run, request.telling, file)
+                if said and not request.silent:
+                    say(said)
+        finally:  # whoever is to be alerted is, also where nobody reads the report
+            after(connection, run)
+    record(run)
+    return exit_code(run)
+
+
+@contextmanager
+def ready(settings: Settings) -> Iterator[Engine]:
+    """Open the database whose schema is this program's.
+
+    Raises:
+        ServiceUnavailable: it cannot be reached.
+        StateError: its schema is missing or of another version.
+        SettingError: a setting is not what the deployment was set up with.
+
+    """
+    engine = make_engine(settings, program="backfill")
+    try:
+        with reachable(settings):
+            identity.require(engine, settings)
+            yield engine
+    finally:
+        engine.dispose()
+
+
+def exit_code(run: Run) -> int:
+    """Say by number how a run ended."""
+    tally = run.tally
+    checks = run.command == "drift-check"
+    if run.state == "failed":
+        return EXIT_UNCHECKED if checks else EXIT_FOUND
+    if run.state != "finished":
+        return EXIT_PAUSED
+    if run.found_nobody:
+        return EXIT_UNCHECKED
+    if not checks:
+        return EXIT_FOUND if tally.failed or tally.unrepaired else EXIT_CLEAN
+    if tally.failed:
+        return EXIT_UNCHECKED
+    return EXIT_FOUND if tally.drifted else EXIT_CLEAN
+
+
+def _begun(connection: Connection[Any], request: Request) -> Run:
+    if request.command == "drift-check":
+        check_lock.claim(connection, request.resume)
+    if request.resume:
+        return runs.resume(connection, request.command, request.resume, dry=request.dry_run)
+    return runs.begin(connection, request.command, request.options)
+
+
+def carried_out(
+    settings: Settings,
+    connection: Connection[Any],
+    run: Run,
+    *,
+    engine: Engine | None = None,
+    manner: Manner = Manner(governed=False),  # noqa: B008 - frozen
+) -> Run:
+    """Carry a run out until it is done or paused; further workers and a governor take an engine."""
+    with (
+        failure_written_down(settings, connection, run),
+        asked_to_stop(settings.shutdown_seconds) as stop,
+        progress.shown(connection, run) as watch,
+        brakes(settings, engine, manner) as chosen,
+    ):
+        others = [lambda: session(engine)] * (manner.workers - 1) if engine else []
+        return carry_out(connection, run, stop=stop, watch=watch, pace=partial(Pace, chosen), others=others)
+
+
+@contextmanager
+def brakes(settings: Settings, engine: Engine | None, manner: Manner) -> Iterator[list[Brake]]:
+    """Set up what slows a run down: the rows a second that are allowed, and the consumers, for as long as it lasts."""
+    rate = [RowRate(manner.rows_per_second_max)] if manner.rows_per_second_max else []
+    if engine is None or not manner.governed:
+        yield [*rate]
+        return
+    with governing(settings, engine) as governor:
+        yield [*rate, governor]
+
+
+@contextmanager
+def failure_written_down(settings: Settings, connection: Connection[Any], run: Run) -> Iterator[None]:
+    """Write a failure outside any chunk down with its run, where that is still possible.
+
+    Raises:
+        ServiceUnavailable: PostgreSQL broke off.
+        StateError: it refused something.
+        WorkFailed: a repair does not hold.
+        GivenUpError: it did not answer within the budget that a signal leaves.
+
+    """
+    try:
+        yield
+    except WorkFailed as error:
+        _fail(connection, run, str(error), for_all=True)
+        kind = StateError if run.command == "drift-check" else WorkFailed  # whose code would say that drift was found
+        raise kind(f"run {run.run_id} stopped: {error}; `backfill runs show {run.run_id}` tells which") from None
+    except (GivenUpError, psycopg.Error) as error:
+        how = f"go on with `{run.resume_command}`"
+        if isinstance(error, GivenUpError) or unanswered():
+            line = f"run {run.run_id} was stopped by a signal; PostgreSQL at {address(settings)} did not answer; {how}"
+            raise GivenUpError(line) from None
+        if connection.closed:
+            line = f"PostgreSQL at {address(settings)} broke off: {reason(error)}; {how}"
+            raise ServiceUnavailable(line) from None
+        _fail(connection, run, reason(error), for_all=False)
+        raise StateError(f"run {run.run_id} failed: {reason(error)}; {how}") from None
+
+
+def _fail(connection: Connection[Any], run: Run, why: str, *, for_all: bool) -> None:
+    """End a run as failed, unless others who share it go on, or have already ended it."""
+    with suppress(StateError, psycopg.Error):  # what is wrong is told already
+        run = chunks.fold(connection, run)
+        with workers.left(connection, run.run_id) as alone:
+            if alone or for_all:
+                runs.change_state(connection, run, "failed", why)
+
+
+def record(run: Run) -> None:
+    """Leave one structured record of what a run did."""
+    tally = run.tally
+    _log.info(
+        f"{run.title} {run.state}",
+        run_id=str(run.run_id),
+        customers_processed=tally.customers,
+        meters=tally.meters,
+        balances_changed=tally.balances_changed,
+        overpayments_changed=tally.overpayments_changed,
+        balance_before=str(tally.balance_before),
+        balance_after=str(tally.balance_after),
+        overpayment_before=str(tally.overpayment_before),
+        overpayment_after=str(tally.overpayment_after),
+        drifted=tally.drifted,
+        findings=tally.findings,
+        repaired=tally.repaired,
+        unrepaired=tally.unrepaired,
+        failed_chunks=tally.failed,
+        seconds=round(tally.seconds, 3),
+    )

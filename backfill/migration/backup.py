@@ -1,0 +1,169 @@
+"""The balances as a migration found them, kept as rows of that run in tables of the owner's, and what puts them back.
+
+A restore may be run by somebody who may do more than whoever migrated. So nothing that it reads is an object that the
+other made: a view, a policy, an index's expression or a type of theirs would be run with the reader's rights.
+
+A restore writes old figures; history and its marks stay as they are. It goes by key in short transactions, under the
+same locks as a repair, so a consumer's increments land either before, and are overwritten, or after, and are kept.
+Either way the balances then differ from history wherever something had changed, which is what a drift check reports.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from time import monotonic
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from psycopg import Connection
+
+from backfill.execution.runner import failure_written_down, record
+from backfill.migration.step import CHUNK_SIZE
+from backfill.runs import store as runs
+from backfill.runs.session import retried, snapshot
+from backfill.runs.store import BEFORE_ALL_KEYS, Run
+from backfill.runs.tally import Tally
+from events.runtime.console import Format, print_json, say
+from events.runtime.errors import StateError
+from events.runtime.settings import Settings
+from projector.database.statements import statements
+
+SQL: Final = statements("backfill.migration", "backup.sql")
+DRIFT_AHEAD: Final = (
+    "History is not put back. A drift check will report these rows as drifted, with the cause projection-edited or "
+    "customer-sum-off, wherever the later figures agreed with history; `backfill rebuild` undoes the restore."
+)
+
+
+class Backup(NamedTuple):
+    """The copy that a run made: how many rows it has of each table."""
+
+    run_id: str
+    meters: int
+    customers: int
+
+
+class Kind(NamedTuple):
+    """The statements that restore one of the two tables."""
+
+    next_keys: str
+    differing: str
+    hold: str
+    restore: str
+
+
+METERS: Final = Kind("next_meters_to_restore", "count_meters_to_restore", "hold_meters", "restore_meters")
+CUSTOMERS: Final = Kind(
+    "next_customers_to_restore", "count_customers_to_restore", "hold_customers", "restore_customers"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restored:
+    """How many rows were put back, or in a dry run would be; and whose backup that was."""
+
+    run: Run
+    migration: UUID
+    meters: int
+    customers: int
+
+
+def back_up(connection: Connection[Any], run_id: UUID) -> Backup:
+    """Copy both tables as of one moment; consumers go on meanwhile."""
+    of_run = {"run_id": run_id}
+    with snapshot(connection):
+        connection.execute(SQL["begin_backup"], of_run)
+        meters = connection.execute(SQL["back_up_meters"], of_run).rowcount
+        customers = connection.execute(SQL["back_up_customers"], of_run).rowcount
+    return Backup(str(run_id), meters, customers)
+
+
+def find(connection: Connection[Any], run_id: str) -> UUID:
+    """Find the run of a backup.
+
+    Raises:
+        InputError: there is no such run.
+        StateError: it left no backup.
+
+    """
+    run = runs.find(connection, run_id)
+    (there,) = connection.execute(SQL["backup_exists"], {"run_id": run.run_id}).fetchone() or (False,)
+    if not there:
+        raise StateError(f"run {run_id} left no backup: only a `backfill migrate` that reached its fourth step does")
+    return run.run_id
+
+
+def restore(settings: Settings, connection: Connection[Any], migration: UUID, *, dry: bool) -> Restored:
+    """Put the balances back as a migration's run found them, chunk by chunk."""
+    run = runs.begin(connection, "restore", {"dry_run": dry, "chunk_size": CHUNK_SIZE, "restored": str(migration)})
+    began = monotonic()
+    with failure_written_down(settings, connection, run):
+        meters = _restore(connection, migration, METERS, dry=dry)
+        customers = _restore(connection, migration, CUSTOMERS, dry=dry)
+        done = Tally(repaired=0 if dry else meters + customers, seconds=monotonic() - began)
+        with connection.transaction(), connection.cursor() as cursor:
+            run = replace(run, tally=done)
+            runs.advance(cursor, run)
+            run = runs.change_state(connection, run, "finished")
+    record(run)
+    return Restored(run=run, migration=migration, meters=meters, customers=customers)
+
+
+def print_restored(restored: Restored, form: Format) -> None:
+    """Say what was put back, and what a drift check will make of it."""
+    dry, rows = restored.run.dry, restored.meters + restored.customers
+    if form is Format.JSON:
+        document = {
+            "run_id": restored.run.run_id,
+            "dry_run": dry,
+            "restored": restored.migration,
+            "meters": restored.meters,
+            "customers": restored.customers,
+            "seconds": round(restored.run.tally.seconds, 3),
+        }
+        print_json(document)
+        return
+    banner = f"DRY RUN: nothing is changed. To apply: backfill restore {restored.run.options['restored']}"
+    verb = "would be put back" if dry else "put back"
+    if dry:
+        say(banner)
+    say(
+        f"Result: {restored.meters:,} meters and {restored.customers:,} customers {verb}, the others show the same as "
+        f"then. Duration: {restored.run.tally.seconds:,.1f} s."
+    )
+    if rows:
+        say(DRIFT_AHEAD)
+    if dry:
+        say(banner)
+
+
+def _restore(connection: Connection[Any], migration: UUID, kind: Kind, *, dry: bool) -> int:
+    restored, after = 0, BEFORE_ALL_KEYS
+    while ids := _next(connection, migration, kind, after):
+        restored += _count(connection, migration, kind, ids) if dry else _put_back(connection, migration, kind, ids)
+        after = ids[-1]
+    return restored
+
+
+def _next(connection: Connection[Any], migration: UUID, kind: Kind, after: int) -> list[int]:
+    where = {"run_id": migration, "after": after, "size": CHUNK_SIZE}
+    return [key for (key,) in connection.execute(SQL[kind.next_keys], where)]
+
+
+def _count(connection: Connection[Any], migration: UUID, kind: Kind, ids: Sequence[int]) -> int:
+    where = {"run_id": migration, "ids": list(ids)}
+    (count,) = connection.execute(SQL[kind.differing], where).fetchone() or (0,)
+    return int(count)
+
+
+def _put_back(connection: Connection[Any], migration: UUID, kind: Kind, ids: Sequence[int]) -> int:
+    where = {"run_id": migration, "ids": list(ids)}
+
+    def transaction() -> int:
+        with connection.transaction(), connection.cursor() as cursor:
+            changed = _count(connection, migration, kind, ids)
+            if not changed:
+                return 0
+            cursor.execute(SQL[kind.hold], {"ids": list(ids)})
+            return cursor.execute(SQL[kind.restore], where).rowcount
+
+    return retried(transaction)

@@ -1,0 +1,102 @@
+"""What `backfill validate` looks at: the name to ask for, what it means, and which command mends it."""
+
+from typing import Final, Literal, NamedTuple
+
+from backfill.runs.store import Run
+from projector.database.statements import statements
+
+SQL: Final = statements("backfill.migration", "checks.sql")
+Severity = Literal["error", "warning"]
+
+
+class Check(NamedTuple):
+    """One check; `statement` counts what is amiss, and is None where a drift check answers it."""
+
+    name: str
+    severity: Severity
+    noun: str
+    amiss: str
+    mend: str
+    statement: str | None
+
+
+class Checked(NamedTuple):
+    """What a check found: how many, the first ids, and what else there is to say."""
+
+    check: Check
+    rows: int
+    ids: list[int]
+    note: str = ""
+
+
+METERS: Final = Check(
+    "meter-balances", "error", "meters", "meters that are not what history says", "backfill meter-balances", None
+)
+TOTALS: Final = Check(
+    "totals", "error", "totals", "totals that are off by more than 1", "backfill rebuild", None
+)  # fmt: skip
+
+CHECKS: Final[tuple[Check, ...]] = (
+    Check(
+        "payments", "error", "payments", "payments that count at no meter",
+        "backfill payment-meter-ids, else publish them with a meter", SQL["payments_without_meter"],
+    ),
+    Check(
+        "invoices", "error", "invoices", "invoices that count at no meter",
+        "publish them with a meter", SQL["invoices_without_meter"],
+    ),
+    Check(
+        "orphan-meters", "warning", "meters", "meters with money and no active customer",
+        "publish billing.meter.assigned", SQL["orphan_meters"],
+    ),
+    Check(
+        "active-assignments", "warning", "assignments", "active assignments that a later one prevails over",
+        "publish billing.meter.unassigned", SQL["several_active_assignments"],
+    ),
+    Check(
+        "unknown-customers", "warning", "assignments", "assignments to a customer who is not known",
+        "publish billing.customer.upserted", SQL["assignments_to_unknown_customers"],
+    ),
+    METERS,
+    Check(
+        "customer-balances", "error", "customers", "customers that are not the sum of their meters",
+        "backfill customer-balances", SQL["customers_against_meters"],
+    ),
+    TOTALS,
+    Check(
+        "meter-figures", "error", "meters", "meters whose figures cannot be",
+        "backfill meter-balances", SQL["impossible_meters"],
+    ),
+    Check(
+        "customer-figures", "error", "customers", "customers whose figures cannot be",
+        "backfill customer-balances", SQL["impossible_customers"],
+    ),
+    Check(
+        "payment-figures", "error", "payments", "payments of nothing or less",
+        "publish an amended version", SQL["impossible_payments"],
+    ),
+    Check(
+        "voided-invoices", "warning", "payments", "payments of a voided invoice, which pay the meter's other debt",
+        "publish billing.payment.reversed or .amended, if that is not meant", SQL["payments_of_voided_invoices"],
+    ),
+    Check(
+        "invoice-currency", "error", "invoices", "invoices in another currency",
+        "publish an amended version", SQL["stray_invoices"],
+    ),
+    Check(
+        "payment-currency", "error", "payments", "payments in another currency",
+        "publish an amended version", SQL["stray_payments"],
+    ),
+)  # fmt: skip
+NAMES: Final = tuple(check.name for check in CHECKS)
+
+
+def totals_off(run: Run) -> Checked:
+    """Compare the customers' totals, recorded and expected, as a drift check added them up; 1 is let pass."""
+    tally = run.tally
+    pairs = {
+        "balance": tally.balance_after - tally.balance_before,
+        "overpayment": tally.overpayment_after - tally.overpayment_before,
+    }
+    off = {name: difference for name, difference in pairs.items() if abs(difference) > 1}
+    return Checked(TOTALS, len(off), [], "; ".join(f"{name} by {difference:+,}" for name, difference in off.items()))

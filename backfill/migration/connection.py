@@ -1,0 +1,50 @@
+"""What every step's command begins with: a connection, and a question where figures are about to be overwritten."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import typer
+from psycopg import Connection
+
+from backfill.execution.runner import ready
+from backfill.runs.session import reason, session
+from events.runtime import logs
+from events.runtime.console import Format
+from events.runtime.errors import StateError
+from events.runtime.settings import Settings, load
+
+
+@contextmanager
+def connected() -> Iterator[tuple[Settings, Connection[Any]]]:
+    """Open the auditor's connection; what PostgreSQL refuses outside any chunk ends in one line.
+
+    Raises:
+        ServiceUnavailable: PostgreSQL cannot be reached, or broke off.
+        StateError: the schema is not this program's, or PostgreSQL refused a statement.
+
+    """
+    settings = load()
+    logs.configure(settings)
+    with ready(settings) as engine, session(engine) as connection:
+        try:
+            yield settings, connection
+        except psycopg.Error as error:
+            if connection.closed:
+                raise
+            raise StateError(f"PostgreSQL refused: {reason(error)}") from None
+
+
+def confirm(question: str, command: str, form: Format) -> None:
+    """Ask on a terminal.
+
+    Raises:
+        StateError: the answer is no, or there is nobody to ask.
+
+    """
+    if form is not Format.TABLE or not sys.stdin.isatty():
+        raise StateError(f"nobody to ask for confirmation: give --yes, or see first: backfill {command} --dry-run")
+    if not typer.confirm(question, err=True):
+        raise StateError("nothing was changed")

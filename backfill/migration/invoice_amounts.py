@@ -1,0 +1,32 @@
+"""`backfill invoice-amounts`: an invoice's amount is what its lines charge; debt brought forward is kept apart."""
+
+from typing import Final
+
+from backfill.migration.step import Outcome, Statements, Step
+from projector.database.statements import statements
+
+SQL: Final = statements("backfill.migration", "invoice_amounts.sql")
+
+STEP: Final = Step(
+    command="invoice-amounts",
+    title="Invoice Amounts by Their Lines",
+    noun="invoices",
+    outcomes={
+        "right": Outcome("say what their lines say"),
+        "amended": Outcome("amended to what their lines say", changes=True),
+        "without-lines": Outcome("left: they have no lines", listed=True),
+        "unreadable-lines": Outcome("left: their lines are not types and amounts", listed=True),
+    },
+    statements=Statements(
+        create=SQL["create_readings"],
+        next_keys=SQL["next_invoices"],
+        decide=SQL["read_lines"],
+        tally=SQL["count_readings"],
+        listed=SQL["list_readings"],
+        chosen=SQL["invoices_to_amend"],
+        scope=SQL["scope_readings"],
+        hold=SQL["hold_readings"],
+        forget=SQL["forget_readings"],
+        change=SQL["amend"],
+    ),
+)

@@ -1,0 +1,250 @@
+"""`backfill migrate`: the steps in their order, from a history without meters and with summed debt to proven balances.
+
+It stops where a payment is left without a meter, because every later figure would lack it. Each step finds nothing to
+do where it was done before, so a migration that stopped or was killed is simply started again.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from time import monotonic
+from typing import Any, Final, NamedTuple
+
+import structlog
+from psycopg import Connection
+
+from backfill.execution.runner import (
+    EXIT_CLEAN,
+    EXIT_FOUND,
+    EXIT_PAUSED,
+    EXIT_UNCHECKED,
+    exit_code,
+    failure_written_down,
+)
+from backfill.migration import invoice_amounts, payment_meter_ids
+from backfill.migration.backup import Backup, back_up
+from backfill.migration.balances import Balances, recalculate
+from backfill.migration.output import Document, Show, Tables, banner, result
+from backfill.migration.run_step import perform
+from backfill.migration.step import Options, Step
+from backfill.migration.validate import choose, print_validation, validate
+from backfill.runs import store as runs
+from backfill.runs.stopping import GivenUpError, asked_to_stop, giving_up_late
+from backfill.runs.store import Run
+from backfill.runs.tally import Tally
+from events.runtime.console import Format, print_table, say
+from events.runtime.errors import ProgramError
+from events.runtime.settings import Settings
+
+_log = structlog.get_logger()
+
+
+class Done(NamedTuple):
+    """A step that was done: its exit code, and its result in a line."""
+
+    exit_code: int
+    result: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Migration:
+    """A migration as it was asked for."""
+
+    settings: Settings
+    connection: Connection[Any]
+    options: Options
+    skip_validation: bool
+    form: Format
+
+    @property
+    def people(self) -> bool:
+        """Whether somebody reads along."""
+        return self.form is Format.TABLE
+
+
+@dataclass
+class Progress:
+    """How far a migration has come."""
+
+    done: list[tuple[str, Done, float]] = field(default_factory=list)
+    backup: Backup | None = None
+    stopped: bool = False  # by a signal, between two steps or in the backup
+
+    @property
+    def exit_code(self) -> int:
+        """Take over how its steps ended: paused, not checked, failed, or well."""
+        codes = {step.exit_code for _, step, _ in self.done} | ({EXIT_PAUSED} if self.stopped else set())
+        return next((code for code in (EXIT_PAUSED, EXIT_UNCHECKED, EXIT_FOUND) if code in codes), EXIT_CLEAN)
+
+
+def migrate(migration: Migration) -> int:
+    """Do the steps until one has to stop it; return the exit code."""
+    connection, progress = migration.connection, Progress()
+    options = {"dry_run": migration.options.dry, "chunk_size": migration.options.chunk_size}
+    run = runs.begin(connection, "migrate", options)
+    _begin(migration, run)
+    began = monotonic()
+    with (
+        failure_written_down(migration.settings, connection, run),
+        _failed_with_its_step(connection, run),
+        asked_to_stop(migration.settings.shutdown_seconds) as stop,
+    ):
+        with suppress(GivenUpError):
+            for number, step in enumerate(STEPS, 1):
+                if stop() or not _next(migration, progress, run, number, step):
+                    break
+        progress.stopped = stop() and len(progress.done) < len(STEPS)
+        paused = progress.exit_code == EXIT_PAUSED
+        with connection.transaction(), connection.cursor() as cursor:
+            run = replace(run, tally=Tally(seconds=monotonic() - began))
+            runs.advance(cursor, run)
+            run = runs.change_state(connection, run, "paused" if paused else "finished")
+    _record(progress, run)
+    _end(migration, progress, run)
+    return progress.exit_code
+
+
+def _record(progress: Progress, run: Run) -> None:
+    """Leave one structured record of what a migration did."""
+    _log.info(
+        f"{run.title} {run.state}",
+        run_id=str(run.run_id),
+        steps={name: done.result for name, done, _ in progress.done},
+        backup=progress.backup and progress.backup._asdict(),
+        exit_code=progress.exit_code,
+        seconds=round(run.tally.seconds, 3),
+    )
+
+
+@contextmanager
+def _failed_with_its_step(connection: Connection[Any], run: Run) -> Iterator[None]:
+    """Write a step's failure down with the migration as well."""
+    try:
+        yield
+    except ProgramError as error:
+        if not connection.closed:
+            runs.change_state(connection, run, "failed", str(error))
+        raise
+
+
+def _next(
+    migration: Migration, progress: Progress, run: Run, number: int, step: "tuple[str, Callable[[Migration], Done]]"
+) -> bool:
+    """Do one step; say whether the migration goes on."""
+    name, do = step
+    if name == "meter-balances" and not migration.options.dry:
+        with giving_up_late(migration.connection):
+            progress.backup = back_up(migration.connection, run.run_id)
+    if migration.people:
+        say(f"\nStep {number} of {len(STEPS)}: {name}")
+        if progress.backup and name == "meter-balances":
+            say(f"The balances of {_rows(progress.backup)} are copied.")
+    elif number > 1:
+        sys.stdout.write(",")
+    began = monotonic()
+    done = do(migration)
+    seconds = monotonic() - began
+    progress.done.append((name, done, seconds))
+    if migration.people:
+        say(f"Step {number} of {len(STEPS)} took {seconds:,.1f} s.")
+    blocked = name == PAYMENTS and done.exit_code and not (migration.options.dry or migration.skip_validation)
+    return not blocked and done.exit_code != EXIT_PAUSED
+
+
+def _amend(step: Step) -> Callable[[Migration], Done]:
+    def do(migration: Migration) -> Done:
+        show: Show = Tables() if migration.people else Document()
+        show.begin(step, dry=migration.options.dry)
+        performed = perform(migration.settings, migration.connection, step, migration.options, show.rows)
+        show.end(performed)
+        return Done(exit_code(performed.run), result(performed))
+
+    return do
+
+
+def _recalculate(command: Balances) -> Callable[[Migration], Done]:
+    def do(migration: Migration) -> Done:
+        run = recalculate(migration.settings, migration.connection, command, migration.options, migration.form)
+        tally, verb = run.tally, "drifted" if run.dry else "repaired"
+        words = f"{tally.customers:,} customers and {tally.meters:,} meters read, {tally.drifted:,} {verb}"
+        return Done(exit_code(run), f"{words}, {tally.failed + tally.unrepaired:,} failed")
+
+    return do
+
+
+def _validate(*names: str) -> Callable[[Migration], Done]:
+    def do(migration: Migration) -> Done:
+        validation = validate(migration.settings, migration.connection, choose(names))
+        print_validation(validation, migration.form)
+        expected = migration.options.dry and validation.exit_code == EXIT_FOUND  # nothing was mended beforehand
+        return Done(EXIT_CLEAN if expected else validation.exit_code, validation.result)
+
+    return do
+
+
+PAYMENTS: Final = "validate --check payments"
+STEPS: Final[tuple[tuple[str, Callable[[Migration], Done]], ...]] = (
+    ("payment-meter-ids", _amend(payment_meter_ids.STEP)),
+    ("invoice-amounts", _amend(invoice_amounts.STEP)),
+    (PAYMENTS, _validate("payments")),
+    ("meter-balances", _recalculate("meter-balances")),
+    ("customer-balances", _recalculate("customer-balances")),
+    ("validate", _validate()),
+)
+
+
+def _begin(migration: Migration, run: Run) -> None:
+    if migration.people:
+        say(f"Migration {run.run_id}")
+        banner("migrate", dry=run.dry)
+    else:
+        head = json.dumps({"run_id": str(run.run_id), "command": "migrate", "dry_run": run.dry})
+        sys.stdout.write(head[:-1] + ', "steps": [')
+
+
+def _end(migration: Migration, progress: Progress, run: Run) -> None:
+    stopped = len(progress.done) < len(STEPS)
+    backup = progress.backup
+    if not migration.people:
+        rest = {
+            "state": run.state,
+            "stopped_after": progress.done[-1][0] if stopped and progress.done else None,
+            "backup": backup and backup._asdict(),
+            "exit_code": progress.exit_code,
+            "seconds": round(run.tally.seconds, 3),
+        }
+        sys.stdout.write("], " + json.dumps(rest)[1:] + "\n")
+        return
+    rows = [(number, name, done.result, f"{took:,.1f} s") for number, (name, done, took) in enumerate(progress.done, 1)]
+    say("")
+    print_table("Migration", ["Step>", "Command", "Result", "Took>"], rows)
+    if backup:
+        say(f"Backup: {_rows(backup)}; `backfill restore {run.run_id}` puts the balances back.")
+    for line in _what_next(progress, run, stopped=stopped):
+        say(line)
+    banner("migrate", dry=run.dry)
+
+
+STOPPED: Final = """\
+Stopped: payments are left without a meter, and balances would lack them. Nothing was backed up or recalculated.
+Next: publish those payments with a meter, or assignments of their customers, and run `backfill migrate` again;
+or run `backfill migrate --skip-validation` to go on without them.
+"""
+
+
+def _what_next(progress: Progress, run: Run, *, stopped: bool) -> list[str]:
+    if run.state == "paused":
+        return ["Paused. Next: `backfill migrate` does again what is not done yet."]
+    if stopped:
+        return STOPPED.splitlines()
+    if run.dry:
+        return ["Next: `backfill migrate` does it."]
+    if progress.exit_code:
+        return ["Next: mend what the validation names as an error, then `backfill validate`."]
+    return ["Next: `backfill drift-check`, now and every night."]
+
+
+def _rows(backup: Backup) -> str:
+    return f"{backup.meters:,} meters and {backup.customers:,} customers"

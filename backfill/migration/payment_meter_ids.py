@@ -1,0 +1,39 @@
+"""`backfill payment-meter-ids`: payments that name no meter are given the one they most likely belong to.
+
+A payment takes its invoice's meter; else its customer's only active meter; else the customer's first assigned one, to
+be reviewed; else it stays unallocated. What is written is `allocated_meter_id`, which outlives later versions of the
+payment that still carry no meter, and gives way to one that does.
+"""
+
+from typing import Final
+
+from backfill.migration.step import Outcome, Statements, Step
+from projector.database.statements import statements
+
+SQL: Final = statements("backfill.migration", "payment_meter_ids.sql")
+
+STEP: Final = Step(
+    command="payment-meter-ids",
+    title="Payments Without a Meter of Their Own",
+    noun="payments",
+    outcomes={
+        "invoice": Outcome("count at their invoice's meter"),
+        "already": Outcome("were allocated before"),
+        "only-meter": Outcome("allocated to the customer's only active meter", changes=True),
+        "first-meter": Outcome("allocated to the customer's first meter, for review", changes=True, listed=True),
+        "no-meter": Outcome("unallocated: the customer never had a meter", listed=True),
+        "no-customer": Outcome("unallocated: neither they nor their invoice name a customer", listed=True),
+    },
+    statements=Statements(
+        create=SQL["create_allocations"],
+        next_keys=SQL["next_payments"],
+        decide=SQL["decide_allocations"],
+        tally=SQL["count_allocations"],
+        listed=SQL["list_allocations"],
+        chosen=SQL["payments_to_allocate"],
+        scope=SQL["scope_allocations"],
+        hold=SQL["hold_allocations"],
+        forget=SQL["forget_allocations"],
+        change=SQL["allocate"],
+    ),
+)

@@ -1,0 +1,109 @@
+"""One step from its first chunk to its line in the ledger."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from time import monotonic
+from typing import Any
+
+import structlog
+from psycopg import Connection
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
+from backfill.execution.runner import failure_written_down
+from backfill.migration.step import Options, Row, Step, walk
+from backfill.runs import store as runs
+from backfill.runs.stopping import GivenUpError, asked_to_stop, giving_up_late
+from backfill.runs.store import Run
+from backfill.runs.tally import Tally
+from events.runtime.settings import Settings
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Performed:
+    """How a step ended: its run, and its rows by outcome."""
+
+    step: Step
+    run: Run
+    counts: Counter[str]
+
+    @property
+    def changed(self) -> int:
+        """Rows that were changed, or in a dry run would be."""
+        return self.step.changed(self.counts)
+
+    @property
+    def to_look_at(self) -> int:
+        """Rows that somebody has to look at."""
+        return self.step.to_look_at(self.counts)
+
+
+def perform(
+    settings: Settings,
+    connection: Connection[Any],
+    step: Step,
+    options: Options,
+    tell: Callable[[list[Row]], None],
+) -> Performed:
+    """Do a step; `tell` is handed the rows that somebody has to look at, chunk by chunk."""
+    run = runs.begin(connection, step.command, {"dry_run": options.dry, "chunk_size": options.chunk_size})
+    began, counts, tally = monotonic(), Counter[str](), Tally()
+    stopping = asked_to_stop(settings.shutdown_seconds)
+    with failure_written_down(settings, connection, run), stopping as stop, _shown(step) as watch:
+        with suppress(GivenUpError), giving_up_late(connection):
+            for share in walk(connection, step, options, stop):
+                tell(share.listed)
+                counts += share.counts
+                if share.failure:
+                    tally += Tally(failed=1, failures=(share.failure,))
+                watch(counts.total())
+        tally += Tally(findings=step.to_look_at(counts), seconds=monotonic() - began)
+        tally += Tally(repaired=0 if options.dry else step.changed(counts))
+        run = _ended(connection, replace(run, tally=tally), paused=stop())
+    performed = Performed(step=step, run=run, counts=counts)
+    _record(performed)
+    return performed
+
+
+def _record(performed: Performed) -> None:
+    """Leave one structured record of what a step did."""
+    run = performed.run
+    _log.info(
+        f"{run.title} {run.state}",
+        run_id=str(run.run_id),
+        rows=performed.counts.total(),
+        changed=performed.changed,
+        to_look_at=performed.to_look_at,
+        outcomes=dict(performed.counts),
+        failed_chunks=run.tally.failed,
+        seconds=round(run.tally.seconds, 3),
+    )
+
+
+def _ended(connection: Connection[Any], run: Run, *, paused: bool) -> Run:
+    with connection.transaction(), connection.cursor() as cursor:
+        runs.advance(cursor, run)
+        return runs.change_state(connection, run, "paused" if paused else "finished")
+
+
+@contextmanager
+def _shown(step: Step) -> Iterator[Callable[[int], None]]:
+    """Show on a terminal how many rows were read, and how fast."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    began = monotonic()
+    columns = SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn(), TextColumn("{task.fields[rate]}")
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(step.noun, total=None, rate="")
+
+        def watch(done: int) -> None:
+            rate = f"{done / max(monotonic() - began, 1e-9):,.0f} {step.noun}/s"
+            bar.update(task, completed=done, rate=rate)
+
+        yield watch

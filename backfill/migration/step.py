@@ -1,0 +1,159 @@
+"""A step that amends history: it pages by key, decides, and changes what it decided under a repair's locks.
+
+A chunk is one short transaction. What it would change is decided once without locks, which names the rows and the
+meters to hold; then held in everyone's order (history, meters, customers) and decided **again**, in a statement begun
+under the rows' locks. A consumer that brings a newer version of such a row meanwhile has either committed, and is
+seen, or waits and supersedes what is written here. Rows, marks, meters and customers change in that one transaction:
+no reader ever sees an amended row that the balances do not know of. Whatever else had drifted in the meters of the
+chunk is repaired with it, because their figures are recomputed and not adjusted.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import psycopg
+import structlog
+from psycopg import Connection, Cursor
+
+from backfill.audit import comparison, repair
+from backfill.execution.worker import REFUSED_VALUES
+from backfill.runs.phases import Command
+from backfill.runs.session import RETRIED, reason, retried
+from backfill.runs.stopping import given_up
+from backfill.runs.store import BEFORE_ALL_KEYS
+from backfill.runs.tally import Failure
+
+CHUNK_SIZE: Final = 1000  # rows: a transaction that amends all of them lasts well under a second
+
+_log = structlog.get_logger()
+
+Row = dict[str, Any]
+
+
+class Statements(NamedTuple):
+    """The statements of a step, in the order in which a chunk runs them."""
+
+    create: str
+    next_keys: str
+    decide: str
+    tally: str
+    listed: str
+    chosen: str
+    scope: str
+    hold: str
+    forget: str
+    change: str
+
+
+class Options(NamedTuple):
+    """How a step is done."""
+
+    dry: bool = False
+    chunk_size: int = CHUNK_SIZE
+
+
+class Outcome(NamedTuple):
+    """What can become of a row: in words, whether the step changes it, whether somebody has to look at it."""
+
+    words: str
+    changes: bool = False
+    listed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One migration step."""
+
+    command: Command
+    title: str
+    noun: str
+    outcomes: Mapping[str, Outcome]
+    statements: Statements
+
+    def changed(self, counts: Mapping[str, int]) -> int:
+        """Count the rows that the step changes, or in a dry run would change."""
+        return sum(count for outcome, count in counts.items() if self.outcomes[outcome].changes)
+
+    def to_look_at(self, counts: Mapping[str, int]) -> int:
+        """Count the rows that somebody has to look at."""
+        return sum(count for outcome, count in counts.items() if self.outcomes[outcome].listed)
+
+
+class Share(NamedTuple):
+    """What became of one chunk: rows by outcome, those to look at, or why it could not be done."""
+
+    counts: Counter[str]
+    listed: list[Row]
+    failure: Failure | None = None
+
+
+def walk(connection: Connection[Any], step: Step, options: Options, stop: Callable[[], bool]) -> Iterator[Share]:
+    """Do chunk after chunk until none is left or `stop` says so; a chunk that PostgreSQL refuses is told."""
+    connection.execute(step.statements.create)
+    after = BEFORE_ALL_KEYS
+    while not stop():
+        keys = connection.execute(step.statements.next_keys, {"after": after, "size": options.chunk_size})
+        ids = [key for (key,) in keys]
+        if not ids:
+            return
+        yield from _narrowed(connection, step, ids, dry=options.dry)
+        after = ids[-1]
+
+
+def _narrowed(connection: Connection[Any], step: Step, ids: list[int], *, dry: bool) -> Iterator[Share]:
+    """Do these; where PostgreSQL refuses some value, halve them until the one at fault stands alone."""
+    try:
+        share = retried(lambda: _chunk(connection, step, ids, dry=dry))
+    except RETRIED:
+        raise
+    except psycopg.Error as error:
+        if connection.closed or given_up(connection):
+            raise
+        refused = error
+    else:
+        yield share
+        return
+    if len(ids) > 1 and (refused.sqlstate or "").startswith(REFUSED_VALUES):
+        half = len(ids) // 2
+        yield from _narrowed(connection, step, ids[:half], dry=dry)
+        yield from _narrowed(connection, step, ids[half:], dry=dry)
+        return
+    failure = Failure(phase=step.command, first=ids[0], last=ids[-1], reason=reason(refused))
+    _log.error("chunk failed", phase=failure.phase, first=failure.first, last=failure.last, reason=failure.reason)
+    yield Share(Counter(), [], failure)
+
+
+def _chunk(connection: Connection[Any], step: Step, ids: list[int], *, dry: bool) -> Share:
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.execute(step.statements.decide, {"ids": ids})
+        share = _decided(cursor, step)
+        chosen = [key for (key,) in cursor.execute(step.statements.chosen)]
+        if dry or not chosen:
+            return share
+        left = {outcome: count for outcome, count in share.counts.items() if not step.outcomes[outcome].changes}
+        listed = [row for row in share.listed if not step.outcomes[row["outcome"]].changes]
+        _change(cursor, step, chosen)
+        changed = _decided(cursor, step)
+        return Share(Counter(left) + changed.counts, listed + changed.listed)
+
+
+def _change(cursor: Cursor[Any], step: Step, chosen: list[int]) -> None:
+    def amend() -> None:
+        cursor.execute(step.statements.forget)
+        cursor.execute(step.statements.decide, {"ids": chosen})
+        cursor.execute(step.statements.change)
+
+    cursor.execute(step.statements.scope)
+    comparison.find_disagreements(cursor)
+    cursor.execute(step.statements.hold)
+    repair.recompute(cursor, amend)
+
+
+def _decided(cursor: Cursor[Any], step: Step) -> Share:
+    """Read what was decided; the table of decisions is emptied by the commit."""
+    counts = Counter[str](dict(cursor.execute(step.statements.tally).fetchall()))
+    rows = cursor.execute(step.statements.listed)
+    names = [column.name for column in rows.description or ()]
+    return Share(counts, [dict(zip(names, row, strict=True)) for row in rows])

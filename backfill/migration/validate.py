@@ -1,0 +1,151 @@
+"""`backfill validate`: is what is stored plausible, and which command mends what is not."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from time import monotonic
+from typing import Any, Final, NamedTuple
+
+from psycopg import Connection
+
+from backfill.execution.runner import EXIT_CLEAN, EXIT_FOUND, EXIT_PAUSED, EXIT_UNCHECKED, carried_out, record
+from backfill.migration.checks import CHECKS, METERS, NAMES, SQL, TOTALS, Check, Checked, totals_off
+from backfill.runs import store as runs
+from backfill.runs.stopping import GivenUpError, asked_to_stop, giving_up_late
+from backfill.runs.store import Run
+from events.runtime.console import Format, print_json, print_table, say
+from events.runtime.errors import InputError
+from events.runtime.settings import Settings
+
+IDS_MAX: Final = 20
+NOTHING_CHANGED: Final = "DRY RUN: nothing is changed. There is nothing to apply: validate only reads."
+
+
+class Validation(NamedTuple):
+    """Everything that was checked; `paused` where a signal came before the end, or somebody cancelled its drift check.
+
+    `failed` counts the chunks that the drift check could not compare.
+    """
+
+    checked: list[Checked]
+    seconds: float
+    paused: bool = False
+    failed: int = 0
+
+    def amiss(self, severity: str) -> int:
+        """Count the checks of a severity that found something."""
+        return sum(1 for each in self.checked if each.rows and each.check.severity == severity)
+
+    @property
+    def exit_code(self) -> int:
+        """Say by number what was found; warnings alone are none of it."""
+        if self.paused:
+            return EXIT_PAUSED
+        if self.failed:
+            return EXIT_UNCHECKED
+        return EXIT_FOUND if self.amiss("error") else EXIT_CLEAN
+
+    @property
+    def result(self) -> str:
+        """Say it in a line."""
+        return f"{len(self.checked)} checks, {self.amiss('error')} with errors, {self.amiss('warning')} with warnings"
+
+
+def choose(names: Sequence[str]) -> list[Check]:
+    """Choose checks by name; none means all.
+
+    Raises:
+        InputError: there is no such check.
+
+    """
+    for name in names:
+        if name not in NAMES:
+            raise InputError(f"--check {name}: there is no such check; there are {', '.join(NAMES)}")
+    return [check for check in CHECKS if not names or check.name in names]
+
+
+def validate(settings: Settings, connection: Connection[Any], chosen: Sequence[Check]) -> Validation:
+    """Check; the two that compare with history rest on one drift check, which is a run of its own."""
+    began, checked = monotonic(), list[Checked]()
+    run: Run | None = None
+    values = {"ids_max": IDS_MAX, "currency": settings.currency}
+    with asked_to_stop(settings.shutdown_seconds) as stop, suppress(GivenUpError):
+        run = _drift_check(settings, connection) if {METERS, TOTALS} & set(chosen) else None
+        for check in chosen:
+            if stop():
+                break
+            if check.statement:
+                with giving_up_late(connection):
+                    count, ids = connection.execute(check.statement, values).fetchone() or (0, [])
+                checked.append(Checked(check, count, ids))
+            elif run:
+                checked.append(totals_off(run) if check is TOTALS else _meters(connection, run))
+    unfinished = len(checked) < len(chosen) or bool(run and run.state != "finished")
+    return Validation(checked, monotonic() - began, paused=unfinished, failed=run.tally.failed if run else 0)
+
+
+def print_validation(validation: Validation, form: Format, *, dry: bool = False) -> None:
+    """Print what was found."""
+    if form is Format.JSON:
+        print_json(document(validation))
+        return
+    if dry:
+        say(NOTHING_CHANGED)
+    rows = [
+        (
+            each.check.name,
+            each.check.severity if each.rows else "ok",
+            f"{each.rows:,}",
+            _first(each),
+            each.check.amiss if each.rows else "",
+            each.check.mend if each.rows else "",
+        )
+        for each in validation.checked
+    ]
+    print_table("Validation", ["Check", "Result", "Count>", "First IDs", "What", "To Mend"], rows)
+    paused = " Paused; run it again." if validation.paused else ""
+    failed = f" {validation.failed:,} chunks could not be compared." if validation.failed else ""
+    say(f"Result: {validation.result}. Duration: {validation.seconds:,.1f} s.{paused}{failed}")
+    if dry:
+        say(NOTHING_CHANGED)
+
+
+def document(validation: Validation) -> dict[str, Any]:
+    """Put a validation into a JSON object."""
+    return {
+        "step": "validate",
+        "checks": [
+            {
+                **{name: value for name, value in each.check._asdict().items() if name != "statement"},
+                "ok": not each.rows,
+                "count": each.rows,
+                "ids": each.ids,
+                "note": each.note,
+            }
+            for each in validation.checked
+        ],
+        "errors": validation.amiss("error"),
+        "warnings": validation.amiss("warning"),
+        "paused": validation.paused,
+        "failed_chunks": validation.failed,
+        "seconds": round(validation.seconds, 3),
+    }
+
+
+def _drift_check(settings: Settings, connection: Connection[Any]) -> Run:
+    run = runs.begin(connection, "drift-check", {"dry_run": False})
+    run = carried_out(settings, connection, run)
+    record(run)
+    return run
+
+
+def _meters(connection: Connection[Any], run: Run) -> Checked:
+    """Tell the meters that a drift check found; a chunk that it could not compare is amiss as well."""
+    where = {"run_id": run.run_id, "ids_max": IDS_MAX}
+    (ids,) = connection.execute(SQL["drifted_meters_of_run"], where).fetchone() or ([],)
+    note = f"{run.tally.failed:,} chunks could not be compared" if run.tally.failed else ""
+    return Checked(METERS, run.tally.drifted_meters + run.tally.failed, ids, note)
+
+
+def _first(each: Checked) -> str:
+    more = ", ..." if each.rows > len(each.ids) > 0 else ""
+    return "; ".join(filter(None, [", ".join(map(str, each.ids)) + more, each.note]))

@@ -1,0 +1,43 @@
+"""A run's findings as CSV (RFC 4180), a row each, streamed.
+
+Text that a spreadsheet would take for a formula is given an apostrophe in front (OWASP, "CSV Injection"); numbers are
+left as they are, whatever their sign. What is not printable is made visible, as on a terminal.
+"""
+
+import csv
+import json
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
+
+from psycopg import Connection
+
+from backfill.reports.json_report import FINDINGS, each_finding
+from backfill.runs.store import Run
+from events.runtime.console import escaped, printable
+
+NUMBER: Final = re.compile(r"[-+]?[0-9][0-9.]*")
+FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
+
+
+def print_rows(connection: Connection[Any], run: Run) -> None:
+    """Write a heading, then every finding."""
+    writer = csv.writer(sys.stdout, lineterminator="\r\n")
+    writer.writerow(("run_id", *FINDINGS))
+    for row in each_finding(connection, run):
+        writer.writerow(line(run, row))
+
+
+def line(run: Run, row: Sequence[Any]) -> list[str]:
+    """Put one finding into a line's cells."""
+    return [str(run.run_id), *map(_cell, row)]
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, dict | list):
+        return escaped(json.dumps(value, default=str, ensure_ascii=False))
+    text = printable(str(value)).replace("\n", "\\n")
+    return f"'{text}" if text.startswith(FORMULA_STARTS) and not NUMBER.fullmatch(text) else text

@@ -1,0 +1,140 @@
+"""Where a run's report goes, and in which form."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from decimal import Decimal
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO, Any, Final
+
+from psycopg import Connection
+
+from backfill.options import ReportFormat
+from backfill.reports import csv_report, json_report, text_report
+from backfill.runs.store import Run
+from events.runtime.errors import InputError, SettingError
+from events.runtime.settings import Settings
+
+OWNER_ALONE: Final = 0o600
+
+
+@dataclass(frozen=True, kw_only=True)
+class Telling:
+    """How a run is to be reported: in a form, into a file or to standard output; what is a significant change."""
+
+    format: ReportFormat = ReportFormat.TABLE
+    output: Path | None = None
+    significant: Decimal = Decimal(100)
+
+    @property
+    def to_people(self) -> bool:
+        """Whether somebody reads along."""
+        return self.format is ReportFormat.TABLE and self.output is None
+
+
+def require_possible(telling: Telling) -> None:
+    """Refuse, before anything is begun, a form that cannot be written.
+
+    Raises:
+        InputError: Parquet has no file to go to.
+        SettingError: what writes Parquet is not installed.
+
+    """
+    if telling.format is not ReportFormat.PARQUET:
+        return
+    if telling.output is None:
+        raise InputError("--format parquet is not text: give --output FILE")
+    if find_spec("pyarrow") is None:
+        raise SettingError("--format parquet needs an extra: pip install 'meter-balance-projector[parquet]'")
+
+
+@contextmanager
+def opened(telling: Telling) -> Iterator[IO[str] | None]:
+    """Open the file that a report goes to, under another name until it is whole.
+
+    It has names in it, so its owner alone may read it, whatever the umask, and whoever might read what it replaces.
+
+    Raises:
+        InputError: it cannot be written.
+
+    """
+    if telling.output is None:
+        yield None
+        return
+    if not telling.output.name or (telling.output.exists() and not telling.output.is_file()):
+        raise InputError(f"--output {telling.output}: not a file that can be replaced")
+    draft = telling.output.with_name(f".{telling.output.name}.{os.getpid()}")
+    try:
+        file = open(draft, "x", encoding="utf-8", newline="", opener=_for_its_owner)  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise InputError(f"--output {telling.output}: {error.strerror}") from None
+    try:
+        with file:
+            yield file
+        with _written(telling):
+            draft.replace(telling.output)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def _written(telling: Telling) -> Iterator[None]:
+    """Tell a disk that is full, say, from a run that failed: what was found is kept with the run.
+
+    Raises:
+        InputError: the file cannot be written.
+
+    """
+    try:
+        yield
+    except OSError as error:
+        again = (
+            "what was found is kept: `backfill runs` names the run, `backfill runs show RUN --output FILE` writes it"
+        )
+        raise InputError(f"--output {telling.output}: {error.strerror or error}; {again}") from None
+
+
+def _for_its_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, OWNER_ALONE)
+
+
+def begin(run: Run, telling: Telling) -> None:
+    """Say what begins, where somebody reads along."""
+    if telling.to_people:
+        text_report.banner(run)
+
+
+def tell(settings: Settings, connection: Connection[Any], run: Run, telling: Telling, file: IO[str] | None) -> str:
+    """Write a run's report; return the sentence that says where it went, where that is a file.
+
+    Raises:
+        InputError: it cannot be written there.
+
+    """
+    if file is None:
+        _write(settings, connection, run, telling)
+        return ""
+    with _written(telling):
+        if telling.format is ReportFormat.PARQUET:
+            from backfill.reports import parquet_report  # noqa: PLC0415 - an extra
+
+            parquet_report.write(connection, run, Path(file.name))
+        else:
+            with redirect_stdout(file):
+                _write(settings, connection, run, telling)
+            file.flush()
+    return f"{text_report.sentence(run)} Report: {telling.output}"
+
+
+def _write(settings: Settings, connection: Connection[Any], run: Run, telling: Telling) -> None:
+    found = text_report.read(connection, run, settings.currency, telling.significant)
+    match telling.format:
+        case ReportFormat.JSON:
+            json_report.print_document(connection, found)
+        case ReportFormat.CSV:
+            csv_report.print_rows(connection, run)
+        case _:
+            text_report.print_report(found)
+            text_report.banner(run)

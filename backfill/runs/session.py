@@ -1,0 +1,71 @@
+"""One connection of the auditor: its scratch tables, its two kinds of transaction, and what is worth a retry."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar, cast
+
+import psycopg
+import stamina
+from psycopg import Connection, IsolationLevel
+from sqlalchemy import Engine
+
+from backfill.runs.stopping import watched
+from projector.database.connections import tune
+from projector.database.statements import statements
+
+CREATE_SCRATCH: Final = statements("backfill.runs", "scratch.sql")["create_scratch"]
+SIZES: Final = {
+    "work_mem": "32MB",  # a chunk's joins and sums stay in memory
+    "max_parallel_workers_per_gather": "0",  # a check must not take the consumers' cores
+}
+RETRIED: Final = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
+ATTEMPTS: Final = 8
+
+Result = TypeVar("Result")
+
+
+@contextmanager
+def session(engine: Engine) -> Iterator[Connection[Any]]:
+    """Take a connection for the auditor alone and close it afterwards, with its locks and scratch tables."""
+    with plain(engine) as connection:
+        tune(connection, SIZES)
+        with connection.transaction():
+            connection.execute(CREATE_SCRATCH)
+        yield connection
+
+
+@contextmanager
+def plain(engine: Engine) -> Iterator[Connection[Any]]:
+    """Take a connection alone, without scratch tables, and close it afterwards."""
+    pooled = engine.raw_connection()
+    try:
+        connection = cast("Connection[Any]", pooled.driver_connection)
+        connection.autocommit = True  # so that each transaction block is a transaction, never a savepoint
+        connection.prepare_threshold = None  # chunks differ: plan each statement for the values it is given
+        with watched(connection):
+            yield connection
+    finally:
+        pooled.invalidate()
+
+
+@contextmanager
+def snapshot(connection: Connection[Any]) -> Iterator[None]:
+    """Open a transaction in which history and projection are seen as of one moment."""
+    connection.isolation_level = IsolationLevel.REPEATABLE_READ
+    try:
+        with connection.transaction():
+            yield
+    finally:
+        if not connection.closed:
+            connection.isolation_level = IsolationLevel.READ_COMMITTED
+
+
+def retried(transaction: Callable[[], Result]) -> Result:
+    """Carry out a whole transaction, again where PostgreSQL broke a deadlock or a serialization conflict."""
+    return stamina.retry(on=RETRIED, attempts=ATTEMPTS, wait_initial=0.02, wait_max=1.0)(transaction)()
+
+
+def reason(error: psycopg.Error) -> str:
+    """Put PostgreSQL's refusal into one line."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return f"{lines[0]} ({error.sqlstate})" if error.sqlstate else lines[0]

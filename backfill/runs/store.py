@@ -1,0 +1,198 @@
+"""Runs: one row of `backfill_runs` each. How far its chunks are is the business of `backfill.runs.chunks`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from psycopg import Connection, Cursor
+from psycopg.types.json import Jsonb
+
+from backfill.runs import workers
+from backfill.runs.phases import COMPARING, PHASES, REBUILD, TRANSITIONS, Command, Phase, State
+from backfill.runs.selection import Selection
+from backfill.runs.tally import JSON, Tally
+from events.contract.types import BIGINT_MAX
+from events.runtime.errors import InputError, StateError
+from projector.database.statements import statements
+
+SQL: Final = statements("backfill.runs", "runs.sql")
+BEFORE_ALL_KEYS: Final = -BIGINT_MAX - 1
+RESUMED_WITHIN: Final = timedelta(days=1)  # since a check was last at work: its end says that all is compared
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One execution of a command; the keys of its phase up to and including `cursor` are cut into chunks."""
+
+    run_id: UUID
+    command: Command
+    state: State
+    options: Mapping[str, Any]
+    phase: Phase
+    cursor: int
+    tally: Tally
+    error: str | None
+    started_at: datetime
+    updated_at: datetime
+    finished_at: datetime | None
+    round: int = 1
+    touched_xid: int | None = None
+
+    @property
+    def dry(self) -> bool:
+        """Whether a rebuild only says what it would do."""
+        return bool(self.options.get("dry_run"))
+
+    @property
+    def chunk_size(self) -> int | None:
+        """Keys in one chunk, where somebody chose that."""
+        size = self.options.get("chunk_size")
+        return None if size is None else int(size)
+
+    @property
+    def selection(self) -> Selection:
+        """What it is limited to."""
+        return Selection.of(self.options)
+
+    @property
+    def saw_all(self) -> bool:
+        """Whether everything was compared."""
+        return self.state == "finished" and not self.tally.failed and self.selection.whole
+
+    @property
+    def found_nobody(self) -> bool:
+        """Whether nothing is known of the customers and meters that were named."""
+        return self.selection.named and not (self.tally.customers or self.tally.meters)
+
+    @property
+    def title(self) -> str:
+        """The command as it was typed."""
+        return f"{self.command} --dry-run" if self.dry else self.command
+
+    @property
+    def resume_command(self) -> str:
+        """What to type to go on with it."""
+        if PHASES[self.command] == ("done",):
+            return f"backfill {self.title}"
+        return f"backfill {self.title} --resume {self.run_id}"
+
+    def next_phase(self) -> "Run":
+        """Stand before the first key of the phase that follows."""
+        phases = PHASES[self.command] if self.round == 1 else REBUILD
+        left = [phase for phase in phases if phase in COMPARING or not self.dry]
+        return replace(self, phase=left[left.index(self.phase) + 1], cursor=BEFORE_ALL_KEYS)
+
+
+def begin(connection: Connection[Any], command: Command, options: Mapping[str, Any]) -> Run:
+    """Create a run and take part in it."""
+    start = {"phase": PHASES[command][0], "cursor": BEFORE_ALL_KEYS, "tally": _json(Tally())}
+    run = _run(connection.execute(SQL["create_run"], {"command": command, "options": Jsonb(dict(options)), **start}))
+    workers.take_part(connection, run.run_id)
+    return run
+
+
+def resume(connection: Connection[Any], command: Command, run_id: str, *, dry: bool) -> Run:
+    """Go on with a run that did not finish, beside those who are at it already, if any.
+
+    Raises:
+        InputError: there is no such run, or it is one of another command.
+        StateError: it is finished or cancelled.
+
+    """
+    run = find(connection, run_id)
+    if (run.command, run.dry) != (command, dry):
+        raise InputError(f"--resume {run_id}: that run is a {run.title}; go on with `{run.resume_command}`")
+    if "running" not in TRANSITIONS[run.state]:
+        raise StateError(f"--resume {run_id}: that run is {run.state}; start a new one with `backfill {run.title}`")
+    if command == "drift-check" and datetime.now(UTC) - run.updated_at > RESUMED_WITHIN:
+        raise StateError(
+            f"--resume {run_id}: what it compared is too long ago; start a new one with `backfill {run.title}`"
+        )
+    workers.take_part(connection, run.run_id)
+    try:
+        run = find(connection, run_id)
+        return run if _shared(connection, run) else change_state(connection, run, "running")
+    except StateError:
+        run = find(connection, run_id)
+        if not _shared(connection, run):
+            raise
+        return run
+
+
+def find(connection: Connection[Any], run_id: str) -> Run:
+    """Read one run.
+
+    Raises:
+        InputError: there is none.
+
+    """
+    try:
+        known = UUID(run_id)
+    except ValueError:
+        raise InputError(f"{run_id}: not a run's id; `backfill runs` lists them") from None
+    cursor = connection.execute(SQL["find_run"], {"run_id": known})
+    if not cursor.rowcount:
+        raise InputError(f"{run_id}: there is no such run; `backfill runs` lists them")
+    return _run(cursor)
+
+
+def recent(connection: Connection[Any], limit: int) -> list[Run]:
+    """Read the latest runs, latest first."""
+    cursor = connection.execute(SQL["recent_runs"], {"limit": limit})
+    return [_of_row(cursor, row) for row in cursor]
+
+
+def hold(cursor: Cursor[Any], run: Run) -> Run:
+    """Hold a run's row to the end of the transaction, and read it; time since it was last held counts as its own."""
+    return _run(cursor.execute(SQL["hold_run"], {"run_id": run.run_id}))
+
+
+def advance(cursor: Cursor[Any], run: Run) -> Run:
+    """Store where a run stands.
+
+    Raises:
+        StateError: the run is no longer running.
+
+    """
+    stand = {"phase": run.phase, "cursor": run.cursor, "round": run.round, "tally": _json(run.tally)}
+    row = cursor.execute(SQL["advance_run"], {"run_id": run.run_id, **stand}).fetchone()
+    if row is None:
+        raise StateError(f"run {run.run_id} is no longer running: it was ended by another process")
+    return replace(run, touched_xid=row[0])
+
+
+def change_state(connection: Connection[Any], run: Run, state: State, error: str | None = None) -> Run:
+    """Move a run along an edge of `TRANSITIONS`.
+
+    Raises:
+        StateError: there is no such edge, or another process was faster.
+
+    """
+    if state not in TRANSITIONS[run.state]:
+        raise StateError(f"run {run.run_id} is {run.state} and cannot become {state}")
+    ended = state in {"finished", "failed", "cancelled"}
+    values = {"run_id": run.run_id, "known": run.state, "state": state, "error": error, "ended": ended}
+    changed = connection.execute(SQL["change_state"], values)
+    if not changed.rowcount:
+        raise StateError(f"run {run.run_id} is no longer {run.state}: another process changed it")
+    return _run(changed)
+
+
+def _shared(connection: Connection[Any], run: Run) -> bool:
+    """Tell whether others beside us are at a run."""
+    return run.state == "running" and workers.count(connection, run.run_id) > 1
+
+
+def _json(tally: Tally) -> str:
+    return JSON.dump_json(tally).decode()
+
+
+def _run(cursor: Cursor[Any]) -> Run:
+    return _of_row(cursor, cursor.fetchone() or ())
+
+
+def _of_row(cursor: Cursor[Any], row: tuple[Any, ...]) -> Run:
+    values = dict(zip((column.name for column in cursor.description or ()), row, strict=True))
+    return Run(**{**values, "tally": JSON.validate_python(values["tally"])})

@@ -1,0 +1,145 @@
+"""What a run reads of the log: of each partition the offsets from its beginning up to the stored position.
+
+Everything below a position is applied, so the positions at the run's start bound what history has to know. They are
+kept with the run: whoever resumes it reads the same. For the ledger of chunks, whose keys are numbers, the ranges are
+laid end to end: key 0 is the first offset of the first range.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final, NamedTuple
+
+from events.contract.types import ENTITIES, Entity, Place, topic_of
+from events.runtime.errors import StateError
+from projector.positions.store import Log, Position
+
+BLOCK: Final = 4096  # offsets of which one row of `log_blocks` says which are confirmed: half a kilobyte
+KEY: Final = "log"
+"""The member of a run's options that holds the plan."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Range:
+    """Offsets of one partition, from `low` up to, not including, `end`; `high` is where the log ended then."""
+
+    entity: Entity
+    topic: str
+    partition: int
+    topic_id: str
+    low: int
+    end: int
+    high: int
+
+
+class Part(NamedTuple):
+    """Offsets of one range, from `start` up to, not including, `end`."""
+
+    range: Range
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Ranges in the order in which they are read."""
+
+    ranges: Sequence[Range]
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> "Plan":
+        """Read it from a run's options."""
+        return cls([Range(**each) for each in options[KEY]])
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What a run's row keeps of it."""
+        return {KEY: [asdict(each) for each in self.ranges]}
+
+    @property
+    def total(self) -> int:
+        """How many offsets it covers."""
+        return sum(each.end - each.low for each in self.ranges)
+
+    def of_entity(self, entity: Entity) -> list[Range]:
+        """Return the ranges of one topic."""
+        return [each for each in self.ranges if each.entity == entity]
+
+    def cut(self, after: int, size: int) -> int | None:
+        """Find the last key of a chunk: about so many offsets of one range, up to a block's end; None behind all."""
+        at = max(0, after)
+        for base, each in self._laid_out():
+            length = each.end - each.low
+            if at < base + length:
+                start = each.low + at - base
+                end = min(each.end, (start // BLOCK + max(1, size // BLOCK)) * BLOCK)
+                return base + end - each.low
+        return None
+
+    def part(self, after: int, last: int) -> Part:
+        """Find the offsets of a chunk."""
+        at = max(0, after)
+        base, each = next((base, each) for base, each in self._laid_out() if base <= at < base + each.end - each.low)
+        return Part(each, each.low + at - base, each.low + last - base)
+
+    def _laid_out(self) -> Iterator[tuple[int, Range]]:
+        base = 0
+        for each in self.ranges:
+            yield base, each
+            base += each.end - each.low
+
+
+def plan_of(positions: Mapping[Place, Position], logs: Mapping[Place, Log], prefix: str) -> Plan:
+    """Plan to read what the broker still has of what is applied.
+
+    Raises:
+        StateError: the log is not the one that was read, or nothing was read.
+
+    """
+    ranges = []
+    for entity in ENTITIES:
+        topic = topic_of(entity, prefix)
+        for place in sorted(place for place in positions if place[0] == topic):
+            position = positions[place]
+            log = require_same(place, position.topic_id, position.next_offset, logs.get(place))
+            end = max(log.low, position.next_offset)
+            ranges.append(
+                Range(
+                    entity=entity, topic=topic, partition=place[1], topic_id=log.topic_id,
+                    low=log.low, end=end, high=log.high,
+                )
+            )  # fmt: skip
+    if not ranges:
+        raise StateError("no consumer of this group has read anything yet: there is nothing to compare history with")
+    return Plan(ranges)
+
+
+def require_same(place: Place, topic_id: str | None, end: int, log: Log | None) -> Log:
+    """Refuse to compare history with a log that it does not come from: another topic's, or one that ends too early.
+
+    Raises:
+        StateError: naming the partition.
+
+    """
+    name = f"{place[0]}/{place[1]}"
+    if log is None:
+        raise StateError(f"{name}: history was read from it, and the broker has no such partition")
+    if topic_id is not None and topic_id != log.topic_id:
+        raise StateError(
+            f"{name}: the topic was deleted and created again, so history is not from this log; once "
+            f"`projector positions set {place[0]} all earliest` and a consumer have read it, they can be compared"
+        )
+    if end > log.high:
+        raise StateError(f"{name}: {end} offsets are applied, and the broker's log ends at {log.high}: it was cut")
+    return log
+
+
+def require_unchanged(plan: Plan, logs: Mapping[Place, Log]) -> None:
+    """Refuse what was read of a topic that was created again, or cut, meanwhile.
+
+    Raises:
+        StateError: naming the partition.
+
+    """
+    for each in plan.ranges:
+        place = each.topic, each.partition
+        require_same(place, each.topic_id, each.end, logs.get(place))

@@ -1,0 +1,113 @@
+"""A chunk of the log: suspect the rows that are not what its messages say, or find what wins of those suspected."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from psycopg import Cursor
+
+from backfill.runs.chunks import Chunk
+from backfill.runs.store import Run
+from backfill.runs.tally import LogTally, Tally
+from backfill.verify_log import staging
+from backfill.verify_log.plan import BLOCK, Part, Plan
+from backfill.verify_log.source import Source
+from backfill.verify_log.staging import Row, statement
+from events.contract.types import Event, Message, Refusal
+from projector.kafka_log.log_identity import digest_of
+
+SQL: Final = staging.SQL
+
+
+class Letters:
+    """The dead letters of a part of the log: an offset alone, even with its time, may be another log's.
+
+    Letters with a message's digest decide about it. Where there is none, it is those that were kept before digests
+    were; where there is one, these are of other bytes, for otherwise no other had been kept.
+    """
+
+    def __init__(self, rows: Iterable[tuple[int, int, bytes | None, bool]]) -> None:
+        self._open = {(offset, timestamp_ms, digest): unapplied for offset, timestamp_ms, digest, unapplied in rows}
+        self._places = {key[:2] for key in self._open}
+
+    def __contains__(self, message: Message) -> bool:
+        """Tell whether a message was refused, and not applied since."""
+        place = message.offset, message.timestamp_ms
+        if place not in self._places:
+            return False
+        return self._open.get((*place, digest_of(message)), self._open.get((*place, None), False))
+
+
+def cut(_cursor: Cursor[Any], run: Run, size: int) -> int | None:
+    """Find where the next chunk of the log ends."""
+    return Plan.of(run.options).cut(run.cursor, size)
+
+
+def cut_where_suspected(cursor: Cursor[Any], run: Run, size: int) -> int | None:
+    """Do so where anything is suspected: a clean history needs no second look at the log."""
+    if cursor.execute(SQL["any_suspect"], {"run_id": run.run_id}).fetchone() is None:
+        return None
+    return cut(cursor, run, size)
+
+
+def compare(cursor: Cursor[Any], run: Run, chunk: Chunk, source: Source) -> Tally:
+    """Compare a chunk's messages with the rows of their entities; keep which offsets are confirmed."""
+    part = Plan.of(run.options).part(chunk.after, chunk.last)
+    entity = part.range.entity
+    confirmed: list[int] = []
+    tally = LogTally()
+    for share, rows in _rows(cursor, part, source):
+        tally += share
+        staging.stage(cursor, entity, rows)
+        offsets, amended = cursor.execute(statement("compare", entity), {"run_id": run.run_id}).fetchone() or ([], 0)
+        confirmed += offsets
+        tally += LogTally(rows_amended=amended)
+    for block, bits in _blocks(part, confirmed):
+        where = {"run_id": run.run_id, "partition": part.range.partition, "block": block, "confirmed": bits}
+        cursor.execute(statement("confirm", entity), where)
+    return Tally(history_rows=tally.messages, log=tally)
+
+
+def note_winners(cursor: Cursor[Any], run: Run, part: Part, source: Source) -> Tally:
+    """Keep of each suspected row what the greatest of these messages says."""
+    messages = 0
+    for share, rows in _rows(cursor, part, source):
+        messages += share.messages
+        staging.stage(cursor, part.range.entity, rows)
+        cursor.execute(statement("note_winners", part.range.entity), {"run_id": run.run_id})
+    return Tally(history_rows=messages)
+
+
+def _rows(cursor: Cursor[Any], part: Part, source: Source) -> Iterator[tuple[LogTally, list[Row]]]:
+    """Read a part of the log as rows that history should have."""
+    letters = _letters(cursor, part)
+    for batch in source.batches(part):
+        rows = list(_expected(batch, letters))
+        dead = sum(message in letters for message, _ in batch)
+        alive = sum(isinstance(outcome, Refusal) and message not in letters for message, outcome in batch)
+        yield LogTally(messages=len(batch), refused=dead, unreadable=alive), rows
+
+
+def _expected(batch: Iterable[tuple[Message, Event | Refusal]], letters: Letters) -> Iterator[Row]:
+    for message, outcome in batch:
+        if isinstance(outcome, Event):
+            yield staging.row(outcome, message, expected=message not in letters)
+
+
+def _letters(cursor: Cursor[Any], part: Part) -> Letters:
+    where = {
+        "topic": part.range.topic,
+        "partition": part.range.partition,
+        "topic_id": part.range.topic_id,
+        "start": part.start,
+        "end": part.end,
+    }
+    return Letters(cursor.execute(SQL["refused"], where).fetchall())
+
+
+def _blocks(part: Part, confirmed: Iterable[int]) -> Iterator[tuple[int, str]]:
+    """Write which offsets are confirmed, block by block, as PostgreSQL reads bits."""
+    bits = {block: bytearray(b"0" * BLOCK) for block in range(part.start // BLOCK, (part.end - 1) // BLOCK + 1)}
+    for offset in confirmed:
+        bits[offset // BLOCK][offset % BLOCK] = ord("1")
+    for block, written in bits.items():
+        yield block, written.decode()

@@ -1,0 +1,97 @@
+"""Suspected rows, compared in a new statement with what wins of the log; what is wrong is kept as findings."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from psycopg import Cursor
+from psycopg.types.json import Jsonb
+
+from backfill.audit.findings import Finding
+from backfill.runs.chunks import Chunk
+from backfill.runs.store import SQL as RUNS
+from backfill.runs.store import Run
+from backfill.runs.tally import LogTally, Tally
+from backfill.verify_log.plan import Plan
+from backfill.verify_log.source import Source
+from backfill.verify_log.staging import SQL, statement
+from backfill.verify_log.verdict import NAMES, PLACE, Coverage, Suspect, Text, findings
+from events.contract.types import ENTITIES, Entity, Place, topic_of
+from projector.positions.store import Log
+
+SUSPECTS_MAX: Final = 1_000  # compared at once, in memory: a row and a message each
+
+
+def cut(cursor: Cursor[Any], run: Run, size: int) -> int | None:
+    """Find where the next page of suspected rows ends."""
+    where = {"run_id": run.run_id, "after": run.cursor, "size": min(size, SUSPECTS_MAX)}
+    (last,) = cursor.execute(SQL["next_suspects"], where).fetchone() or (None,)
+    return last
+
+
+def settle(cursor: Cursor[Any], run: Run, chunk: Chunk, source: Source, prefix: str) -> Tally:
+    """Compare the suspected rows of a page, and keep what is found."""
+    wrong = {
+        key: found for key, found in judge(cursor, run, (chunk.after, chunk.last), source, prefix).items() if found
+    }
+    found = [finding for each in wrong.values() for finding in each]
+    _keep(cursor, run, found)
+    return Tally(findings=len(found), log=LogTally(rows_wrong=len(wrong)))
+
+
+def judge(
+    cursor: Cursor[Any], run: Run, between: tuple[int, int], source: Source, prefix: str
+) -> dict[tuple[Entity, int], list[Finding]]:
+    """Name what is wrong with each suspected row whose id lies in a range; nothing, where all is well."""
+    plan = Plan.of(run.options)
+    suspects = list(_suspects(cursor, run, between))
+    logs = source.require_unchanged(plan)  # asked after the rows were read: none of them is from behind these ends
+    return {
+        (each.entity, each.entity_id): findings(
+            each, topic_of(each.entity, prefix), _covers(plan, logs, each.entity, topic_of(each.entity, prefix))
+        )
+        for each in suspects
+    }
+
+
+def _suspects(cursor: Cursor[Any], run: Run, between: tuple[int, int]) -> Iterator[Suspect]:
+    where = {"run_id": run.run_id, "after": between[0], "last": between[1]}
+    for entity in ENTITIES:
+        for entity_id, winner, row, noted in cursor.execute(statement("read_suspects", entity), where).fetchall():
+            yield Suspect(entity, entity_id, winner, row, noted)
+
+
+def _covers(plan: Plan, logs: Mapping[Place, Log], entity: Entity, topic: str) -> Callable[[Text], Coverage]:
+    """Say of a row's place what a run has seen of it; where the log begins by now counts."""
+    ends = {each.partition: each.end for each in plan.of_entity(entity)}
+
+    def coverage(row: Text) -> Coverage:
+        written, offset = (row[name] for name in PLACE)
+        if written is None or offset is None:
+            return "loaded"
+        log = logs.get((topic, int(written)))
+        if log is None or not 0 <= int(offset) < log.high:
+            return "nowhere"
+        if int(offset) < log.low:
+            return "expired"
+        return "covered" if int(offset) < ends.get(int(written), 0) else "newer"
+
+    return coverage
+
+
+def _keep(cursor: Cursor[Any], run: Run, found: Iterable[Finding]) -> None:
+    """Store findings, with the positions at which they hold."""
+    (positions,) = cursor.execute(RUNS["positions"]).fetchone() or (None,)
+    with cursor.copy("COPY found FROM STDIN") as copy:
+        for finding in found:
+            copy.write_row((*finding[:-1], Jsonb(finding.evidence)))
+    where = {"run_id": run.run_id, "round": run.round, "positions": Jsonb(positions)}
+    cursor.execute(RUNS["keep_findings"], where)
+
+
+def mark(cursor: Cursor[Any], run: Run, repaired: Iterable[tuple[Entity, int]]) -> None:
+    """Say of rows that they are what the log says by now."""
+    by_entity: dict[Entity, list[int]] = {}
+    for entity, entity_id in repaired:
+        by_entity.setdefault(entity, []).append(entity_id)
+    for entity, ids in by_entity.items():
+        cursor.execute(RUNS["mark_repaired"], {"run_id": run.run_id, "entity": NAMES[entity], "ids": ids})

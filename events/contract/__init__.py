@@ -1,0 +1,8 @@
+"""What a message means, decided without settings, clients or output.
+
+types        the five events and their limits
+cloudevents  the attributes of the envelope
+decode       bytes, headers and key in; an event or a refusal out, never an exception
+refusals     why a message is no event: one reason and one sentence
+schema       JSON Schema of the events, generated from `types`
+"""

@@ -1,0 +1,171 @@
+"""Kafka's bytes to a typed value: one accepted event, or a refusal with its reason; never an exception.
+
+    message -> structured or binary mode -> one validating pass over the bytes -> distinct members, topic, currency
+
+A pure function of the message: no input or output, and nothing is invented or repaired. Money stays the string it was.
+"""
+
+import json
+import re
+from datetime import UTC
+from typing import Any, Final, NoReturn
+
+from pydantic import ValidationError
+
+from events.contract.cloudevents import ATTRIBUTES, DATA, DATA_OF, EVENT, STRUCTURED, STRUCTURED_HEADERS, Attributes
+from events.contract.refusals import refusal
+from events.contract.types import ENTITIES, TYPES, Entity, Event, Message, Refusal, topic_of
+
+Headers = tuple[tuple[str, bytes | None], ...]
+
+MEMBERS: Final[dict[Entity, dict[str, Any]]] = {
+    entity: dict.fromkeys(shape.__annotations__) for entity, shape in DATA_OF.items()
+}
+"""Every member of each entity as None: the ground that a decoded `data` is laid over, so that none is ever absent."""
+TIMES: Final[dict[Entity, tuple[str, ...]]] = {
+    "invoices": (),
+    "payments": ("paid_at",),
+    "assignments": ("assigned_at", "unassigned_at"),
+    "customers": (),
+}
+LINE_MEMBERS: Final = 2  # type and amount
+SPACED_COLON: Final = re.compile(rb'"[ \t\r\n]+:').search
+
+_read = EVENT.validator.validate_json
+
+
+class Decoder:
+    """Decode messages of one deployment.
+
+    Args:
+        currency: ISO 4217 code; events in another are refused. None takes any: for whoever asks what was once applied.
+        topic_prefix: what the four topics' names start with.
+
+    """
+
+    def __init__(self, currency: str | None, topic_prefix: str) -> None:
+        self._currency = currency
+        self._entity_of = {topic_of(entity, topic_prefix): entity for entity in ENTITIES}
+
+    def __call__(self, message: Message) -> Event | Refusal:
+        """Return the event in a message, or why it is refused."""
+        if message.value is None:
+            return Refusal("no-value", "the message has no value; the contract deletes nothing")
+        attributes = None if message.headers == STRUCTURED_HEADERS else _binary_attributes(message.headers)
+        if isinstance(attributes, Refusal):
+            return attributes
+        event = self.structured(message.value) if attributes is None else self._binary(attributes, message.value)
+        if isinstance(event, Event) and self._entity_of.get(message.topic) != event.entity:
+            return Refusal("wrong-topic", f"{event.type} does not belong on topic {message.topic}")
+        return event
+
+    def structured(self, value: bytes) -> Event | Refusal:
+        """Decode a structured CloudEvent, whatever topic it is for."""
+        try:
+            envelope = _read(value)
+            data = envelope["data"]
+            entity = TYPES[envelope["type"]]
+            if not _surely_distinct(value, len(envelope) + _names(data)):
+                _demand_distinct(value)
+        except ValueError as error:
+            return refusal(error, tagged=True)
+        return self._checked(entity, envelope, data)
+
+    def _binary(self, headers: dict[str, str], value: bytes) -> Event | Refusal:
+        """Decode `data` alone; the attributes come from the headers."""
+        try:
+            attributes = ATTRIBUTES.validate_python(headers)
+        except ValidationError as error:
+            return refusal(error, tagged=False)
+        entity = TYPES.get(attributes["type"])
+        if entity is None:
+            return Refusal("unknown-type", f"type: {attributes['type'][:100]!r} is none of the contract's")
+        try:
+            data = DATA[entity].validate_json(value)
+            if not _surely_distinct(value, _names(data)):
+                _demand_distinct(value)
+        except ValueError as error:
+            return refusal(error, tagged=False, within="data")
+        return self._checked(entity, attributes, data)
+
+    def _checked(self, entity: Entity, attributes: Attributes, data: dict[str, Any]) -> Event | Refusal:
+        """Check what types alone cannot say: the currency, and timestamps that exist in UTC."""
+        if self._currency is not None and data.get("currency", self._currency) != self._currency:
+            return Refusal("wrong-currency", f"data.currency: {data['currency']} is not {self._currency}")
+        for name in TIMES[entity]:
+            if (instant := data.get(name)) is not None:
+                try:
+                    data[name] = instant.astimezone(UTC)
+                except OverflowError:
+                    return Refusal("invalid-data", f"data.{name}: lies outside the years 1 to 9999 in UTC")
+        return Event(entity, attributes["type"], attributes["id"], attributes["source"], MEMBERS[entity] | data)
+
+
+def _binary_attributes(headers: Headers) -> dict[str, str] | Refusal | None:
+    """Read the attributes of binary mode; None where the message is in structured mode.
+
+    The Kafka binding's rule: the content type decides, and `ce_` headers make it binary where it doesn't. A value
+    without either is taken for structured, as some producers cannot set headers.
+    """
+    named = [(name.lower(), raw) for name, raw in headers if raw is not None]
+    if next((_is_structured(raw) for name, raw in named if name == "content-type"), False):
+        return None
+    attributes: dict[str, str] = {}
+    for name, raw in named:
+        if name != "content-type" and not name.startswith("ce_"):
+            continue
+        attribute = "datacontenttype" if name == "content-type" else name.removeprefix("ce_")
+        try:
+            text = raw.decode()
+        except UnicodeDecodeError:
+            return Refusal("not-cloudevent", f"header {name[:100]!r} is not UTF-8")
+        if attributes.setdefault(attribute, text) != text:
+            return Refusal("not-cloudevent", f"header {name[:100]!r} is given twice with different values")
+    return attributes or None
+
+
+def _is_structured(content_type: bytes) -> bool:
+    return content_type.partition(b";")[0].strip().lower() == STRUCTURED
+
+
+def _names(data: dict[str, Any]) -> int:
+    """Count the members that were read of an event's data and of its lines."""
+    lines = data.get("lines")
+    return len(data) + LINE_MEMBERS * len(lines) if lines else len(data)
+
+
+def _surely_distinct(value: bytes, names: int) -> bool:
+    """Say whether the bytes hold no more members than were read.
+
+    A quote and a colon follow each other at least once a member, unless there is space between them somewhere.
+    """
+    return value.count(b'":') == names and not SPACED_COLON(value)
+
+
+def _demand_distinct(value: bytes) -> None:
+    """Read the bytes once more, slowly, where it is not sure that each member stands once.
+
+    pydantic keeps the last of two members of one name, other readers the first: such an event has no one meaning.
+
+    Raises:
+        ValueError: naming the member, or the constant that is no JSON.
+
+    """
+    _read_again(value.decode())
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> None:
+    if len(dict(pairs)) == len(pairs):
+        return
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise ValueError(f"member {name[:100]!r} is given twice in one object")
+        seen.add(name)
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+_read_again = json.JSONDecoder(object_pairs_hook=_distinct, parse_constant=_no_constant).decode

@@ -1,0 +1,82 @@
+"""Properties of librdkafka that a deployment cannot change, because what is promised rests on them.
+
+The list was made by going through librdkafka's CONFIGURATION.md; what is not named here changes speed, memory, names or
+security, and is the deployment's.
+"""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from events.runtime.errors import SettingError
+
+
+class Owned(NamedTuple):
+    """The values that may be given for a property, none where it may not be given at all; and why it is ours."""
+
+    values: tuple[str, ...]
+    why: str
+
+
+TRUE: Final = ("true", "t", "1")
+FALSE: Final = ("false", "f", "0")
+_SERVERS: Final = "PROJECTOR_KAFKA_BOOTSTRAP_SERVERS names the brokers"
+_POSITIONS: Final = "positions are kept in PostgreSQL, in the transaction of what was applied"
+_DELIVERED: Final = "a message counts as published once every replica in sync has it, once and in order"
+_PROTOCOL: Final = "an older protocol has neither leader epochs nor committed reads"
+_NO_TEXT: Final = "the client takes an object there, and no text"
+
+OWNED: Final[dict[str, Owned]] = {
+    # Which brokers, and that they are real.
+    "bootstrap.servers": Owned((), _SERVERS),
+    "metadata.broker.list": Owned((), _SERVERS),
+    "test.mock.num.brokers": Owned(("0",), "a simulated broker forgets everything"),
+    "test.mock.broker.rtt": Owned(("0",), "a simulated broker forgets everything"),
+    # What they are asked in.
+    "api.version.request": Owned(TRUE, _PROTOCOL),
+    "api.version.fallback.ms": Owned(("0",), _PROTOCOL),
+    "broker.version.fallback": Owned((), _PROTOCOL),
+    # Whose code runs.
+    "plugin.library.paths": Owned((), "an interceptor may change every message; see also events.runtime.env_file"),
+    "logger": Owned((), _NO_TEXT),
+    "default.topic.config": Owned((), _NO_TEXT),
+    # Which messages are read.
+    "isolation.level": Owned(("read_committed",), "what a producer has aborted was never billed or paid"),
+    "topic.blacklist": Owned((), "a topic that is left out is never applied"),
+    "allow.auto.create.topics": Owned(FALSE, "`projector init` creates topics, configured as the contract needs"),
+    # Where reading starts and ends.
+    "auto.offset.reset": Owned(("error",), "a position that cannot be served is never reset in silence"),
+    "enable.partition.eof": Owned(TRUE, "the end of a log is where a position moves over what holds no message"),
+    # Whose the positions are.
+    "enable.auto.commit": Owned(FALSE, _POSITIONS),
+    "auto.commit.enable": Owned(FALSE, _POSITIONS),
+    "enable.auto.offset.store": Owned(FALSE, _POSITIONS),
+    "offset.store.method": Owned(("broker",), _POSITIONS),
+    "offset.store.path": Owned((), _POSITIONS),
+    "offset.store.sync.interval.ms": Owned((), _POSITIONS),
+    "group.protocol.type": Owned(("consumer",), "the group's members are consumers"),
+    # What is published.
+    "enable.idempotence": Owned(TRUE, _DELIVERED),
+    "acks": Owned(("all", "-1"), _DELIVERED),
+    "request.required.acks": Owned(("all", "-1"), _DELIVERED),
+    "transactional.id": Owned((), "`events publish` begins no transaction"),
+    "partitioner": Owned(
+        ("consistent", "consistent_random", "murmur2", "murmur2_random", "fnv1a", "fnv1a_random"),
+        "the events of a meter share a partition",
+    ),
+}
+"""Property, what may be given for it, and why."""
+
+
+def require_allowed(given: Mapping[str, str], group_id: str) -> None:
+    """Refuse a property that would break what is promised.
+
+    Raises:
+        SettingError: naming the variable.
+
+    """
+    group = {"group.id": Owned((group_id,), "the group owns the positions: PROJECTOR_GROUP_ID names it")}
+    for name, value in given.items():
+        owned = (OWNED | group).get(name)
+        if owned is not None and value.strip().lower() not in {allowed.lower() for allowed in owned.values}:
+            has_to = f"has to be {owned.values[0]}" if owned.values else "cannot be given"
+            raise SettingError(f"PROJECTOR_KAFKA__{name.upper().replace('.', '_')} {has_to}: {owned.why}")

@@ -1,0 +1,99 @@
+"""Output for people and for programs: tables, JSON, lines; nothing that a terminal obeys."""
+
+import errno
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+from rich.console import Console, JustifyMethod
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+PIPE_WIDTH = 160  # columns of a table that goes to a file or a pipe
+
+
+class Format(StrEnum):
+    """How a command prints its result on standard output."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+FormatOption = Annotated[Format, typer.Option("--format", help="table for people, json for programs")]
+
+
+def app(help_text: str, *, is_command: bool = False) -> typer.Typer:
+    """Make a command group, which may be a command itself; `events.runtime.boundary` runs it."""
+    return typer.Typer(
+        help=help_text, no_args_is_help=not is_command, add_completion=False, pretty_exceptions_enable=False
+    )
+
+
+def printable(text: str) -> str:
+    """Make visible what is no printable character: terminal controls, and Unicode's that reorder or hide text."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def escaped(document: str) -> str:
+    """Escape what is not printable in a JSON document; it means the same, and no terminal obeys it."""
+    if document.isprintable():
+        return document
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in document)
+
+
+class _Inert(Console):
+    """Prints text with its control characters made visible, wherever it comes from; only our own styles style it."""
+
+    def render_str(self, text: str, **how: Any) -> Text:  # noqa: ANN401 - rich's own options, handed on
+        return super().render_str(printable(text), **how)
+
+    def on_broken_pipe(self) -> None:
+        """Let it be told like any other output that nobody reads; rich would end the process with 1."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+def stdout() -> Console:
+    """Return a console on standard output, wide enough not to fold a table that nobody looks at."""
+    console = _Inert(highlight=False, soft_wrap=False)
+    return console if console.is_terminal else _Inert(highlight=False, width=PIPE_WIDTH)
+
+
+def say(line: str) -> None:
+    """Print one line for people."""
+    stdout().print(line, markup=False, soft_wrap=True)
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table; columns whose name ends in `>` are aligned right, those in `!` are never folded."""
+    table = Table(title=escape(printable(title)) or None, title_justify="left")
+    for column in columns:
+        justify: JustifyMethod = "right" if column.endswith(">") else "left"
+        table.add_column(column.rstrip(">!"), justify=justify, overflow="fold", no_wrap=column.endswith("!"))
+    for row in rows:
+        table.add_row(*(escape(printable("" if cell is None else str(cell))) for cell in row))
+    stdout().print(table)
+
+
+def print_json(value: object) -> None:
+    """Print one JSON document; money as strings, so that no reader rounds it."""
+    sys.stdout.write(escaped(json.dumps(value, default=_plain, ensure_ascii=False)) + "\n")
+
+
+def _plain(value: object) -> object:
+    match value:
+        case Decimal() | UUID():
+            return str(value)
+        case date() | datetime():
+            return value.isoformat()
+        case bytes():
+            return value.decode("utf-8", "backslashreplace")
+        case _:
+            raise TypeError(f"{type(value).__name__} has no JSON form")

@@ -1,0 +1,47 @@
+"""Every known failure of the three programs, as one tree.
+
+    ProgramError                 one line on standard error, exit code 2: nothing was started
+    +- SettingError              an environment variable or option is wrong; mend it, a retry changes nothing
+    +- ServiceUnavailable        PostgreSQL or Kafka refuses us, for what waiting does not mend
+    |  +- ServiceAway            it does not answer, or not yet; waiting helps
+    +- InputError                a file, line or argument that was handed in is wrong; names the place
+    +- StateError                what is stored does not allow this; the message says which command does
+    +- WorkFailed                the work was started and some of it failed; exit code 1
+
+The projector adds its own branches in `projector.errors`. Code below the process boundary raises these and
+catches none of them broadly; `events.runtime.boundary.run` turns them into the line and the exit code.
+"""
+
+from typing import ClassVar
+
+
+class ProgramError(Exception):
+    """A failure with a cause the user can act on; its message is one line."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class SettingError(ProgramError):
+    """A setting is missing, unknown or wrong."""
+
+
+class ServiceUnavailable(ProgramError):
+    """PostgreSQL or Kafka cannot be reached or refuses us."""
+
+
+class ServiceAway(ServiceUnavailable):
+    """PostgreSQL or Kafka does not answer, and may again without anybody changing a setting."""
+
+
+class InputError(ProgramError):
+    """Something handed in on the command line, in a file or on standard input is wrong."""
+
+
+class StateError(ProgramError):
+    """What is stored does not allow what was asked."""
+
+
+class WorkFailed(ProgramError):
+    """Work that was started and of which some part failed."""
+
+    exit_code: ClassVar[int] = 1

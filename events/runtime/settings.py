@@ -1,0 +1,118 @@
+"""The deployment's settings: environment variables `PROJECTOR_*` and `.env`, read by all three programs."""
+
+import os
+from functools import cache
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from events.runtime import env_file
+from events.runtime.errors import SettingError
+
+PREFIX = "PROJECTOR_"
+KAFKA_PREFIX = f"{PREFIX}KAFKA__"
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ValueError("not an IANA time zone") from error
+    return name
+
+
+class Settings(BaseSettings):
+    """Everything a deployment chooses; each field is `PROJECTOR_` and its name in capitals.
+
+    `kafka` holds librdkafka properties: `PROJECTOR_KAFKA__SECURITY_PROTOCOL` is `security.protocol`.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="ignore", frozen=True)
+
+    database_url: SecretStr = Field(SecretStr(""), description="as postgresql://user:password@host:port/name")
+    kafka_bootstrap_servers: str = Field("", description="Kafka brokers, as host:port[,host:port]")
+    group_id: str = Field("projector", min_length=1, description="consumer group, and the owner of the positions")
+    schema_name: str = Field(
+        "billing", alias="PROJECTOR_SCHEMA", pattern=r"^[a-z_][a-z0-9_]{0,52}$", description="PostgreSQL schema"
+    )
+    currency: str = Field("KES", pattern=r"^[A-Z]{3}$", description="ISO 4217 code; events in another are refused")
+    timezone: Annotated[str, AfterValidator(_known_zone)] = Field("Africa/Nairobi", description="the business day's")
+    topic_prefix: str = Field(
+        "billing", pattern=r"^[a-zA-Z0-9._-]{1,200}$", description="topics are PREFIX.invoices, ..."
+    )
+    topic_partitions: int = Field(6, ge=1, le=1000, description="partitions of a topic that `projector init` creates")
+    topic_replication: int = Field(1, ge=1, le=10, description="replicas of a topic that `projector init` creates")
+    batch_events_max: int = Field(20_000, ge=1, le=200_000, description="events in one transaction at most")
+    batch_bytes_max: int = Field(16 << 20, ge=1 << 10, le=1 << 30, description="raw bytes in one transaction at most")
+    refused_run_max: int = Field(
+        1000, ge=0, description="refused messages in a row that stop a consumer when exceeded; 0 is no limit"
+    )
+    refused_share_max: float = Field(
+        0.5, ge=0, le=1, description="share of the last 10,000 messages whose refusal stops a consumer; 1 is no limit"
+    )
+    alerts: SecretStr = Field(
+        SecretStr(""), description="where drift alerts go, comma separated: apprise addresses, kafka:, stdout:"
+    )
+    shutdown_seconds: float = Field(
+        20.0, gt=0, description="budget of a drain on SIGTERM, of a revoke, and of the chunk that a backfill is at"
+    )
+    log_format: Literal["console", "json"] = Field("console", description="how log lines on standard error are written")
+    kafka: dict[str, str] = Field(default_factory=dict, description="librdkafka properties, as PROJECTOR_KAFKA__NAME")
+
+
+@cache
+def load() -> Settings:
+    """Read the settings once.
+
+    Raises:
+        SettingError: naming the variable, for a wrong value or a name that no program reads; or the `.env` file, where
+            somebody else may write it or it sets what only the environment may.
+
+    """
+    try:
+        with env_file.trusted() as (path, values):
+            _refuse_unknown({*os.environ, *values})
+            env_file.refuse_what_loads_code(values, kafka_prefix=KAFKA_PREFIX, database=variable("database_url"))
+            return Settings(_env_file=path)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = variable(str(first["loc"][0]))
+        raise SettingError(f"{name}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def variable(field: str) -> str:
+    """Name the environment variable of a field."""
+    return field if field.startswith(PREFIX) else f"{PREFIX}{field.upper()}"
+
+
+def known_variables() -> dict[str, str]:
+    """Map every variable but the open-ended `PROJECTOR_KAFKA__*` to its description."""
+    fields = Settings.model_fields.items()
+    return {field.alias or variable(name): field.description or "" for name, field in fields if name != "kafka"}
+
+
+def _refuse_unknown(given: set[str]) -> None:
+    """Refuse a name that nothing reads: a typo would otherwise be ignored in silence.
+
+    Names are written in capitals only. Pydantic would take any other spelling as well, past the checks on names.
+    """
+    for name in sorted(given):
+        known = name in known_variables() or (name.startswith(KAFKA_PREFIX) and name.isupper())
+        if name.upper().startswith(PREFIX) and not known:
+            raise SettingError(f"{name} is not a setting; the settings are {', '.join(sorted(known_variables()))}")
+
+
+def required(settings: Settings, field: Literal["database_url", "kafka_bootstrap_servers"]) -> str:
+    """Return a setting that has no default.
+
+    Raises:
+        SettingError: where it is not set.
+
+    """
+    value = getattr(settings, field)
+    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    if not text:
+        raise SettingError(f"{variable(field)} is not set; `projector sandbox up` starts services, `env` prints it")
+    return text

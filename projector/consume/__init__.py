@@ -1,0 +1,11 @@
+"""From a message to committed balances.
+
+consumer          the loop: poll, decode, apply, commit offsets, observe
+group_membership  joining, losing and rejoining the consumer group
+start_positions   where each assigned partition begins, from the stored positions
+buffer            messages polled and not yet in a batch
+batch, rows       a batch reduced to one row an entity; rows as COPY writes them
+writer            a thread with one connection: applies batches, retries, bisects a batch that is refused
+merge             one batch in one transaction: the invariants and the lock order (merge.sql, staging.sql)
+circuit_breaker   stops a consumer where too many messages are refused
+"""

@@ -1,0 +1,36 @@
+"""A connection for one piece of work alone: staging tables, for instance, would be in the way of a pool's next user."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, cast
+
+import psycopg
+from psycopg import Connection
+from sqlalchemy import Engine
+
+from events.runtime.errors import WorkFailed
+from projector.consume.writer import sentence
+
+CONNECTION_LOST: Final = {"08", "57"}  # SQLSTATE classes that say nothing about the work
+
+
+@contextmanager
+def own_session(engine: Engine) -> Iterator[Connection[Any]]:
+    """Take a connection of the engine, on which each transaction block is a transaction, and close it afterwards.
+
+    Raises:
+        WorkFailed: PostgreSQL refused something of the work.
+        psycopg.Error: the connection was lost.
+
+    """
+    pooled = engine.raw_connection()
+    try:
+        connection = cast("Connection[Any]", pooled.driver_connection)
+        connection.autocommit = True
+        yield connection
+    except psycopg.Error as error:
+        if error.sqlstate is None or error.sqlstate[:2] in CONNECTION_LOST:
+            raise
+        raise WorkFailed(f"PostgreSQL refused: {sentence(error)}; what was done before that stays") from error
+    finally:
+        pooled.invalidate()

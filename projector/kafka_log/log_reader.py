@@ -1,0 +1,143 @@
+"""Read the log again, from any offset, beside the consumers and without being one: nothing is joined or committed."""
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any, Final
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Message as KafkaMessage
+
+from events.contract.types import Message
+from events.runtime import kafka
+from events.runtime.errors import ServiceAway
+from events.runtime.settings import Settings
+from projector.kafka_log.receive import receive
+
+OWN: Final[dict[str, Any]] = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "auto.offset.reset": "error",
+    "enable.partition.eof": True,
+    "isolation.level": "read_committed",
+    "queued.max.messages.kbytes": 16_384,
+    "queued.min.messages": 10_000,
+    "fetch.queue.backoff.ms": 20,
+    "fetch.wait.max.ms": 20,  # an answer that waits for messages at one log's end holds up the next partition's
+}
+"""What reading rests on, whatever the deployment gives its consumers."""
+GROUPS_OWN: Final = {"group.id", "group.instance.id", "group.protocol", "group.remote.assignor"}
+"""Properties of a member, which this is not."""
+AT_ONCE: Final = 1_000  # messages taken from librdkafka at once
+NEAR: Final = 2_000  # messages; reading over so many is quicker than seeking
+WAIT_SECONDS: Final = 0.5
+SILENCE_SECONDS: Final = 30.0  # a broker that sends nothing for so long is away
+OUT_OF_RANGE: Final = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}  # noqa: SLF001 - public in librdkafka
+PASSING: Final = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT}  # noqa: SLF001 - as above
+
+
+class Expired(Exception):
+    """The broker no longer has the offset that was asked for: retention was faster. Nothing was read from there on."""
+
+
+class LogReader:
+    """One reader; a range that begins where the last one ended costs no seek."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        given = {name: value for name, value in settings.kafka.items() if _plain(name) not in {*OWN, *GROUPS_OWN}}
+        own = {**OWN, "group.id": f"{settings.group_id}.log-reader"}
+        self._consumer: Consumer = kafka.consumer(settings.model_copy(update={"kafka": given}), **own)
+        self._place: tuple[str, int] | None = None
+        self._next = 0
+        self._pending: deque[KafkaMessage] = deque()
+
+    def read(self, topic: str, partition: int, start: int, end: int) -> Iterator[Message]:
+        """Yield the messages whose offsets are from `start` up to, not including, `end`, in order.
+
+        Raises:
+            Expired: the broker's log begins behind `start`.
+            ServiceUnavailable: the broker does not answer.
+
+        """
+        if start >= end:
+            return
+        if (self._place, self._next) != ((topic, partition), start):
+            self._pending.clear()
+            self._consumer.assign([TopicPartition(topic, partition, start)])
+            self._place, self._next = (topic, partition), start
+        for message in self._each():
+            error, offset = message.error(), message.offset() or 0
+            if error is None and offset < start:
+                continue
+            if offset >= end:  # behind it; or the log ends there
+                if error is None:
+                    self._pending.appendleft(message)
+                break
+            if error is None:
+                self._next = offset + 1
+                yield receive(message)
+                if self._next >= end:
+                    break
+            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - as above
+                break
+        self._next = end
+
+    def one(self, topic: str, partition: int, offset: int) -> Message | None:
+        """Read one message, if one stands there; those in key order of a partition are read without seeking each.
+
+        Raises:
+            ServiceUnavailable: the broker does not answer.
+
+        """
+        near = self._place == (topic, partition) and 0 <= offset - self._next <= NEAR
+        try:
+            last = deque(self.read(topic, partition, self._next if near else offset, offset + 1), maxlen=1)
+        except Expired:
+            return None
+        return last[0] if last and last[0].offset == offset else None
+
+    def _each(self) -> Iterator[KafkaMessage]:
+        """Yield messages and ends of the log."""
+        heard_at = monotonic()
+        while True:
+            while self._pending:
+                heard_at = monotonic()
+                yield self._pending.popleft()
+            first = self._consumer.consume(1, WAIT_SECONDS)
+            for message in [*first, *(self._consumer.consume(AT_ONCE, 0) if first else ())]:
+                if self._is_of_interest(message):
+                    self._pending.append(message)
+            if not self._pending and monotonic() - heard_at > SILENCE_SECONDS:
+                where = self._settings.kafka_bootstrap_servers
+                raise ServiceAway(f"Kafka at {where} sends nothing of {self._place} from {self._next} on")
+
+    def _is_of_interest(self, message: KafkaMessage) -> bool:
+        error = message.error()
+        if error is None or error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - as above
+            return True
+        if error.code() in OUT_OF_RANGE:
+            self._place = None
+            raise Expired(error.str())
+        if error.code() not in PASSING:
+            raise kafka.unavailable(self._settings, KafkaException(error))
+        return False
+
+    def close(self) -> None:
+        """Let go of the brokers."""
+        self._consumer.close()
+
+
+@contextmanager
+def reading(settings: Settings) -> Iterator[LogReader]:
+    """Open a reader for as long as the block lasts."""
+    reader = LogReader(settings)
+    try:
+        yield reader
+    finally:
+        reader.close()
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", ".")

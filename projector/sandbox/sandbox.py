@@ -1,0 +1,114 @@
+"""Both servers of one folder together, kept for a developer or thrown away after a test or a demo."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from events.runtime.errors import ServiceUnavailable, StateError
+from projector.sandbox import processes
+from projector.sandbox.folder import LOCK, locked, shared_cache, temporary
+from projector.sandbox.kafka import Kafka
+from projector.sandbox.postgres import Postgres
+
+CLEAN_UP_SECONDS: Final = 60
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """PostgreSQL and Kafka whose data lies in one folder."""
+
+    folder: Path
+
+    @property
+    def postgres(self) -> Postgres:
+        """The database server, to be started, stopped or killed by itself."""
+        return Postgres(self.folder / "postgres")
+
+    @property
+    def kafka(self) -> Kafka:
+        """The broker, to be started, stopped or killed by itself."""
+        return Kafka(self.folder / "kafka")
+
+    @property
+    def workplace(self) -> Path:
+        """Where an owner runs programs that have to end with a throw-away sandbox, even if the owner is killed."""
+        return self.folder / "work"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that point the three programs here.
+
+        Raises:
+            StateError: where one of the servers is not running.
+
+        """
+        if not (self.postgres.running and self.kafka.running):
+            raise StateError(f"the sandbox in {self.folder} is not running: run `projector sandbox up`")
+        return {
+            "PROJECTOR_DATABASE_URL": self.postgres.url,
+            "PROJECTOR_KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
+        }
+
+    def up(self) -> dict[str, str]:
+        """Start what does not run, mend what was left half-done; return the environment."""
+        with locked(self.folder):
+            self.postgres.start()
+            self.kafka.start()
+            return self.environment
+
+    def down(self, *, delete: bool = False) -> None:
+        """Stop both; with `delete` remove their data too, and nothing else that the folder may hold."""
+        if not self.folder.exists():
+            return
+        with locked(self.folder):
+            self.kafka.stop()
+            self.postgres.stop()
+            if delete:
+                self.kafka.delete()
+                self.postgres.delete()
+                (self.folder / LOCK).unlink(missing_ok=True)
+        if delete:
+            with suppress(OSError):  # the user's own files keep it
+                self.folder.rmdir()
+
+    def destroy(self) -> None:
+        """Kill both, and what runs in the workplace, and remove the folder."""
+        processes.kill(processes.about(self.workplace))
+        self.kafka.kill()
+        self.postgres.abandon()
+        self.postgres.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def at(folder: Path | None = None) -> Sandbox:
+    """Return the sandbox of a folder, by default the user's own."""
+    return Sandbox((folder or shared_cache() / "sandbox").expanduser().resolve())
+
+
+@contextmanager
+def throwaway(*, started: bool = True) -> Iterator[Sandbox]:
+    """Give a sandbox in a temporary folder; nothing of it is left afterwards, even if this process is killed.
+
+    The one who clears up is a process of its own that reads from a pipe: it works when the pipe closes, which the end
+    of the block does, or the system when we are gone.
+    """
+    sandbox = Sandbox(temporary())
+    command = [sys.executable, "-m", "projector.sandbox.cleanup_watchdog", str(sandbox.folder)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(  # noqa: S603
+        command, stdin=subprocess.PIPE, start_new_session=True, env=environment
+    ) as watch:
+        try:
+            if started:
+                sandbox.up()
+            yield sandbox
+        finally:
+            watch.communicate(timeout=CLEAN_UP_SECONDS)
+    if watch.returncode:
+        raise ServiceUnavailable(f"the sandbox in {sandbox.folder} could not be cleared up")

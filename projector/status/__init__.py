@@ -1,0 +1,1 @@
+"""`projector status`: schema, lag, dead letters, the last check, alerts."""

@@ -1,0 +1,43 @@
+"""`backfill runs`: the list, and what ends a run for good."""
+
+import re
+from typing import Any
+
+from psycopg import Connection
+from sqlalchemy import Engine
+
+from backfill.execution.pool import carry_out
+from backfill.runs import store as runs
+from backfill.runs.session import session
+from tests.conftest import RunCommand
+
+OPTIONS = {"dry_run": False, "chunk_size": 1}
+
+
+def test_who_lists_runs_sees_whole_ids_and_whether_anybody_is_at_them(
+    engine: Engine, environment: dict[str, str], run_command: RunCommand
+) -> None:
+    with session(engine) as connection:
+        run = runs.begin(connection, "rebuild", OPTIONS)
+        listed = run_command("backfill", "runs", env=environment).stdout
+        assert str(run.run_id) in listed
+        assert "nobody is at it" not in listed
+    listed = run_command("backfill", "runs", env=environment).stdout
+    assert "nobody is at it; backfill rebuild --resume" in " ".join(re.sub("[│┃]", " ", listed).split())
+
+
+def test_a_cancelled_run_is_not_gone_on_with(
+    database: Connection[Any], environment: dict[str, str], run_command: RunCommand
+) -> None:
+    run = runs.begin(database, "rebuild", OPTIONS)
+    cancelled = run_command("backfill", "runs", "cancel", str(run.run_id), env=environment)
+    assert cancelled.exit_code == 0, cancelled.stderr
+    assert cancelled.stdout == f"rebuild {run.run_id} is cancelled; 1 processes at it stop after their chunks\n"
+    assert carry_out(database, run, stop=lambda: False).state == "cancelled"
+    for arguments, line in {
+        ("rebuild", "--resume", str(run.run_id)): "that run is cancelled; start a new one with `backfill rebuild`",
+        ("runs", "cancel", str(run.run_id)): "is cancelled and cannot become cancelled",
+    }.items():
+        refused = run_command("backfill", *arguments, env=environment)
+        assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+        assert line in refused.stderr

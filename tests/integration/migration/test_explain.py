@@ -1,0 +1,142 @@
+"""The statement of one meter: every line, where it came from, and what isn't counted and why."""
+
+import json
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from psycopg import Connection
+
+from backfill.explain.explain import explain, print_statement
+from backfill.migration.payment_meter_ids import STEP
+from events.runtime.console import Format
+from events.runtime.errors import InputError
+from events.runtime.settings import Settings
+from tests.integration.migration.conftest import Do
+from tests.support.examples import assigned, customer, invoice, payment
+from tests.support.merge_harness import Lane
+
+EVENTS = [
+    assigned(1, 1, 7), customer(7, "Ada [bold]"),
+    invoice(1, 1, "100.00", invoice_date="2026-01-31", invoice_number="INV-1"),
+    invoice(2, 1, "50.00", invoice_date="2026-02-28", balance_brought_forward="100.00"),
+    invoice(3, 1, "9.00", "voided", invoice_date="2026-02-01"),
+    invoice(4, 2, "9.00"),
+    # 21:30 UTC on the last of January is the first of February in Nairobi
+    payment(1, "30.00", meter_id=1, paid_at="2026-01-31T21:30:00Z", method="MPESA", reference="QX1"),
+    payment(2, "20.00", invoice_id=2, paid_at="2026-02-28T10:00:00Z"),
+    payment(3, "5.00", customer_id=7, paid_at="2026-03-01T10:00:00Z"),
+    payment(4, "2.00", "reversed", meter_id=1),
+    payment(5, "1.00", "reversed", invoice_id=1),
+]  # fmt: skip
+
+
+@pytest.fixture
+def filled(lane: Lane, do: Do) -> Lane:
+    lane.apply(EVENTS)
+    do(STEP)
+    return lane
+
+
+@pytest.mark.usefixtures("filled")
+def test_each_line_has_its_day_its_running_balance_and_its_place(settings: Settings, auditor: Connection[Any]) -> None:
+    found = explain(settings, auditor, 1, None, None)
+    assert [(each.day, each.kind, each.id, each.amount, balance) for each, balance in found.entries] == [
+        ("2026-01-31", "invoice", 1, Decimal(100), Decimal(100)),
+        ("2026-02-01", "payment", 1, Decimal(-30), Decimal(70)),
+        ("2026-02-28", "invoice", 2, Decimal(50), Decimal(120)),
+        ("2026-02-28", "payment", 2, Decimal(-20), Decimal(100)),
+        ("2026-03-01", "payment", 3, Decimal(-5), Decimal(95)),
+    ]
+    lines = {(each.kind, each.id): each for each, _ in found.entries}
+    assert lines["payment", 1].reference == "MPESA QX1"
+    assert lines["payment", 2].through_invoice_id == 2
+    assert lines["payment", 3].allocated
+    assert [each.source_offset for each, _ in found.entries] == [0, 0, 1, 1, 2]
+    assert [found.closing, found.meter.balance, found.difference] == [95, 95, 0]
+    assert [(each.kind, each.id, each.reason) for each in found.excluded] == [
+        ("invoice", 3, "voided"), ("payment", 4, "reversed"), ("payment", 5, "reversed"),
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("filled")
+def test_days_are_business_days_and_cut_the_statement(settings: Settings, auditor: Connection[Any]) -> None:
+    day = date(2026, 2, 1)
+    found = explain(settings, auditor, 1, day, day)
+    assert [found.opening, *(each.id for each, _ in found.entries), found.closing] == [100, 1, 70]
+    assert [len(found.later), found.expected] == [3, 95]
+    elsewhere = settings.model_copy(update={"timezone": "UTC"})
+    assert explain(elsewhere, auditor, 1, day, day).opening == 70
+
+
+def test_a_row_changed_outside_the_stream_is_told_beside_its_line(
+    filled: Lane, settings: Settings, auditor: Connection[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with filled.connection.transaction():
+        filled.connection.execute("UPDATE invoices SET amount = 110 WHERE invoice_id = 1")
+        filled.connection.execute("UPDATE payments SET meter_id = 2 WHERE payment_id = 1")
+    found = explain(settings, auditor, 1, None, None)
+    assert found.difference == 40
+    print_statement(settings, found, Format.TABLE)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "the recorded balance has +KES 100.00 of it" in printed
+    assert "is at meter 2" in printed
+    assert "By history the balance is KES 135.00 now, but KES 95.00 is recorded, which is +KES 40.00 away." in printed
+    assert "Ada [bold]" in printed, "a name is text, never markup"
+
+
+def test_rows_that_contradict_their_marks_are_told_though_the_sums_agree(
+    filled: Lane, settings: Settings, auditor: Connection[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with filled.connection.transaction():
+        filled.connection.execute("UPDATE invoices SET amount = 150 - amount WHERE invoice_id IN (1, 2)")
+        filled.connection.execute("UPDATE invoices SET projected_meter_id = 1 WHERE invoice_id = 3")
+    found = explain(settings, auditor, 1, None, None)
+    assert [found.difference, found.contradicting_rows] == [0, 3]
+    print_statement(settings, found, Format.TABLE)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert (
+        "By history the balance is KES 95.00 now, and so it is recorded, but 3 rows were counted otherwise" in printed
+    )
+    print_statement(settings, found, Format.JSON)
+    document = json.loads(capsys.readouterr().out)
+    assert document["contradicting_rows"] == 3
+    assert [each["id"] for each in document["not_counted"] if each["contradicts"]] == [3]
+
+
+@pytest.mark.usefixtures("filled")
+def test_the_document_holds_money_as_strings_and_every_place(
+    settings: Settings, auditor: Connection[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_statement(settings, explain(settings, auditor, 1, None, date(2026, 2, 28)), Format.JSON)
+    document = json.loads(capsys.readouterr().out)
+    assert (document["closing_balance"], document["recorded_balance"], document["at"]) == (
+        "100.00", "95.00", "2026-02-28",
+    )  # fmt: skip
+    first = document["entries"][0]
+    assert (first["topic"], first["partition"], first["offset"]) == (f"{settings.topic_prefix}.invoices", 0, 0)
+    assert [each["reason"] for each in document["not_counted"]] == ["voided", "reversed", "reversed"]
+
+
+def test_an_import_is_no_place_on_a_topic_and_far_dates_are_shown(
+    lane: Lane, settings: Settings, auditor: Connection[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with lane.connection.transaction():
+        lane.connection.execute(
+            "INSERT INTO invoices (invoice_id, meter_id, amount, currency, invoice_date)"
+            " VALUES (1, 5, 10, 'KES', '5874897-12-31'), (2, 5, 10, 'KES', '44000-01-01')"
+        )
+    found = explain(settings, auditor, 5, None, date(9999, 12, 31))
+    assert (len(found.entries), len(found.later)) == (0, 2)
+    print_statement(settings, explain(settings, auditor, 5, None, None), Format.TABLE)
+    assert capsys.readouterr().out.count("not from the stream") == 2
+
+
+def test_an_unknown_meter_and_days_the_wrong_way_round_are_one_line(
+    settings: Settings, auditor: Connection[Any]
+) -> None:
+    with pytest.raises(InputError, match="--meter 99: no invoice"):
+        explain(settings, auditor, 99, None, None)
+    with pytest.raises(InputError, match="--since 2026-02-02 lies after --at 2026-02-01"):
+        explain(settings, auditor, 99, date(2026, 2, 2), date(2026, 2, 1))

@@ -1,0 +1,77 @@
+"""A statement's sums, worked out by hand."""
+
+from decimal import Decimal
+from typing import Any
+
+from backfill.explain.statement import Counted, Excluded, Meter, Statement, state
+
+
+def _counted(day: str, amount: str, **more: Any) -> Counted:  # noqa: ANN401 - members of any type
+    members: dict[str, Any] = {
+        "kind": "invoice",
+        "id": 1,
+        "reference": None,
+        "through_invoice_id": None,
+        "allocated": False,
+        "balance_brought_forward": None,
+        "source_partition": 0,
+        "source_offset": 0,
+        "recorded": Decimal(amount),
+        "contradicts": False,
+        "before": False,
+        "after": False,
+    }
+    return Counted(**{**members, "day": day, "amount": Decimal(amount), **more})
+
+
+def _meter(billed: str, paid: str, *, present: bool = True) -> Meter:
+    return Meter(present, 7, 7, "Ada", Decimal(billed), Decimal(paid), None)
+
+
+NOBODYS = Meter(False, None, None, None, Decimal(0), Decimal(0), None)  # noqa: FBT003 - a row as it is read
+
+
+def _state(meter: Meter, counted: list[Counted], excluded: list[Excluded] | None = None) -> Statement:
+    return state(1, (None, None), meter, counted, excluded or [])
+
+
+def test_the_balance_runs_from_the_opening_one_to_the_closing_one() -> None:
+    counted = [
+        _counted("2026-01-01", "10.00", before=True),
+        _counted("2026-02-01", "5.00"),
+        _counted("2026-02-02", "-20.00"),
+        _counted("2026-03-01", "7.00", after=True),
+    ]
+    found = _state(_meter("22", "20"), counted)
+    assert [found.opening, *(entry.balance for entry in found.entries), found.closing] == [10, 15, -5, -5]
+    assert [found.expected, len(found.later), found.difference] == [2, 1, 0]
+
+
+def test_without_entries_the_closing_balance_is_the_opening_one() -> None:
+    found = _state(_meter("10", "0"), [_counted("2026-01-01", "10.00", before=True)])
+    assert [found.opening, found.closing, found.difference] == [10, 10, 0]
+
+
+def test_what_is_recorded_otherwise_is_a_difference() -> None:
+    found = _state(_meter("10", "4"), [_counted("2026-01-01", "10.00")])
+    assert [found.expected, found.meter.balance, found.difference] == [10, 6, 4]
+
+
+def test_rows_that_contradict_their_marks_are_counted_wherever_they_stand() -> None:
+    voided = Excluded("invoice", 1, "2026-01-01", Decimal(5), "voided", Decimal(0), True)  # noqa: FBT003 - as read
+    counted = [
+        _counted("2026-01-01", "10.00", contradicts=True, before=before, after=after)
+        for before, after in ((True, False), (False, False), (False, True))
+    ]
+    assert _state(_meter("30", "0"), counted, [voided]).contradicting_rows == 4
+    assert _state(_meter("10", "0"), [_counted("2026-01-01", "10.00")]).contradicting_rows == 0
+
+
+def test_a_meter_is_known_by_any_trace_of_it() -> None:
+    voided = Excluded("invoice", 1, "2026-01-01", Decimal(5), "voided", Decimal(0), False)  # noqa: FBT003 - a row as it is read
+    assert not _state(NOBODYS, []).is_known
+    assert _state(NOBODYS, [], [voided]).is_known
+    assert _state(NOBODYS, [_counted("2026-01-01", "0.00")]).is_known
+    assert _state(NOBODYS, [_counted("2026-01-01", "0.00", after=True)]).is_known
+    assert _state(NOBODYS._replace(customer_id=3), []).is_known
+    assert _state(_meter("0", "0"), []).is_known

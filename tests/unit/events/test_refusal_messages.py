@@ -1,0 +1,135 @@
+"""What a refusal says, to the letter: an operator reads nothing else, and scripts filter by the reason."""
+
+import json
+from typing import Any, Final
+
+import pytest
+
+from tests.support import examples
+from tests.unit.events.test_decode import BINARY, DECODE, Headers, decoded, invoice, message, payment
+
+MONEY: Final = 'is not a decimal string with at most 16 digits before the point and two after, like "1250.00"'
+MOST: Final = 2**63 - 1
+DATA: Final = json.dumps(invoice()["data"]).encode()
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        (invoice(1.5), "data.amount: the number 1.5 is not a string"),
+        (invoice(7), "data.amount: 7 is not a string"),
+        (invoice(money=True), "data.amount: true is not a string"),
+        (invoice(None), "data.amount: null is not a string"),
+        (invoice([]), "data.amount: is not a string"),
+        (invoice("x" * 60), f"data.amount: '{'x' * 60}' {MONEY}"),
+        (invoice("x" * 61), f"data.amount: {MONEY}"),
+        (invoice(version=0), "data.version: 0 is not a positive integer"),
+        (invoice(version="7"), "data.version: '7' is not an integer"),
+        (invoice(version=MOST + 1), f"data.version: {MOST + 1} is greater than {MOST}"),
+        (invoice(version=MOST * 10), f"data.version: {MOST * 10} is greater than {MOST}"),
+        (invoice(version=MOST * 10 + 1), f"data.version: is greater than {MOST}"),
+        (invoice(invoice_date="soon"), "data.invoice_date: 'soon' is not a date like 2026-01-31"),
+        (invoice(invoice_number="x" * 1001), "data.invoice_number: is longer than 1000 characters"),
+        (invoice(currency="kes"), "data.currency: 'kes' is not a currency code of three capitals"),
+        (invoice(lines={}), "data.lines: is not an array"),
+        (invoice(lines=[{"type": "W", "amount": "x"}]), f"data.lines.0.amount: 'x' {MONEY}"),
+        (invoice() | {"data": []}, "data: is not an object"),
+        (payment("0.00"), "data.amount: '0.00' is not greater than zero"),
+        (
+            payment(paid_at="soon"),
+            "data.paid_at: 'soon' is not a timestamp with an offset, like 2026-01-31T08:00:00+03:00",
+        ),
+        (payment(paid_at="0001-01-01T00:00:00+03:00"), "data.paid_at: lies outside the years 1 to 9999 in UTC"),
+    ],
+)
+def test_of_data(event: dict[str, Any], said: str) -> None:
+    assert decoded(event) == ("invalid-data", said)
+
+
+def test_of_data_in_the_words_of_others() -> None:
+    """Where we have no sentence of our own, the library's stands, behind the place and the value."""
+    reason, detail = decoded(invoice(invoice_date="2026-02-30"))[:2]
+    assert reason == "invalid-data"
+    assert detail.startswith("data.invoice_date: '2026-02-30' Input should be a valid date")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "reason", "said"),
+    [
+        ({"id": ""}, "not-cloudevent", "id: '' is empty"),
+        ({"data_base64": "x"}, "not-cloudevent", "data_base64: 'x' is not taken; send `data` as a JSON object"),
+        ({"type": "x" * 101}, "unknown-type", f"type: '{'x' * 100}' is none of the contract's"),
+        ({"specversion": "2"}, "not-cloudevent", "specversion: '2' Input should be '1.0'"),
+    ],
+)
+def test_of_attributes(attributes: dict[str, object], reason: str, said: str) -> None:
+    assert decoded(invoice(), **attributes) == (reason, said)
+
+
+def test_of_a_media_type() -> None:
+    reason, detail = decoded(invoice(), datacontenttype="text/plain")[:2]
+    assert reason == "not-cloudevent"
+    assert detail.startswith("datacontenttype: 'text/plain' does not match ^")
+
+
+@pytest.mark.parametrize(
+    ("value", "reason", "said"),
+    [
+        (None, "no-value", "the message has no value; the contract deletes nothing"),
+        (b'{"a"', "not-json", "the value is not JSON: EOF while parsing an object at line 1 column 4"),
+        (b"[]", "not-json", "is not an object"),
+        (b"{}", "not-cloudevent", "type: is missing"),
+        (b'{"data":{}}', "not-cloudevent", "type: is missing"),
+    ],
+)
+def test_of_a_value(value: bytes | None, reason: str, said: str) -> None:
+    assert DECODE(message(value)) == (reason, said)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (b'"%s":1,"%s":2' % (b"n" * 101, b"n" * 101), f"member '{'n' * 100}' is given twice in one object"),
+        (b'"one":1,"two":{"in":1,"in":2}', "member 'in' is given twice in one object"),
+        (b'"x":{"a":NaN}', "NaN is no JSON"),
+        (b'"x":-Infinity,"y":"\\u0041"', "-Infinity is no JSON"),
+    ],
+)
+def test_of_members_that_are_ignored_otherwise(more: bytes, said: str) -> None:
+    assert DECODE(message(examples.line(invoice())[:-1] + b"," + more + b"}")) == ("not-json", said)
+
+
+@pytest.mark.parametrize(
+    ("headers", "value", "reason", "said"),
+    [
+        (
+            (*(h for h in BINARY if h[0] != "ce_type"), ("ce_type", b"t" * 101)),
+            DATA,
+            "unknown-type",
+            f"type: '{'t' * 100}' is none of the contract's",
+        ),
+        (tuple(h for h in BINARY if h[0] != "ce_id"), DATA, "not-cloudevent", "id: is missing"),
+        (BINARY, b"[", "not-json", "data: the value is not JSON: EOF while parsing a list at line 1 column 1"),
+        (BINARY, b"[]", "not-json", "data: is not an object"),
+        (BINARY, b"{}", "invalid-data", "data.invoice_id: is missing"),
+        (BINARY, DATA[:-1] + b',"a":1,"a":2}', "not-json", "member 'a' is given twice in one object"),
+        ((*BINARY, (f"ce_{'n' * 98}", b"\xff")), DATA, "not-cloudevent", f"header 'ce_{'n' * 97}' is not UTF-8"),
+        (
+            (*BINARY, (f"ce_{'n' * 98}", b"1"), (f"ce_{'n' * 98}", b"2")),
+            DATA,
+            "not-cloudevent",
+            f"header 'ce_{'n' * 97}' is given twice with different values",
+        ),
+    ],
+)
+def test_of_binary_mode(headers: Headers, value: bytes, reason: str, said: str) -> None:
+    assert DECODE(message(value, headers=headers)) == (reason, said)
+
+
+def test_a_header_that_is_not_of_cloudevents_is_passed_over() -> None:
+    assert DECODE(message(DATA, headers=(("trace", b"\xff"), *BINARY))) == decoded(invoice())
+
+
+def test_a_parameter_of_the_content_type_does_not_matter() -> None:
+    structured = (("content-type", b"application/cloudevents+json ; charset=utf-8"), ("ce_id", b"\xff"))
+    assert DECODE(message(examples.line(invoice()), headers=structured)) == decoded(invoice())
