@@ -110,7 +110,7 @@ def test_damaged_and_taken_ports_are_chosen_anew(sandbox: Sandbox) -> None:
 
 def test_nothing_is_left_when_the_owner_of_a_throwaway_is_killed(shell: dict[str, str], wait_until: WaitUntil) -> None:
     script = """
-from projector.sandbox.local import throwaway
+from projector.sandbox.sandbox import throwaway
 with throwaway(started=False) as sandbox:
     sandbox.postgres.start()
     print(sandbox.folder, flush=True)
