@@ -4,6 +4,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DOCS_VENV := .venv-docs
+DOCS_READY := $(DOCS_VENV)/.ready
 # Tests mostly wait for processes: twice the cores of a small machine; each worker has a PostgreSQL of its own.
 WORKERS ?= 4
 COMPILE := $(BIN)/uv pip compile --universal --generate-hashes --python-version 3.11 \
@@ -14,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-unit test-faults fuzz mutants lint types imports format bench soak sandbox lock clean
+.PHONY: help demo test test-unit test-faults fuzz mutants docs reference lint types imports format bench soak sandbox lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +39,13 @@ mutants: $(READY) ## change the code in a thousand small ways, and see that the 
 
 test-faults: $(READY) ## forty seeded runs of faults; FAULT_RUNS=500 for more, FAULT_SEED=17 for that one
 	@FAULT_RUNS=$${FAULT_RUNS:-40} $(BIN)/python -m pytest -n 2 --dist worksteal tests/faults
+
+docs: $(DOCS_READY) ## build the documentation into site/; a broken link is an error
+	@NO_MKDOCS_2_WARNING=1 PYTHONDONTWRITEBYTECODE=1 $(DOCS_VENV)/bin/mkdocs build --strict --quiet
+	@$(DOCS_VENV)/bin/python -m tests.docs.check_site site
+
+reference: $(READY) ## write docs/reference/ anew from the code
+	@$(BIN)/python -m tests.docs.generate
 
 lint: $(READY) ## style and format, nothing changed
 	@$(BIN)/ruff check .
@@ -67,21 +76,31 @@ lock: $(READY) ## resolve the dependencies anew, with hashes
 	@$(COMPILE) --upgrade --all-extras --group dev -o requirements.lock pyproject.toml
 	@$(COMPILE) --constraint requirements.lock -o requirements-runtime.lock pyproject.toml
 	@$(COMPILE) --constraint requirements.lock --group build -o requirements-build.lock
+	@$(COMPILE) --constraint requirements.lock --group docs -o requirements-docs.lock
 
 clean: ## remove what was built here; caches of the user and a running sandbox stay
-	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache mutants
+	@rm -rf $(VENV) $(DOCS_VENV) site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache mutants
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The first of these names that is new enough; a build that was killed is repeated.
+define MAKE_VENV
+for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 none; do \
+	$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; \
+done; \
+if [ "$$python" = none ]; then \
+	echo "make: Python 3.11 or newer with venv is needed (Debian: apt install python3-venv); or give make PYTHON=/path" >&2; \
+	exit 1; \
+fi; \
+$$python -m venv $(1)
+endef
+
 $(READY): requirements.lock pyproject.toml
-	@for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 none; do \
-		$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; \
-	done; \
-	if [ "$$python" = none ]; then \
-		echo "make: Python 3.11 or newer with venv is needed (Debian: apt install python3-venv); or give make PYTHON=/path" >&2; \
-		exit 1; \
-	fi; \
-	$$python -m venv $(VENV)
+	@$(call MAKE_VENV,$(VENV))
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DOCS_READY): requirements-docs.lock
+	@$(call MAKE_VENV,$(DOCS_VENV))
+	@$(DOCS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-docs.lock
 	@touch $@

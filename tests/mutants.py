@@ -1,8 +1,8 @@
 """`make mutants`: change the code in a thousand small ways, one at a time, and see which change no test notices.
 
 What is changed and which tests look on stands in `pyproject.toml`; what is left unnoticed, and why, in
-`docs/mutation.md`. One PostgreSQL serves all, since every mutant is a process of its own. Arguments are mutants' names
-with asterisks (`projector.consume.merge*`), by default all; HYPOTHESIS_PROFILE does not matter here.
+`docs/explanation/mutation.md`. One PostgreSQL serves all, since every mutant is a process of its own. Arguments are
+mutants' names with asterisks (`projector.consume.merge*`), by default all; HYPOTHESIS_PROFILE does not matter here.
 """
 
 import os

@@ -6,9 +6,8 @@ from typing import Any, Final
 import pytest
 from packaging.version import Version
 
-from tests.advisories import Affected, hits, locked, pinned, spans
+from tests.advisories import LOCKS, Affected, hits, locked, pinned, spans
 
-LOCKS: Final = ("requirements.lock", "requirements-runtime.lock", "requirements-build.lock")
 SECURITY: Final = Path(__file__).parent.parent / "SECURITY.md"
 
 

@@ -28,7 +28,7 @@ PAGES: Final = (
     "README.md",
     "CHANGELOG.md",
     "SECURITY.md",
-    *(f"docs/{page.name}" for page in sorted((ROOT / "docs").glob("*.md"))),
+    *(page.relative_to(ROOT).as_posix() for page in sorted((ROOT / "docs").rglob("*.md"))),
 )
 APPS: Final = {"events": events.cli.app, "projector": projector.cli.app, "backfill": backfill.cli.app}
 
@@ -65,7 +65,10 @@ def test_every_test_that_is_named_exists(page: str) -> None:
 
 
 def test_every_promise_and_every_way_to_die_names_its_test() -> None:
-    for page, heading in (("README.md", "What is promised"), ("docs/architecture.md", "Where a process can die")):
+    for page, heading in (
+        ("README.md", "What is promised"),
+        ("docs/explanation/architecture.md", "Where a process can die"),
+    ):
         rows = ROW.findall(_section(page, heading))[1:]
         assert len(rows) > 10
         for row in rows:
@@ -74,7 +77,7 @@ def test_every_promise_and_every_way_to_die_names_its_test() -> None:
 
 
 def test_every_kind_of_fault_and_every_defect_that_they_found_is_on_their_page() -> None:
-    kinds, defects = (ROW.findall(part)[1:] for part in _text("docs/faults.md").split("## What it found"))
+    kinds, defects = (ROW.findall(part)[1:] for part in _text("docs/explanation/faults.md").split("## What it found"))
     named = [kind for row in kinds for kind in re.findall(r"`([a-z ]+)`", row.split(" | ")[0])]
     assert sorted(named) == sorted(KINDS)
     assert len(defects) > 5

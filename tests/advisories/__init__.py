@@ -2,7 +2,7 @@
 
     python -m tests.advisories CHECKOUT    writes `pinned.json` anew from a clone of pypa/advisory-database
 
-Kept are identifiers and affected versions (the database is CC BY 4.0), and only of packages in `requirements.lock`.
+Kept are identifiers and affected versions (the database is CC BY 4.0), and only of packages in one of the locks.
 """
 
 import json
@@ -15,6 +15,12 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT: Final = Path(__file__).parent.parent.parent
+LOCKS: Final = (
+    "requirements.lock",
+    "requirements-runtime.lock",
+    "requirements-build.lock",
+    "requirements-docs.lock",
+)
 PINNED: Final = Path(__file__).parent / "pinned.json"
 LOCKED: Final = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 

@@ -10,13 +10,13 @@ from typing import Any
 import yaml
 from packaging.utils import canonicalize_name
 
-from tests.advisories import PINNED, locked, spans
+from tests.advisories import LOCKS, PINNED, locked, spans
 
 
 def main(checkout: Path) -> None:
     """Write `pinned.json`."""
     commit, date = _git(checkout, "log", "-1", "--format=%H %cs").split()
-    names = sorted(locked("requirements.lock"))
+    names = sorted({name for lock in LOCKS for name in locked(lock)})
     content = {
         "source": "pypa/advisory-database",
         "commit": commit,
