@@ -44,16 +44,16 @@ def init(
     Roles that were created before get their rights on what is new without being asked for again.
     """
     from events.runtime import kafka, settings
-    from projector.database import engines as database
+    from projector.database import engines, failures
     from projector.deployment import cluster, schema
     from projector.kafka_log import topic_configuration
     from projector.kafka_log.broker import Broker
 
     chosen = settings.load()
-    engine = database.make_engine(chosen, program="projector init")
-    with database.reachable(chosen):
+    engine = engines.make_engine(chosen, program="projector init")
+    with failures.translate_database_errors(chosen):
         upgraded = schema.upgrade(engine, chosen.schema_name, roles=roles, settings=chosen)
-    with database.reachable(chosen), kafka.answering(chosen):
+    with failures.translate_database_errors(chosen), kafka.translate_kafka_errors(chosen):
         client = kafka.admin(chosen)
         adopted = {**upgraded.adopted, **cluster.adopt(engine, chosen, client)}
         created = schema.create_topics(client, chosen)
@@ -106,14 +106,14 @@ def run(
     from events.runtime import logs, settings
     from events.runtime.stop import stop_on_signals
     from projector.consume import consumer
-    from projector.database import engines as database
+    from projector.database import engines
 
     sys.setswitchinterval(THREAD_SWITCH_SECONDS)
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER_OBJECTS)
     chosen = settings.load()
     logs.configure(chosen)
-    engine = database.make_engine(chosen, program="projector run")
+    engine = engines.make_engine(chosen, program="projector run")
     with stop_on_signals() as stop:
         applied = consumer.run(chosen, engine, stop, until_caught_up=until_caught_up)
     if output is Format.JSON:
@@ -130,14 +130,14 @@ def status(
     from datetime import UTC, datetime
 
     from events.runtime import kafka, settings
-    from projector.database import engines as database
+    from projector.database import engines, failures
     from projector.deployment import identity
     from projector.kafka_log.broker import Broker
     from projector.status import status as status_
 
     chosen = settings.load()
-    engine = database.make_engine(chosen, program="projector status")
-    with database.reachable(chosen), kafka.answering(chosen):
+    engine = engines.make_engine(chosen, program="projector status")
+    with failures.translate_database_errors(chosen), kafka.translate_kafka_errors(chosen):
         identity.require(engine, chosen)
         broker = Broker(chosen)
         broker.require_cluster(engine)

@@ -99,12 +99,13 @@ class KafkaTopic:
 
     def _require_ours(self, client: "AdminClient") -> None:
         """Compare the cluster, unless the database is away: then that is what the alert may be about."""
-        from projector.database.engines import make_engine, reachable  # noqa: PLC0415 - as above
+        from projector.database.engines import make_engine  # noqa: PLC0415 - as above
+        from projector.database.failures import translate_database_errors  # noqa: PLC0415 - as above
         from projector.deployment import cluster  # noqa: PLC0415 - as above
 
         engine = make_engine(self._settings, program="backfill")
         try:
-            with suppress(ServiceUnavailable), reachable(self._settings):
+            with suppress(ServiceUnavailable), translate_database_errors(self._settings):
                 cluster.require(engine, self._settings, client)
         finally:
             engine.dispose()

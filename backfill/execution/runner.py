@@ -28,7 +28,8 @@ from backfill.throttle.pace import Brake, Pace, RowRate
 from events.runtime.console import say
 from events.runtime.errors import ServiceUnavailable, StateError, WorkFailed
 from events.runtime.settings import Settings
-from projector.database.engines import address, make_engine, reachable
+from projector.database.engines import make_engine
+from projector.database.failures import address, translate_database_errors
 from projector.deployment import identity
 
 EXIT_CLEAN: Final = 0
@@ -91,7 +92,7 @@ def ready(settings: Settings) -> Iterator[Engine]:
     """
     engine = make_engine(settings, program="backfill")
     try:
-        with reachable(settings):
+        with translate_database_errors(settings):
             identity.require(engine, settings)
             yield engine
     finally:

@@ -26,7 +26,7 @@ from sqlalchemy.exc import DBAPIError
 from backfill.runs.session import plain
 from backfill.runs.store import Run
 from backfill.runs.tally import Tally
-from events.contract.types import ENTITIES, Place, topic_of
+from events.contract.types import ENTITIES, TopicPartition, topic_of
 from events.runtime import kafka
 from events.runtime.errors import ProgramError
 from events.runtime.settings import Settings
@@ -153,7 +153,7 @@ class Broker:
             self._again_at = monotonic() + AGAIN_SECONDS
             return None
         stored = connection.execute(SQL["positions"], {"group_id": self._settings.group_id})
-        applied: dict[Place, int] = {(topic, partition): offset for topic, partition, offset in stored}
+        applied: dict[TopicPartition, int] = {(topic, partition): offset for topic, partition, offset in stored}
         return sum(max(0, log.high - applied.get(place, log.low)) for place, log in logs.items())
 
     def _compared(self, connection: Connection[Any]) -> "AdminClient":

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, NamedTuple
 
-from events.contract.types import ENTITIES, Entity, Place, topic_of
+from events.contract.types import ENTITIES, Entity, TopicPartition, topic_of
 from events.runtime.errors import StateError
 from projector.positions.store import Log, Position
 
@@ -88,7 +88,7 @@ class Plan:
             base += each.end - each.low
 
 
-def plan_of(positions: Mapping[Place, Position], logs: Mapping[Place, Log], prefix: str) -> Plan:
+def plan_of(positions: Mapping[TopicPartition, Position], logs: Mapping[TopicPartition, Log], prefix: str) -> Plan:
     """Plan to read what the broker still has of what is applied.
 
     Raises:
@@ -113,7 +113,7 @@ def plan_of(positions: Mapping[Place, Position], logs: Mapping[Place, Log], pref
     return Plan(ranges)
 
 
-def require_same(place: Place, topic_id: str | None, end: int, log: Log | None) -> Log:
+def require_same(place: TopicPartition, topic_id: str | None, end: int, log: Log | None) -> Log:
     """Refuse to compare history with a log that it does not come from: another topic's, or one that ends too early.
 
     Raises:
@@ -133,7 +133,7 @@ def require_same(place: Place, topic_id: str | None, end: int, log: Log | None) 
     return log
 
 
-def require_unchanged(plan: Plan, logs: Mapping[Place, Log]) -> None:
+def require_unchanged(plan: Plan, logs: Mapping[TopicPartition, Log]) -> None:
     """Refuse what was read of a topic that was created again, or cut, meanwhile.
 
     Raises:

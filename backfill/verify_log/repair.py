@@ -37,7 +37,7 @@ from backfill.verify_log.replay import replay
 from backfill.verify_log.source import Source
 from backfill.verify_log.staging import SQL
 from backfill.verify_log.verdict import NAMES
-from events.contract.types import Entity, Place, topic_of
+from events.contract.types import Entity, TopicPartition, topic_of
 from events.runtime.errors import WorkFailed
 from events.runtime.settings import Settings
 from projector.positions.store import Position
@@ -50,7 +50,7 @@ METERS: Final = {
     "assignments": SQL["meters_of_assignments"],
 }
 
-Positions = Callable[[], dict[Place, Position]]
+Positions = Callable[[], dict[TopicPartition, Position]]
 
 
 class Deployment(NamedTuple):

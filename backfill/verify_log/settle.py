@@ -15,7 +15,7 @@ from backfill.verify_log.plan import Plan
 from backfill.verify_log.source import Source
 from backfill.verify_log.staging import SQL, statement
 from backfill.verify_log.verdict import NAMES, PLACE, Coverage, Suspect, Text, findings
-from events.contract.types import ENTITIES, Entity, Place, topic_of
+from events.contract.types import ENTITIES, Entity, TopicPartition, topic_of
 from projector.positions.store import Log
 
 SUSPECTS_MAX: Final = 1_000  # compared at once, in memory: a row and a message each
@@ -60,7 +60,7 @@ def _suspects(cursor: Cursor[Any], run: Run, between: tuple[int, int]) -> Iterat
             yield Suspect(entity, entity_id, winner, row, noted)
 
 
-def _covers(plan: Plan, logs: Mapping[Place, Log], entity: Entity, topic: str) -> Callable[[Text], Coverage]:
+def _covers(plan: Plan, logs: Mapping[TopicPartition, Log], entity: Entity, topic: str) -> Callable[[Text], Coverage]:
     """Say of a row's place what a run has seen of it; where the log begins by now counts."""
     ends = {each.partition: each.end for each in plan.of_entity(entity)}
 

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from backfill.verify_log.plan import Part, Plan, require_unchanged
 from events.contract.decode import Decoder
-from events.contract.types import ENTITIES, Event, Message, Place, Refusal, topic_of
+from events.contract.types import ENTITIES, Event, Message, Refusal, TopicPartition, topic_of
 from events.runtime import kafka
 from events.runtime.settings import Settings
 from projector.deployment import cluster
@@ -32,11 +32,11 @@ class Source:
         self._reader = reader
         self.decode: Final = Decoder(None, settings.topic_prefix)
 
-    def logs(self) -> dict[Place, Log]:
+    def logs(self) -> dict[TopicPartition, Log]:
         """Ask where every partition's log begins and ends."""
         return positions.describe(self._client, self._topics)
 
-    def require_unchanged(self, plan: Plan) -> dict[Place, Log]:
+    def require_unchanged(self, plan: Plan) -> dict[TopicPartition, Log]:
         """Ask the same, of the topics that the plan was made for.
 
         Raises:
@@ -82,7 +82,7 @@ def opened(settings: Settings, engine: Engine) -> Iterator[Source]:
         StateError, SettingError: it is not of the deployment's cluster.
 
     """
-    with kafka.answering(settings):
+    with kafka.translate_kafka_errors(settings):
         client = kafka.admin(settings)  # first: it says in one line why a broker cannot be reached
         cluster.require(engine, settings, client)
         with reading(settings) as reader:

@@ -72,7 +72,7 @@ from backfill.verify_log import partitions, repair, scan, settle, staging
 from backfill.verify_log.plan import Plan, plan_of
 from backfill.verify_log.repair import Deployment
 from backfill.verify_log.source import Source, opened
-from events.contract.types import Entity, Place
+from events.contract.types import Entity, TopicPartition
 from events.runtime.console import say
 from events.runtime.errors import ServiceUnavailable, StateError
 from events.runtime.settings import Settings, required
@@ -148,7 +148,7 @@ def verify_log(settings: Settings, asked: Asked) -> int:
     return exit_code(run)
 
 
-def _positions(engine: Engine, group_id: str) -> dict[Place, Position]:
+def _positions(engine: Engine, group_id: str) -> dict[TopicPartition, Position]:
     with engine.connect() as connection:
         return positions.read(connection, group_id)
 

@@ -148,7 +148,7 @@ class Mode(StrEnum):
     BINARY = "binary"
 
 
-Place = tuple[str, int]
+TopicPartition = tuple[str, int]
 """A topic and a partition."""
 
 

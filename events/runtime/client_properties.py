@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from events.runtime.errors import SettingError
 
 
-class Owned(NamedTuple):
+class LockedProperty(NamedTuple):
     """The values that may be given for a property, none where it may not be given at all; and why it is ours."""
 
     values: tuple[str, ...]
@@ -25,41 +25,47 @@ _DELIVERED: Final = "a message counts as published once every replica in sync ha
 _PROTOCOL: Final = "an older protocol has neither leader epochs nor committed reads"
 _NO_TEXT: Final = "the client takes an object there, and no text"
 
-OWNED: Final[dict[str, Owned]] = {
+LOCKED_PROPERTIES: Final[dict[str, LockedProperty]] = {
     # Which brokers, and that they are real.
-    "bootstrap.servers": Owned((), _SERVERS),
-    "metadata.broker.list": Owned((), _SERVERS),
-    "test.mock.num.brokers": Owned(("0",), "a simulated broker forgets everything"),
-    "test.mock.broker.rtt": Owned(("0",), "a simulated broker forgets everything"),
+    "bootstrap.servers": LockedProperty((), _SERVERS),
+    "metadata.broker.list": LockedProperty((), _SERVERS),
+    "test.mock.num.brokers": LockedProperty(("0",), "a simulated broker forgets everything"),
+    "test.mock.broker.rtt": LockedProperty(("0",), "a simulated broker forgets everything"),
     # What they are asked in.
-    "api.version.request": Owned(TRUE, _PROTOCOL),
-    "api.version.fallback.ms": Owned(("0",), _PROTOCOL),
-    "broker.version.fallback": Owned((), _PROTOCOL),
+    "api.version.request": LockedProperty(TRUE, _PROTOCOL),
+    "api.version.fallback.ms": LockedProperty(("0",), _PROTOCOL),
+    "broker.version.fallback": LockedProperty((), _PROTOCOL),
     # Whose code runs.
-    "plugin.library.paths": Owned((), "an interceptor may change every message; see also events.runtime.env_file"),
-    "logger": Owned((), _NO_TEXT),
-    "default.topic.config": Owned((), _NO_TEXT),
+    "plugin.library.paths": LockedProperty(
+        (), "an interceptor may change every message; see also events.runtime.env_file"
+    ),
+    "logger": LockedProperty((), _NO_TEXT),
+    "default.topic.config": LockedProperty((), _NO_TEXT),
     # Which messages are read.
-    "isolation.level": Owned(("read_committed",), "what a producer has aborted was never billed or paid"),
-    "topic.blacklist": Owned((), "a topic that is left out is never applied"),
-    "allow.auto.create.topics": Owned(FALSE, "`projector init` creates topics, configured as the contract needs"),
+    "isolation.level": LockedProperty(("read_committed",), "what a producer has aborted was never billed or paid"),
+    "topic.blacklist": LockedProperty((), "a topic that is left out is never applied"),
+    "allow.auto.create.topics": LockedProperty(
+        FALSE, "`projector init` creates topics, configured as the contract needs"
+    ),
     # Where reading starts and ends.
-    "auto.offset.reset": Owned(("error",), "a position that cannot be served is never reset in silence"),
-    "enable.partition.eof": Owned(TRUE, "the end of a log is where a position moves over what holds no message"),
+    "auto.offset.reset": LockedProperty(("error",), "a position that cannot be served is never reset in silence"),
+    "enable.partition.eof": LockedProperty(
+        TRUE, "the end of a log is where a position moves over what holds no message"
+    ),
     # Whose the positions are.
-    "enable.auto.commit": Owned(FALSE, _POSITIONS),
-    "auto.commit.enable": Owned(FALSE, _POSITIONS),
-    "enable.auto.offset.store": Owned(FALSE, _POSITIONS),
-    "offset.store.method": Owned(("broker",), _POSITIONS),
-    "offset.store.path": Owned((), _POSITIONS),
-    "offset.store.sync.interval.ms": Owned((), _POSITIONS),
-    "group.protocol.type": Owned(("consumer",), "the group's members are consumers"),
+    "enable.auto.commit": LockedProperty(FALSE, _POSITIONS),
+    "auto.commit.enable": LockedProperty(FALSE, _POSITIONS),
+    "enable.auto.offset.store": LockedProperty(FALSE, _POSITIONS),
+    "offset.store.method": LockedProperty(("broker",), _POSITIONS),
+    "offset.store.path": LockedProperty((), _POSITIONS),
+    "offset.store.sync.interval.ms": LockedProperty((), _POSITIONS),
+    "group.protocol.type": LockedProperty(("consumer",), "the group's members are consumers"),
     # What is published.
-    "enable.idempotence": Owned(TRUE, _DELIVERED),
-    "acks": Owned(("all", "-1"), _DELIVERED),
-    "request.required.acks": Owned(("all", "-1"), _DELIVERED),
-    "transactional.id": Owned((), "`events publish` begins no transaction"),
-    "partitioner": Owned(
+    "enable.idempotence": LockedProperty(TRUE, _DELIVERED),
+    "acks": LockedProperty(("all", "-1"), _DELIVERED),
+    "request.required.acks": LockedProperty(("all", "-1"), _DELIVERED),
+    "transactional.id": LockedProperty((), "`events publish` begins no transaction"),
+    "partitioner": LockedProperty(
         ("consistent", "consistent_random", "murmur2", "murmur2_random", "fnv1a", "fnv1a_random"),
         "the events of a meter share a partition",
     ),
@@ -74,9 +80,9 @@ def require_allowed(given: Mapping[str, str], group_id: str) -> None:
         SettingError: naming the variable.
 
     """
-    group = {"group.id": Owned((group_id,), "the group owns the positions: PROJECTOR_GROUP_ID names it")}
+    group = {"group.id": LockedProperty((group_id,), "the group owns the positions: PROJECTOR_GROUP_ID names it")}
     for name, value in given.items():
-        owned = (OWNED | group).get(name)
+        owned = (LOCKED_PROPERTIES | group).get(name)
         if owned is not None and value.strip().lower() not in {allowed.lower() for allowed in owned.values}:
             has_to = f"has to be {owned.values[0]}" if owned.values else "cannot be given"
             raise SettingError(f"PROJECTOR_KAFKA__{name.upper().replace('.', '_')} {has_to}: {owned.why}")

@@ -3,7 +3,7 @@
     ProgramError                 one line on standard error, exit code 2: nothing was started
     +- SettingError              an environment variable or option is wrong; mend it, a retry changes nothing
     +- ServiceUnavailable        PostgreSQL or Kafka refuses us, for what waiting does not mend
-    |  +- ServiceAway            it does not answer, or not yet; waiting helps
+    |  +- ServiceTemporarilyUnavailable            it does not answer, or not yet; waiting helps
     +- InputError                a file, line or argument that was handed in is wrong; names the place
     +- StateError                what is stored does not allow this; the message says which command does
     +- WorkFailed                the work was started and some of it failed; exit code 1
@@ -29,7 +29,7 @@ class ServiceUnavailable(ProgramError):
     """PostgreSQL or Kafka cannot be reached or refuses us."""
 
 
-class ServiceAway(ServiceUnavailable):
+class ServiceTemporarilyUnavailable(ServiceUnavailable):
     """PostgreSQL or Kafka does not answer, and may again without anybody changing a setting."""
 
 

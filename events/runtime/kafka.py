@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from events.runtime.client_properties import require_allowed
-from events.runtime.errors import ServiceAway, ServiceUnavailable, SettingError
+from events.runtime.errors import ServiceTemporarilyUnavailable, ServiceUnavailable, SettingError
 from events.runtime.settings import Settings, required
 
 PROBE_SECONDS = 10.0  # a broker that does not answer a metadata request within this is away
@@ -49,7 +49,7 @@ def client_config(settings: Settings, **own: Any) -> dict[str, Any]:  # noqa: AN
 def producer(settings: Settings, **own: Any) -> Producer:  # noqa: ANN401 - as above
     """Make an idempotent producer."""
     ours = {"enable.idempotence": True, "acks": "all", "linger.ms": 5}
-    return _made(Producer, client_config(settings, **{**ours, **own}))
+    return _create_client(Producer, client_config(settings, **{**ours, **own}))
 
 
 def admin(settings: Settings) -> AdminClient:
@@ -60,15 +60,15 @@ def admin(settings: Settings) -> AdminClient:
 
     """
     complaints: list[KafkaError] = []
-    client = _made(AdminClient, client_config(settings, error_cb=complaints.append), _silent)
+    client = _create_client(AdminClient, client_config(settings, error_cb=complaints.append), _silent)
     deadline = time.monotonic() + PROBE_SECONDS
     while True:
         try:
             client.list_topics(timeout=PROBE_SLICE_SECONDS)
         except KafkaException as error:
             client.poll(0)  # hands the complaints over
-            if hopeless := _hopeless(complaints):
-                raise _insecure(settings, hopeless) from None
+            if fatal := _find_fatal(complaints):
+                raise _describe_insecure(settings, fatal) from None
             if time.monotonic() > deadline:
                 raise unavailable(settings, error) from None
         else:
@@ -77,7 +77,7 @@ def admin(settings: Settings) -> AdminClient:
 
 def consumer(settings: Settings, **own: Any) -> Consumer:  # noqa: ANN401 - as above
     """Make a consumer; it connects on its first poll."""
-    return _made(Consumer, client_config(settings, **own))
+    return _create_client(Consumer, client_config(settings, **own))
 
 
 def unavailable(settings: Settings, error: KafkaException) -> ServiceUnavailable:
@@ -86,7 +86,7 @@ def unavailable(settings: Settings, error: KafkaException) -> ServiceUnavailable
     refused = failure.code() in REFUSED
     how = "refuses" if refused or failure.code() > 0 else "cannot be reached"  # librdkafka's own codes are negative
     said = f"Kafka at {settings.kafka_bootstrap_servers} {how}: {failure.str()}"
-    return ServiceUnavailable(said) if refused else ServiceAway(said)
+    return ServiceUnavailable(said) if refused else ServiceTemporarilyUnavailable(said)
 
 
 def fatal_error(raised: KafkaException | SystemError) -> KafkaError:
@@ -102,14 +102,14 @@ def fatal_error(raised: KafkaException | SystemError) -> KafkaError:
     return KafkaError(KafkaError._FATAL, "a fatal error, which the line before this names")  # noqa: SLF001 - as above
 
 
-def _hopeless(complaints: list[KafkaError]) -> KafkaError | None:
+def _find_fatal(complaints: list[KafkaError]) -> KafkaError | None:
     """Find what no waiting mends, once no broker is left that might take us all the same."""
     if all(error.code() != KafkaError._ALL_BROKERS_DOWN for error in complaints):  # noqa: SLF001 - as above
         return None
     return next((error for error in complaints if error.code() in INSECURE or "SSL" in error.str()), None)
 
 
-def _insecure(settings: Settings, error: KafkaError) -> ServiceUnavailable:
+def _describe_insecure(settings: Settings, error: KafkaError) -> ServiceUnavailable:
     """Say it in a line; librdkafka's sentence names the broker and the reason, and no secret."""
     refused = error.code() == KafkaError._AUTHENTICATION  # noqa: SLF001 - as above
     how = "refuses us" if refused else "cannot be reached securely"
@@ -117,7 +117,7 @@ def _insecure(settings: Settings, error: KafkaError) -> ServiceUnavailable:
 
 
 @contextmanager
-def answering(settings: Settings) -> Iterator[None]:
+def translate_kafka_errors(settings: Settings) -> Iterator[None]:
     """Turn what librdkafka raises into one line.
 
     Raises:
@@ -130,7 +130,7 @@ def answering(settings: Settings) -> Iterator[None]:
         raise unavailable(settings, error) from None
 
 
-def _made(make: type[Client], config: dict[str, Any], logger: logging.Logger = _log) -> Client:
+def _create_client(make: type[Client], config: dict[str, Any], logger: logging.Logger = _log) -> Client:
     try:
         return make(config, logger=logger)
     except KafkaException as error:

@@ -22,24 +22,24 @@ Found = TypeVar("Found")
 class Stop:
     """A wish to stop."""
 
-    wanted: bool = False
+    requested: bool = False
 
-    def unless_wanted(self, wait: Callable[[], Found]) -> Found | None:
+    def run_unless_stopped(self, wait: Callable[[], Found]) -> Found | None:
         """Return what a wait ends in, or raise it; None where the wish is there first: for what holds nothing to drain.
 
         The wait then goes on, undisturbed, on a thread that ends with the process: it must change nothing in it.
         """
         answer: Future[Found] = Future()
-        if not self.wanted:
+        if not self.requested:
             threading.Thread(target=_answer, args=(answer, wait), name="waiting", daemon=True).start()
-        while not self.wanted:
+        while not self.requested:
             if wait_for([answer], LOOK_SECONDS).done:
                 return answer.result()
         return None
 
     def ask(self, _number: int, _frame: object) -> None:
         """Handle a signal."""
-        self.wanted = True
+        self.requested = True
 
 
 @contextmanager

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from events.contract.types import ENTITIES, KEY_OF, Entity, Event, Message, Place, Refusal
+from events.contract.types import ENTITIES, KEY_OF, Entity, Event, Message, Refusal, TopicPartition
 from projector.consume.rows import content_of, line
 from projector.kafka_log.log_identity import Record, record_of
 
-Positions = Mapping[Place, int]
+Positions = Mapping[TopicPartition, int]
 """The next offset to apply, by place."""
 
 
@@ -29,7 +29,7 @@ class Item(NamedTuple):
     refusal: Refusal | None
 
 
-def item(message: Message, outcome: Event | Refusal) -> Item:
+def make_item(message: Message, outcome: Event | Refusal) -> Item:
     """Turn an event into its row already here, while the writer is busy with the batch before."""
     if isinstance(outcome, Refusal):
         return Item(message, ENTITIES[0], 0, (0, "", 0, 0), "", outcome)
@@ -51,13 +51,13 @@ class Batch:
     """
 
     items: Sequence[Item]
-    known: Positions
-    ends: Positions
+    start_offsets: Positions
+    end_offsets: Positions
     topic_ids: Mapping[str, str | None] = field(default_factory=dict)
 
-    def last_records(self) -> dict[Place, Record]:
+    def last_records(self) -> dict[TopicPartition, Record]:
         """Return what identifies the last message of each partition; none for one of which only markers were read."""
-        left, found = set(self.ends), dict[Place, Record]()
+        left, found = set(self.end_offsets), dict[TopicPartition, Record]()
         for message, *_ in reversed(self.items):
             if (place := (message.topic, message.partition)) in left:
                 found[place] = record_of(message)
@@ -69,13 +69,13 @@ class Batch:
     def halves(self) -> tuple["Batch", "Batch"]:
         """Split in two that, applied one after the other, do the same."""
         middle = len(self.items) // 2
-        between = ends_of(self.items[:middle])
-        rest = {place: end for place, end in self.ends.items() if between.get(place) != end}
-        known = {place: self.known[place] for place in between}
-        known_of_rest = {place: between.get(place, self.known[place]) for place in rest}
+        between = end_offsets_of(self.items[:middle])
+        rest = {place: end for place, end in self.end_offsets.items() if between.get(place) != end}
+        start_offsets = {place: self.start_offsets[place] for place in between}
+        start_offsets_of_rest = {place: between.get(place, self.start_offsets[place]) for place in rest}
         return (
-            replace(self, items=self.items[:middle], known=known, ends=between),
-            replace(self, items=self.items[middle:], known=known_of_rest, ends=rest),
+            replace(self, items=self.items[:middle], start_offsets=start_offsets, end_offsets=between),
+            replace(self, items=self.items[middle:], start_offsets=start_offsets_of_rest, end_offsets=rest),
         )
 
     def refused(self, refusal: Refusal) -> "Batch":
@@ -92,7 +92,7 @@ class Staged:
     conflicts: int
 
 
-def ends_of(items: Iterable[Item]) -> dict[Place, int]:
+def end_offsets_of(items: Iterable[Item]) -> dict[TopicPartition, int]:
     """Return the position behind the last item of each partition."""
     return {(item.message.topic, item.message.partition): item.message.offset + 1 for item in items}
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from events.contract.types import Place
+from events.contract.types import TopicPartition
 from projector.database.statements import statements
 from projector.errors import TooManyRefused
 from projector.positions.store import Position
@@ -25,7 +25,7 @@ DEAD_LETTERS: Final = statements("projector.dead_letters", "dead_letters.sql")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class BreakerHistory:
     """Dead letters that are open right before the positions of a consumer's partitions.
 
     Args:
@@ -55,15 +55,15 @@ class Breaker:
         """What part of the messages it looks back on was refused."""
         return self._refused / len(self._window) if self._window else 0.0
 
-    def recall(self, standing: Standing) -> None:
+    def restore(self, history: BreakerHistory) -> None:
         """Begin where the consumer before us ended; only the first call counts."""
         if self._window:
             return
-        refused = [reason for reason, count in standing.refused.items() for _ in range(count)][:WINDOW_MESSAGES]
-        accepted = min(standing.seen, WINDOW_MESSAGES) - len(refused)
+        refused = [reason for reason, count in history.refused.items() for _ in range(count)][:WINDOW_MESSAGES]
+        accepted = min(history.seen, WINDOW_MESSAGES) - len(refused)
         self._window.extend([None] * accepted)
         self._window.extend(refused)
-        self._refused, self._run = len(refused), standing.run
+        self._refused, self._run = len(refused), history.run
 
     def observe(self, reasons: Iterable[str | None]) -> None:
         """Count messages in order: None for an accepted one, else why it is refused.
@@ -122,7 +122,7 @@ class Breaker:
         )
 
 
-def standing(connection: Connection, positions: Mapping[Place, Position]) -> Standing:
+def read_history(connection: Connection, positions: Mapping[TopicPartition, Position]) -> BreakerHistory:
     """Read what a consumer that starts at these positions should remember."""
     places = sorted(positions)
     each = WINDOW_MESSAGES // max(1, len(places))
@@ -135,7 +135,7 @@ def standing(connection: Connection, positions: Mapping[Place, Position]) -> Sta
         "run_depth": WINDOW_MESSAGES,
     }
     rows = list(connection.exec_driver_sql(DEAD_LETTERS["count_open_before"], parameters))
-    return Standing(
+    return BreakerHistory(
         seen=sum(min(each, position.next_offset) for position in positions.values()),
         refused={reason: refused for reason, refused, _ in rows if refused},
         run=sum(run for _, _, run in rows),

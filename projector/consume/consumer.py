@@ -21,21 +21,21 @@ import structlog
 from sqlalchemy import Engine
 
 from events.contract.decode import Decoder
-from events.contract.types import Place
+from events.contract.types import TopicPartition
 from events.runtime import kafka
 from events.runtime.deadline import Deadline
-from events.runtime.errors import ServiceAway
+from events.runtime.errors import ServiceTemporarilyUnavailable
 from events.runtime.settings import Settings
 from events.runtime.stop import Stop
 from projector.consume import start_positions
 from projector.consume.batch import Batch
-from projector.consume.buffer import Intake
+from projector.consume.buffer import Buffer
 from projector.consume.circuit_breaker import Breaker
 from projector.consume.group_membership import Membership
 from projector.consume.merge import Applied
 from projector.consume.writer import Writer
-from projector.database import engines as database
-from projector.database.retry import patiently
+from projector.database import failures
+from projector.database.retry import retry_until_available
 from projector.errors import PositionMoved
 from projector.kafka_log.broker import Broker
 from projector.kafka_log.continuity import Continuity
@@ -71,15 +71,15 @@ def run(settings: Settings, engine: Engine, stop: Stop, *, until_caught_up: bool
     """
     broker = Broker(settings)
 
-    def answered() -> dict[Place, positions.Log]:
+    def answered() -> dict[TopicPartition, positions.Log]:
         return start_positions.ready(settings, engine, broker)
 
-    logs = answered() if until_caught_up else stop.unless_wanted(lambda: patiently(answered, stop=stop))
+    logs = answered() if until_caught_up else retry_until_available(answered, stop=stop)
     if logs is None:
         return NOTHING
     total = NOTHING
-    with database.reachable(settings), kafka.answering(settings):
-        while not stop.wanted:
+    with failures.translate_database_errors(settings), kafka.translate_kafka_errors(settings):
+        while not stop.requested:
             consumer = Consumer(settings, engine, stop, broker)
             try:
                 consumer.consume({place: log.high for place, log in logs.items()} if until_caught_up else None)
@@ -94,7 +94,7 @@ def run(settings: Settings, engine: Engine, stop: Stop, *, until_caught_up: bool
 
 
 @dataclass(frozen=True, kw_only=True)
-class Flight:
+class InFlightBatch:
     """A batch in the writer's hands."""
 
     batch: Batch
@@ -110,31 +110,31 @@ class Consumer:
         self._stop = stop
         self._engine = engine
         self._decode = Decoder(settings.currency, settings.topic_prefix)
-        self._intake = Intake()
+        self._buffer = Buffer()
         self._breaker = Breaker(run_max=settings.refused_run_max, share_max=settings.refused_share_max)
         self._writer = Writer(engine, settings)
-        self._flight: Flight | None = None
-        self._applied: dict[Place, int] = {}
+        self._in_flight: InFlightBatch | None = None
+        self._applied: dict[TopicPartition, int] = {}
         self.total = NOTHING
         self._budget: Deadline | None = None
         self._starts = start_positions.Starts(settings, engine, broker)
         self._continuity = Continuity(self._starts.topic_ids, lambda: self._starts.proven(self._membership.places)[0])
         self._membership = Membership(settings, list(broker.topics), start=self._start, leave=self._leave)
 
-    def consume(self, ends: Mapping[Place, int] | None) -> None:
+    def consume(self, ends: Mapping[TopicPartition, int] | None) -> None:
         """Turn until asked to stop, or until our group has applied these ends on every partition."""
-        while not self._stop.wanted and not (ends and self._caught_up(ends)):
+        while not self._stop.requested and not (ends and self._caught_up(ends)):
             self._read()
             self._settle()
             self._prove()
             self._submit()
         if self._continuity.doubted:
-            self._intake.drop()
+            self._buffer.drop()
         self._budget = self._deadline()
         self._writer.drain()
         try:
             self._drain(self._budget)
-        except ServiceAway as away:
+        except ServiceTemporarilyUnavailable as away:
             _log.warning("not drained, to be read again", reason=str(away))
 
     def close(self) -> None:
@@ -149,17 +149,17 @@ class Consumer:
 
     def _read(self) -> None:
         """Take steps 1 and 2."""
-        room = self._settings.batch_events_max - len(self._intake.items)
-        if room <= 0 or self._intake.bytes >= self._settings.batch_bytes_max:
-            if self._flight is not None:
-                wait_for([self._flight.future], IDLE_SECONDS)
+        room = self._settings.batch_events_max - len(self._buffer.items)
+        if room <= 0 or self._buffer.bytes >= self._settings.batch_bytes_max:
+            if self._in_flight is not None:
+                wait_for([self._in_flight.future], IDLE_SECONDS)
             return
-        wait = BUSY_SECONDS if self._flight or self._intake.has_work() else IDLE_SECONDS
+        wait = BUSY_SECONDS if self._in_flight or self._buffer.has_work() else IDLE_SECONDS
         for message in self._membership.poll(min(room, SLICE_EVENTS), timeout_seconds=wait):
             if message.error() is None:
-                self._intake.add(received := receive(message), self._decode(received))
+                self._buffer.add(received := receive(message), self._decode(received))
             elif self._starts.at_end(message, self._membership.places):
-                self._intake.reach((str(message.topic()), message.partition() or 0), message.offset() or 0)
+                self._buffer.reach((str(message.topic()), message.partition() or 0), message.offset() or 0)
 
     def _prove(self) -> None:
         """Look whether the log is still the one that was read; while that is in doubt, drop what is read of it."""
@@ -169,8 +169,8 @@ class Consumer:
         if not self._continuity.doubted:
             self._continuity.look()
             return
-        self._intake.drop()
-        if self._flight is None and (found := self._continuity.proven()) is not None:
+        self._buffer.drop()
+        if self._in_flight is None and (found := self._continuity.proven()) is not None:
             if self._membership.places <= found.keys():
                 self._membership.seek(found)
             else:  # some were given to us meanwhile, and what was read of them was dropped as well
@@ -178,22 +178,22 @@ class Consumer:
 
     def _submit(self) -> None:
         """Take step 3."""
-        if self._flight is None and self._intake.has_work() and not self._continuity.doubted:
-            batch = self._intake.take()
+        if self._in_flight is None and self._buffer.has_work() and not self._continuity.doubted:
+            batch = self._buffer.take()
             self._breaker.observe(item.refusal and item.refusal.reason for item in batch.items)
-            self._flight = Flight(batch=batch, future=self._writer.submit(batch), since=time.monotonic())
+            self._in_flight = InFlightBatch(batch=batch, future=self._writer.submit(batch), since=time.monotonic())
 
     def _settle(self) -> None:
         """Take steps 4 and 5, where a batch has been written; raise what it failed of."""
-        if self._flight is None or not self._flight.future.done():
+        if self._in_flight is None or not self._in_flight.future.done():
             return
-        flight, self._flight = self._flight, None
-        applied = flight.future.result()
+        in_flight, self._in_flight = self._in_flight, None
+        applied = in_flight.future.result()
         self.total += applied
-        self._applied.update(flight.batch.ends)
-        self._membership.hint(flight.batch.ends)
-        self._breaker.observe_late(applied.refused - sum(item.refusal is not None for item in flight.batch.items))
-        seconds = time.monotonic() - flight.since
+        self._applied.update(in_flight.batch.end_offsets)
+        self._membership.commit_offsets(in_flight.batch.end_offsets)
+        self._breaker.observe_late(applied.refused - sum(item.refusal is not None for item in in_flight.batch.items))
+        seconds = time.monotonic() - in_flight.since
         _log.info(
             "batch",
             events=applied.events, applied=applied.applied, stale=applied.stale, refused=applied.refused,
@@ -202,34 +202,34 @@ class Consumer:
 
     def _drain(self, deadline: Deadline) -> None:
         """Apply what was read, within the budget; what does not fit is read again next time."""
-        while (self._flight or self._intake.has_work()) and deadline.remaining_seconds:
+        while (self._in_flight or self._buffer.has_work()) and deadline.remaining_seconds:
             self._submit()
-            if self._flight:
-                wait_for([self._flight.future], deadline.remaining_seconds)
+            if self._in_flight:
+                wait_for([self._in_flight.future], deadline.remaining_seconds)
             self._settle()
 
-    def _start(self, given: set[Place]) -> Mapping[Place, Position]:
+    def _start(self, given: set[TopicPartition]) -> Mapping[TopicPartition, Position]:
         """Look up where to start on partitions that we were given; on none, where we are asked to stop meanwhile."""
-        answer = self._stop.unless_wanted(lambda: patiently(lambda: self._starts.proven(given), stop=self._stop))
+        answer = retry_until_available(lambda: self._starts.proven(given), stop=self._stop)
         if answer is None:
             return {}
         found, before = answer
         starts = {place: position.next_offset for place, position in found.items()}
-        self._breaker.recall(before)
-        self._intake.assign(starts, {place[0]: position.topic_id for place, position in found.items()})
+        self._breaker.restore(before)
+        self._buffer.assign(starts, {place[0]: position.topic_id for place, position in found.items()})
         self._continuity.assign(found)
         self._applied.update(starts)
         return found
 
-    def _leave(self, taken: set[Place]) -> Mapping[Place, int]:
+    def _leave(self, taken: set[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Let the batch in flight end, and forget what was read of partitions that are taken from us."""
-        if self._flight is not None:
-            wait_for([self._flight.future], self._deadline().remaining_seconds)
-        self._intake.revoke(taken)
+        if self._in_flight is not None:
+            wait_for([self._in_flight.future], self._deadline().remaining_seconds)
+        self._buffer.revoke(taken)
         self._continuity.revoke(taken)
         return {place: self._applied.pop(place) for place in taken if place in self._applied}
 
-    def _caught_up(self, ends: Mapping[Place, int]) -> bool:
+    def _caught_up(self, ends: Mapping[TopicPartition, int]) -> bool:
         """Compare our own partitions with the ends, and where those are reached, the other members' as well."""
         ours = self._membership.places
         if not self._membership.joined or any(self._applied.get(place, 0) < ends.get(place, 0) for place in ours):
@@ -237,7 +237,7 @@ class Consumer:
         elsewhere = ends.keys() - ours  # all of them, while a rebalance has yet to give us any
         return not elsewhere or self._others_reached({place: ends[place] for place in elsewhere})
 
-    def _others_reached(self, ends: Mapping[Place, int]) -> bool:
+    def _others_reached(self, ends: Mapping[TopicPartition, int]) -> bool:
         with self._engine.connect() as connection:
             stored = positions.read(connection, self._settings.group_id)
         return all(place in stored and stored[place].next_offset >= end for place, end in ends.items())

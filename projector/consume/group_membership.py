@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import Message as KafkaMessage
+from confluent_kafka import TopicPartition as KafkaPartition
 
-from events.contract.types import Place
+from events.contract.types import TopicPartition
 from events.runtime import kafka
 from events.runtime.deadline import Deadline
 from events.runtime.errors import ProgramError
@@ -34,9 +35,9 @@ OWN_PROPERTIES: Final[dict[str, Any]] = {
 }
 LEAVE_SECONDS: Final = 2.0  # to tell the group, even where the budget is used up
 COOPERATIVE: Final = {"partition.assignment.strategy": "cooperative-sticky"}
-Start = Callable[[set[Place]], Mapping[Place, Position]]
+Start = Callable[[set[TopicPartition]], Mapping[TopicPartition, Position]]
 """Told which partitions were given, returns where to start on each."""
-Leave = Callable[[set[Place]], Mapping[Place, int]]
+Leave = Callable[[set[TopicPartition]], Mapping[TopicPartition, int]]
 """Told which partitions are being taken, settles what it holds of them and returns their positions."""
 
 _log = structlog.get_logger()
@@ -50,7 +51,7 @@ class Membership:
         self._leave = leave
         self._group_id = settings.group_id
         self._failure: ProgramError | KafkaException | None = None
-        self.places: set[Place] = set()
+        self.places: set[TopicPartition] = set()
         self.joined = False
         self.interrupted = False  # a connection was lost since somebody last set this back
         own = {"group.id": settings.group_id, **OWN_PROPERTIES, "error_cb": self._complain}
@@ -79,19 +80,19 @@ class Membership:
         if first and messages_max > 1:
             yield from self._consume(messages_max - 1, 0)
 
-    def hint(self, positions: Mapping[Place, int]) -> None:
+    def commit_offsets(self, positions: Mapping[TopicPartition, int]) -> None:
         """Tell Kafka where we are, for tools that show lag; nothing depends on it arriving."""
-        offsets = [TopicPartition(*place, offset) for place, offset in positions.items() if place in self.places]
+        offsets = [KafkaPartition(*place, offset) for place, offset in positions.items() if place in self.places]
         if offsets:
             self._consumer.commit(offsets=offsets, asynchronous=True)
 
-    def high_watermarks(self) -> dict[Place, int]:
+    def high_watermarks(self) -> dict[TopicPartition, int]:
         """Return the ends of our partitions as the last fetches reported them; -1001 where none has."""
         return {
-            place: self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)[1] for place in self.places
+            place: self._consumer.get_watermark_offsets(KafkaPartition(*place), cached=True)[1] for place in self.places
         }
 
-    def seek(self, positions: Mapping[Place, Position]) -> None:
+    def seek(self, positions: Mapping[TopicPartition, Position]) -> None:
         """Read on from these positions, on partitions that we still have, dropping what was fetched of them.
 
         Raises:
@@ -140,7 +141,7 @@ class Membership:
             raise self._failure
         return messages
 
-    def _assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    def _assign(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
         given = _places(partitions)
         try:
             positions = self._start(given)
@@ -155,17 +156,17 @@ class Membership:
         self.joined = True
         _log.info("joined", group=self._group_id, partitions=len(self.places), starts=_written(positions))
 
-    def _revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    def _revoke(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
         gone = _places(partitions)
-        self.hint(self._leave(gone))
+        self.commit_offsets(self._leave(gone))
         self._drop(consumer, partitions, gone, "revoked")
 
-    def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    def _lost(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
         gone = _places(partitions)
         self._leave(gone)
         self._drop(consumer, partitions, gone, "lost")
 
-    def _drop(self, consumer: Consumer, partitions: list[TopicPartition], gone: set[Place], how: str) -> None:
+    def _drop(self, consumer: Consumer, partitions: list[KafkaPartition], gone: set[TopicPartition], how: str) -> None:
         self.places = self.places - gone  # a new set: another thread may be looking at the one before
         if self._incremental:
             consumer.incremental_unassign(partitions)
@@ -174,18 +175,18 @@ class Membership:
         _log.info(how, group=self._group_id, partitions=len(gone), left=len(self.places))
 
 
-def _places(partitions: Iterable[TopicPartition]) -> set[Place]:
+def _places(partitions: Iterable[KafkaPartition]) -> set[TopicPartition]:
     return {(partition.topic, partition.partition) for partition in partitions}
 
 
-def _start_at(place: Place, position: Position) -> TopicPartition:
+def _start_at(place: TopicPartition, position: Position) -> KafkaPartition:
     """Name a position; with the epoch, the broker is asked first whether its log still has what was read under it."""
     if position.leader_epoch is None:
-        return TopicPartition(*place, position.next_offset)
-    return TopicPartition(*place, position.next_offset, leader_epoch=position.leader_epoch)
+        return KafkaPartition(*place, position.next_offset)
+    return KafkaPartition(*place, position.next_offset, leader_epoch=position.leader_epoch)
 
 
-def _written(positions: Mapping[Place, Position]) -> str:
+def _written(positions: Mapping[TopicPartition, Position]) -> str:
     return " ".join(
         f"{topic}/{partition}@{position.next_offset}" for (topic, partition), position in sorted(positions.items())
     )

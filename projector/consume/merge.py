@@ -107,15 +107,15 @@ def apply(connection: Connection[Any], batch: Batch, group_id: str, *, transacti
     with connection.transaction(), connection.cursor() as cursor:
         _move_positions(cursor, batch, group_id, transaction_ms)
         _keep_dead_letters(cursor, staged.refused, batch.topic_ids)
-        applied, conflicts = fold(cursor, staged)
+        applied, conflicts = apply_staged(cursor, staged)
         if conflicts:
-            topic, partition = min(batch.known)
+            topic, partition = min(batch.start_offsets)
             where = {"group_id": group_id, "topic": topic, "partition": partition}
             cursor.execute(POSITIONS["add_conflicts"], {"conflicts": conflicts, **where})
     return Applied(events=len(batch.items), applied=applied, refused=len(staged.refused), conflicts=conflicts)
 
 
-def fold(cursor: Cursor[Any], staged: Staged) -> tuple[int, int]:
+def apply_staged(cursor: Cursor[Any], staged: Staged) -> tuple[int, int]:
     """Fold staged rows into history and projection, in the caller's transaction on a prepared connection.
 
     Returns:
@@ -127,7 +127,7 @@ def fold(cursor: Cursor[Any], staged: Staged) -> tuple[int, int]:
 
 
 def _move_positions(cursor: Cursor[Any], batch: Batch, group_id: str, transaction_ms: float | None) -> None:
-    places = sorted(batch.ends)
+    places = sorted(batch.end_offsets)
     records = batch.last_records()
     last = [records.get(place) for place in places]
     cursor.execute(
@@ -136,8 +136,8 @@ def _move_positions(cursor: Cursor[Any], batch: Batch, group_id: str, transactio
             "group_id": group_id,
             "topics": [topic for topic, _ in places],
             "partitions": [partition for _, partition in places],
-            "known": [batch.known[place] for place in places],
-            "next": [batch.ends[place] for place in places],
+            "known": [batch.start_offsets[place] for place in places],
+            "next": [batch.end_offsets[place] for place in places],
             "topic_ids": [batch.topic_ids.get(topic) for topic, _ in places],
             "last_offsets": [record and record.offset for record in last],
             "last_leader_epochs": [record and record.leader_epoch for record in last],
@@ -150,7 +150,9 @@ def _move_positions(cursor: Cursor[Any], batch: Batch, group_id: str, transactio
     for place in places:
         if place not in moved:
             topic, partition = place
-            raise PositionMoved(f"{topic}/{partition} is no longer at {batch.known[place]}: another consumer owns it")
+            raise PositionMoved(
+                f"{topic}/{partition} is no longer at {batch.start_offsets[place]}: another consumer owns it"
+            )
 
 
 def _keep_dead_letters(

@@ -6,12 +6,12 @@ import structlog
 from confluent_kafka import Message as KafkaMessage
 from sqlalchemy import Engine
 
-from events.contract.types import Place
+from events.contract.types import TopicPartition
 from events.runtime import kafka
 from events.runtime.errors import ServiceUnavailable
 from events.runtime.settings import Settings
-from projector.consume.circuit_breaker import Standing, standing
-from projector.database import engines as database
+from projector.consume.circuit_breaker import BreakerHistory, read_history
+from projector.database import failures
 from projector.deployment import identity
 from projector.errors import PositionImpossible, TopicMissing
 from projector.kafka_log import topic_configuration
@@ -23,7 +23,7 @@ from projector.positions.store import Log, Position
 _log = structlog.get_logger()
 
 
-def ready(settings: Settings, engine: Engine, broker: Broker) -> dict[Place, Log]:
+def ready(settings: Settings, engine: Engine, broker: Broker) -> dict[TopicPartition, Log]:
     """Return the logs of the topics, once deployment, cluster and topics are found to be what they have to be.
 
     What is merely advised against about a topic is a log line.
@@ -34,7 +34,7 @@ def ready(settings: Settings, engine: Engine, broker: Broker) -> dict[Place, Log
         ServiceUnavailable: a service is away, or refuses us.
 
     """
-    with database.reachable(settings), kafka.answering(settings):
+    with failures.translate_database_errors(settings), kafka.translate_kafka_errors(settings):
         identity.require(engine, settings)
         broker.require_cluster(engine)
         found = broker.logs()
@@ -51,7 +51,7 @@ class Starts:
         self._engine = engine
         self._broker = broker
 
-    def proven(self, given: set[Place]) -> tuple[dict[Place, Position], Standing]:
+    def proven(self, given: set[TopicPartition]) -> tuple[dict[TopicPartition, Position], BreakerHistory]:
         """Return where to start on partitions, and what the breaker remembers from before there.
 
         Raises:
@@ -59,7 +59,7 @@ class Starts:
             ServiceUnavailable: a service is away, or refuses us.
 
         """
-        with database.reachable(self._settings), kafka.answering(self._settings):
+        with failures.translate_database_errors(self._settings), kafka.translate_kafka_errors(self._settings):
             try:
                 logs = self._broker.logs()
             except TopicMissing as missing:  # it was there when the program began
@@ -71,14 +71,14 @@ class Starts:
             for place, log in sorted(self._broker.witnessed(found, logs).items()):
                 positions.require_servable(place, found[place], log)
             with self._engine.connect() as connection:
-                return found, standing(connection, found)
+                return found, read_history(connection, found)
 
     def topic_ids(self) -> Mapping[str, str]:
         """Ask for the id that each topic has now; raises the same."""
-        with kafka.answering(self._settings):
+        with kafka.translate_kafka_errors(self._settings):
             return self._broker.topic_ids()
 
-    def at_end(self, message: KafkaMessage, places: set[Place]) -> bool:
+    def at_end(self, message: KafkaMessage, places: set[TopicPartition]) -> bool:
         """Tell whether an error in a message's place says that the log ends there; raise what others mean.
 
         An offset that the broker does not have looks alike after retention, a cut log, and a topic that was created
@@ -99,7 +99,7 @@ class Starts:
                 return False
             raise
 
-    def _require_servable(self, places: set[Place], known: PositionImpossible) -> None:
+    def _require_servable(self, places: set[TopicPartition], known: PositionImpossible) -> None:
         try:
             self.proven(places)
         except ServiceUnavailable:  # for now; the next start says more exactly what it is

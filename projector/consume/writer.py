@@ -16,13 +16,13 @@ from sqlalchemy import Engine
 
 from events.contract.types import Refusal
 from events.runtime.deadline import Deadline
-from events.runtime.errors import ServiceAway, WorkFailed
+from events.runtime.errors import ServiceTemporarilyUnavailable, WorkFailed
 from events.runtime.settings import Settings
 from projector.consume import merge
 from projector.consume.batch import Batch
 from projector.consume.merge import Applied
-from projector.database.engines import reachable
-from projector.database.retry import tries
+from projector.database.failures import describe_error, translate_database_errors
+from projector.database.retry import retry_attempts
 
 CANCEL_SECONDS: Final = 2.0  # for PostgreSQL to hear that a statement is to be given up, and again to give it up
 
@@ -46,7 +46,7 @@ class Writer:
 
         The future raises `PositionMoved` where another consumer was first, `WorkFailed` where PostgreSQL refuses
         for a reason that lies neither in an event nor in the moment, `ServiceUnavailable` where it does not let us in,
-        `ServiceAway` where it is away in a drain.
+        `ServiceTemporarilyUnavailable` where it is away in a drain.
         """
         self._current = self._thread.submit(self._write, batch)
         return self._current
@@ -62,35 +62,35 @@ class Writer:
         if self._current is not None:
             wait_for([self._current], deadline.remaining_seconds)
             if not self._current.done() and self._connection is not None:
-                self._break_off(self._connection.driver_connection)
+                self._abort(self._connection.driver_connection)
         self._thread.shutdown(wait=True)
         self._disconnect()
 
     def _write(self, batch: Batch) -> Applied:
         try:
-            for attempt in tries(self._worth_a_retry):
-                with attempt, reachable(self._settings):
-                    return self._narrow(self._connected(), batch)
+            for attempt in retry_attempts(self._worth_a_retry):
+                with attempt, translate_database_errors(self._settings):
+                    return self._bisect(self._connected(), batch)
         except psycopg.Error as error:
-            raise WorkFailed(f"PostgreSQL refused a batch: {sentence(error)}") from error
+            raise WorkFailed(f"PostgreSQL refused a batch: {describe_error(error, detail=True)}") from error
         raise AssertionError("unreachable: attempts are not limited")
 
     def _worth_a_retry(self, error: Exception) -> bool:
         """Say whether to try again, on a new connection: one that failed amid a COPY may be out of step."""
         self._disconnect()
-        return isinstance(error, ServiceAway) and not self._draining.is_set()
+        return isinstance(error, ServiceTemporarilyUnavailable) and not self._draining.is_set()
 
-    def _narrow(self, connection: Connection[Any], batch: Batch) -> Applied:
+    def _bisect(self, connection: Connection[Any], batch: Batch) -> Applied:
         """Apply a batch; where PostgreSQL refuses its content, halve it until the event at fault stands alone."""
         try:
             return self._apply(connection, batch)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
-            refusal = Refusal("refused-by-database", sentence(error))
+            refusal = Refusal("refused-by-database", describe_error(error, detail=True))
         if len(batch.items) <= 1:
-            _log.warning("event refused by PostgreSQL", detail=refusal.detail, place=batch.ends)
+            _log.warning("event refused by PostgreSQL", detail=refusal.detail, place=batch.end_offsets)
             return self._apply(connection, batch.refused(refusal))
         first, second = batch.halves()
-        return self._narrow(connection, first) + self._narrow(connection, second)
+        return self._bisect(connection, first) + self._bisect(connection, second)
 
     def _apply(self, connection: Connection[Any], batch: Batch) -> Applied:
         """Apply a batch, and leave word of how long the one before took: an auditor gives way when that grows."""
@@ -111,7 +111,7 @@ class Writer:
         connection: Connection[Any] = self._connection.driver_connection
         return connection
 
-    def _break_off(self, connection: Connection[Any]) -> None:
+    def _abort(self, connection: Connection[Any]) -> None:
         """Have a statement given up by the server; where that does not answer either, stop listening to it."""
         with suppress(psycopg.OperationalError):
             connection.cancel_safe(timeout=CANCEL_SECONDS)
@@ -123,9 +123,3 @@ class Writer:
         if self._connection is not None:
             self._connection.invalidate()
             self._connection = None
-
-
-def sentence(error: psycopg.Error) -> str:
-    """Write PostgreSQL's message and detail, without the statement."""
-    detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
-    return f"{error.diag.message_primary or error}{detail}".strip()

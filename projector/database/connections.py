@@ -20,13 +20,14 @@ from psycopg import Connection, IsolationLevel
 from psycopg.rows import tuple_row
 
 from events.runtime.errors import ServiceUnavailable, StateError
+from projector.database.failures import describe_error
 from projector.database.session_settings import REQUIRED, Pin, pinned
+from projector.database.sqlstates import INVALID_SETTING, is_of
 from projector.database.statements import statements
 
 SQL: Final = statements("projector.database", "session.sql")
 ENCODING: Final = "UTF8"
 MEASURED: Final = "plans would be others than those that were measured"
-REFUSED: Final = ("22", "42")  # SQLSTATE classes of a setting that PostgreSQL does not take
 
 
 def connect(conninfo: str = "", *, schema: str, autocommit: bool = False, **parameters: Any) -> Connection[Any]:  # noqa: ANN401 - libpq's and psycopg's, handed on
@@ -130,10 +131,10 @@ def _in_one_line(connection: Connection[Any]) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        if connection.closed or not (error.sqlstate or "").startswith(REFUSED):
+        if connection.closed or not is_of(error, INVALID_SETTING):
             raise
-        said = str(error).splitlines()[0]
-        raise ServiceUnavailable(f"PostgreSQL at {_place(connection)} refuses a setting: {said}") from None
+        where = _place(connection)
+        raise ServiceUnavailable(f"PostgreSQL at {where} refuses a setting: {describe_error(error)}") from None
 
 
 def _place(connection: Connection[Any]) -> str:

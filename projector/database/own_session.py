@@ -2,16 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import psycopg
 from psycopg import Connection
 from sqlalchemy import Engine
 
 from events.runtime.errors import WorkFailed
-from projector.consume.writer import sentence
-
-CONNECTION_LOST: Final = {"08", "57"}  # SQLSTATE classes that say nothing about the work
+from projector.database.failures import describe_error
+from projector.database.sqlstates import CONNECTION_LOST, is_of
 
 
 @contextmanager
@@ -29,8 +28,10 @@ def own_session(engine: Engine) -> Iterator[Connection[Any]]:
         connection.autocommit = True
         yield connection
     except psycopg.Error as error:
-        if error.sqlstate is None or error.sqlstate[:2] in CONNECTION_LOST:
+        if error.sqlstate is None or is_of(error, CONNECTION_LOST):
             raise
-        raise WorkFailed(f"PostgreSQL refused: {sentence(error)}; what was done before that stays") from error
+        raise WorkFailed(
+            f"PostgreSQL refused: {describe_error(error, detail=True)}; what was committed before stays"
+        ) from error
     finally:
         pooled.invalidate()

@@ -98,11 +98,11 @@ def grant(connection: Connection, schema: str, *, create: bool) -> Granted:
     wanted = [role for role, name in names.items() if create or role in opened or name in former.values()]
     places = {**_columns(driver, schema), "schema": sql.Identifier(schema), "database": sql.Identifier(database)}
     for role in wanted:
-        _do(driver, "create_role", named=sql.Literal(role), role=sql.Identifier(role))
+        _execute(driver, "create_role", named=sql.Literal(role), role=sql.Identifier(role))
     for role in (*wanted, *former):
-        _do(driver, "relieve", role=sql.Identifier(role), **places)
+        _execute(driver, "revoke_all", role=sql.Identifier(role), **places)
     for role in wanted:
-        _do(driver, GRANTS[names[role]], role=sql.Identifier(role), **places)
+        _execute(driver, GRANTS[names[role]], role=sql.Identifier(role), **places)
     closed, advice = _closed(driver, places) if wanted else ([], [])
     if any(statement.startswith("REVOKE TEMPORARY") for statement in advice):
         advice.insert(0, _still_needed(driver, database, [*wanted, owner]))
@@ -129,7 +129,7 @@ def _columns(driver: "Driver[Any]", schema: str) -> dict[str, sql.Composable]:
 
 def _closed(driver: "Driver[Any]", places: Mapping[str, sql.Composable]) -> tuple[list[str], list[str]]:
     """Take back what everybody has, where that is ours to do; return what was taken and what somebody else has to."""
-    _do(driver, "close_to_everybody", **places)
+    _execute(driver, "close_to_everybody", **places)
     closed: list[str] = []
     advice: list[str] = []
     for statement, may in driver.execute(SQL["open_to_everybody"]).fetchall():
@@ -152,12 +152,12 @@ def _leave_old_copies(driver: "Driver[Any]", schema: str, roles: Sequence[str]) 
         return
     place = sql.Identifier(backups)
     for role in roles:
-        _do(driver, "close_old_copies", backups=place, role=sql.Identifier(role))
+        _execute(driver, "close_old_copies", backups=place, role=sql.Identifier(role))
     with suppress(DependentObjectsStillExist), driver.transaction():  # somebody may want what is left; nothing reads it
-        _do(driver, "drop_old_copies", backups=place)
+        _execute(driver, "drop_old_copies", backups=place)
 
 
-def _do(driver: "Driver[Any]", name: str, **parts: sql.Composable) -> None:
+def _execute(driver: "Driver[Any]", name: str, **parts: sql.Composable) -> None:
     driver.execute(sql.SQL(SQL[name]).format(**parts))
 
 

@@ -117,7 +117,7 @@ REVOKE ALL ON SCHEMA {backups} FROM {role};
 -- Only where nothing is left in it.
 DROP SCHEMA {backups} RESTRICT;
 
--- name: relieve
+-- name: revoke_all
 -- Of what it holds here; with a table's privileges go those on its columns.
 REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {role};
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA {schema} FROM {role};

@@ -182,12 +182,12 @@ def _user() -> str:
 @contextmanager
 def _database(command: str) -> "Iterator[tuple[Settings, Engine]]":
     from events.runtime import settings
-    from projector.database import engines as database
+    from projector.database import engines, failures
     from projector.deployment import identity
 
     chosen = settings.load()
-    engine = database.make_engine(chosen, program=f"projector dead-letters {command}")
-    with database.reachable(chosen):
+    engine = engines.make_engine(chosen, program=f"projector dead-letters {command}")
+    with failures.translate_database_errors(chosen):
         identity.require(engine, chosen)
         yield chosen, engine
 

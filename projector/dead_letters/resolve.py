@@ -8,7 +8,7 @@ run; the merge's version guard makes even an older state harmless. No position i
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import psycopg
 import stamina
@@ -16,11 +16,10 @@ from psycopg import Connection, Cursor
 
 from events.contract.types import Event, Message, Refusal
 from projector.consume import merge
-from projector.consume.batch import Item, item, stage
-from projector.consume.writer import sentence
+from projector.consume.batch import Item, make_item, stage
+from projector.database.failures import describe_error
+from projector.database.sqlstates import CONFLICTS
 from projector.dead_letters.selection import STATEMENTS, Selection
-
-TRANSIENT: Final = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 
 Decode = Callable[[Message], Event | Refusal]
 Letter = tuple[int, Message]
@@ -53,7 +52,7 @@ def retry(connection: Connection[Any], selection: Selection, decode: Decode, by:
         psycopg.Error: PostgreSQL refused for a reason that lies in no message; earlier chunks stay applied.
 
     """
-    return sum((_narrow(connection, ids, decode, by) for ids in selection.chunks(connection)), Retried())
+    return sum((_bisect(connection, ids, decode, by) for ids in selection.chunks(connection)), Retried())
 
 
 def discard(connection: Connection[Any], selection: Selection, *, by: str, why: str) -> int:
@@ -65,28 +64,28 @@ def discard(connection: Connection[Any], selection: Selection, *, by: str, why: 
     return discarded
 
 
-def _narrow(connection: Connection[Any], ids: list[int], decode: Decode, by: str) -> Retried:
+def _bisect(connection: Connection[Any], ids: list[int], decode: Decode, by: str) -> Retried:
     """Apply a chunk; where PostgreSQL refuses its content, halve it until the message at fault stands alone."""
     try:
         return _apply(connection, ids, decode, by)
     except (psycopg.DataError, psycopg.IntegrityError) as error:
-        refusal = Refusal("refused-by-database", sentence(error))
+        refusal = Refusal("refused-by-database", describe_error(error, detail=True))
     if len(ids) == 1:
         return _apply(connection, ids, lambda _: refusal, by)
     middle = len(ids) // 2
-    return _narrow(connection, ids[:middle], decode, by) + _narrow(connection, ids[middle:], decode, by)
+    return _bisect(connection, ids[:middle], decode, by) + _bisect(connection, ids[middle:], decode, by)
 
 
-@stamina.retry(on=TRANSIENT)
+@stamina.retry(on=CONFLICTS)
 def _apply(connection: Connection[Any], ids: list[int], decode: Decode, by: str) -> Retried:
     """Take one transaction: lock, decode, merge, close."""
     with connection.transaction(), connection.cursor() as cursor:
         letters = [_letter(row) for row in cursor.execute(STATEMENTS["lock_open"], {"ids": ids}).fetchall()]
-        items = [item(message, decode(message)) for _, message in letters]
+        items = [make_item(message, decode(message)) for _, message in letters]
         accepted = [letter for (letter, _), one in zip(letters, items, strict=True) if one.refusal is None]
         conflicts = 0
         if accepted:
-            _, conflicts = merge.fold(cursor, stage(items))
+            _, conflicts = merge.apply_staged(cursor, stage(items))
             cursor.execute(STATEMENTS["close_applied"], {"ids": accepted, "by": by})
         refused = _keep_open(cursor, letters, items, by)
     return Retried(applied=len(accepted), refused=refused, conflicts=conflicts, elsewhere=len(ids) - len(letters))

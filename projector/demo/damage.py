@@ -24,7 +24,7 @@ class Victim(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wound:
+class Injection:
     """What was done, and the finding that has to come of it; `difference` is expected less recorded."""
 
     done: str
@@ -56,7 +56,7 @@ class Wound:
 class Damage:
     """Everything that was done, and all that must and may differ because of it."""
 
-    wounds: Sequence[Wound]
+    injections: Sequence[Injection]
     meters: frozenset[int]
     customers: frozenset[int]
     perhaps: frozenset[int]  # a meter row that was edited passes its error on once a payment crosses its zero
@@ -71,20 +71,20 @@ class Damage:
 def inflict(connection: Connection[Any], moving: Sequence[int]) -> Damage:
     """Change rows by hand, each meter and customer in one way; `moving` are meters about to change hands."""
     chosen = connection.execute(DEMO["choose_victims"], {"moving": list(moving), "count": VICTIMS})
-    edited, rewritten, source, target, lost, given, heir, raised = (Victim(*row) for row in chosen)
-    wounds = [
+    edited, rewritten, source, target, lost, given, new_owner, raised = (Victim(*row) for row in chosen)
+    injections = [
         _edit_meter(connection, edited),
         _edit_invoice(connection, rewritten),
         *_move_invoice(connection, source, target),
         _delete_payment(connection, lost),
-        _reassign(connection, given, heir),
+        _reassign(connection, given, new_owner),
         _edit_customer(connection, raised),
     ]
     meters = (edited, rewritten, source, target, lost, given)
     return Damage(
-        wounds=wounds,
+        injections=injections,
         meters=frozenset(victim.meter_id for victim in meters),
-        customers=frozenset(victim.customer_id for victim in (*meters[1:], heir, raised)),
+        customers=frozenset(victim.customer_id for victim in (*meters[1:], new_owner, raised)),
         perhaps=frozenset({edited.customer_id}),
     )
 
@@ -95,58 +95,58 @@ def named(evidence: dict[str, Any]) -> list[int]:
     return [*history, *evidence.get("assignments", ())]
 
 
-def _edit_meter(connection: Connection[Any], victim: Victim) -> Wound:
+def _edit_meter(connection: Connection[Any], victim: Victim) -> Injection:
     connection.execute(DEMO["edit_meter"], {"amount": EDITED, "meter_id": victim.meter_id})
-    return Wound(
+    return Injection(
         done=f"total billed of meter {victim.meter_id} raised by {EDITED:,}",
         entity="meter", entity_id=victim.meter_id, column="total_billed",
         cause="projection-edited", difference=-EDITED,
     )  # fmt: skip
 
 
-def _edit_invoice(connection: Connection[Any], victim: Victim) -> Wound:
+def _edit_invoice(connection: Connection[Any], victim: Victim) -> Injection:
     connection.execute(DEMO["edit_invoice"], {"amount": REWRITTEN, "invoice_id": victim.invoice_id})
-    return Wound(
+    return Injection(
         done=f"invoice {victim.invoice_id} in history made {REWRITTEN:,} dearer",
         entity="meter", entity_id=victim.meter_id, column="total_billed",
         cause="history-changed", difference=REWRITTEN, ids=(victim.invoice_id,),
     )  # fmt: skip
 
 
-def _move_invoice(connection: Connection[Any], source: Victim, target: Victim) -> Iterable[Wound]:
+def _move_invoice(connection: Connection[Any], source: Victim, target: Victim) -> Iterable[Injection]:
     where = {"invoice_id": source.invoice_id, "meter_id": target.meter_id}
     (amount,) = connection.execute(DEMO["move_invoice"], where).fetchone() or (Decimal(0),)
     for victim, difference in ((source, -amount), (target, amount)):
-        yield Wound(
+        yield Injection(
             done=f"invoice {source.invoice_id} moved from meter {source.meter_id} to {target.meter_id}",
             entity="meter", entity_id=victim.meter_id, column="total_billed",
             cause="history-moved", difference=difference, ids=(source.invoice_id,),
         )  # fmt: skip
 
 
-def _delete_payment(connection: Connection[Any], victim: Victim) -> Wound:
+def _delete_payment(connection: Connection[Any], victim: Victim) -> Injection:
     where = {"payment_id": victim.payment_id}
     (amount,) = connection.execute(DEMO["delete_payment"], where).fetchone() or (Decimal(0),)
-    return Wound(
+    return Injection(
         done=f"payment {victim.payment_id} of {amount:,} deleted from history",
         entity="meter", entity_id=victim.meter_id, column="total_paid",
         cause="history-deleted", difference=-amount,
     )  # fmt: skip
 
 
-def _reassign(connection: Connection[Any], victim: Victim, heir: Victim) -> Wound:
-    where = {"meter_id": victim.meter_id, "customer_id": heir.customer_id}
+def _reassign(connection: Connection[Any], victim: Victim, new_owner: Victim) -> Injection:
+    where = {"meter_id": victim.meter_id, "customer_id": new_owner.customer_id}
     (assignment_id,) = connection.execute(DEMO["reassign_meter"], where).fetchone() or (0,)
-    return Wound(
-        done=f"assignment {assignment_id} of meter {victim.meter_id} given to customer {heir.customer_id}",
+    return Injection(
+        done=f"assignment {assignment_id} of meter {victim.meter_id} given to customer {new_owner.customer_id}",
         entity="meter", entity_id=victim.meter_id, column="customer_id",
         cause="assignment-edited", ids=(assignment_id,),
     )  # fmt: skip
 
 
-def _edit_customer(connection: Connection[Any], victim: Victim) -> Wound:
+def _edit_customer(connection: Connection[Any], victim: Victim) -> Injection:
     connection.execute(DEMO["edit_customer"], {"amount": EDITED, "customer_id": victim.customer_id})
-    return Wound(
+    return Injection(
         done=f"balance of customer {victim.customer_id} raised by {EDITED:,}",
         entity="customer", entity_id=victim.customer_id, column="balance",
         cause="customer-sum-off", difference=-EDITED,

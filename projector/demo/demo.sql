@@ -49,7 +49,7 @@ ORDER BY meter_id, day, kind, entry_id;
 
 -- name: choose_victims
 -- One meter of each of the first customers, with an invoice and a payment that count there by their own meter id. No
--- meter that is about to change hands, and no invoice that payments follow: each wound shall have one cause.
+-- meter that is about to change hands, and no invoice that payments follow: each injection shall have one cause.
 SELECT DISTINCT ON (m.customer_id) m.meter_id, m.customer_id, i.invoice_id, p.payment_id
 FROM meter_balances m
 CROSS JOIN LATERAL (

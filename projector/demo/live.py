@@ -8,7 +8,7 @@ from typing import Any, Final
 from psycopg import Connection
 
 from projector.demo import damage, figures
-from projector.demo.damage import Damage, Wound
+from projector.demo.damage import Damage, Injection
 from projector.demo.shell import Background, Command, Shell
 from projector.demo.steps import AS_JSON, CHECK, TRAFFIC, await_applied
 
@@ -25,7 +25,9 @@ def damaged_and_repaired(shell: Shell, connection: Connection[Any], running: Bac
     with shell.flow(lines, *PUBLISH_FLOW, per_second=PER_SECOND) as flow:
         await_applied(shell, connection, running, figures.applied(connection) + PER_SECOND)
         done = damage.inflict(connection, _moving(lines))
-        shell.narrator.say(f"Changed by hand meanwhile: {'; '.join(dict.fromkeys(w.done for w in done.wounds))}.")
+        shell.narrator.say(
+            f"Changed by hand meanwhile: {'; '.join(dict.fromkeys(one.done for one in done.injections))}."
+        )
         _found(shell, connection, done)
         _repaired(shell, connection)
         _clean(shell, connection)
@@ -54,7 +56,7 @@ def _found(shell: Shell, connection: Connection[Any], done: Damage) -> None:
     before = figures.applied(connection)
     checked = shell.type(CHECK, expect=FOUND_DRIFT).document
     meanwhile = figures.applied(connection) - before
-    rows = [_row(shell, wound, checked["findings"]) for wound in done.wounds]
+    rows = [_row(shell, injection, checked["findings"]) for injection in done.injections]
     shell.narrator.table(["Done by hand", "Found", "Expected - recorded>", "Cause", "Rows named"], rows)
     shell.narrator.require(done.explains(checked["findings"]), "it found more, or less, than was damaged")
     shell.narrator.require(meanwhile > 0, "no event was applied meanwhile")
@@ -66,12 +68,12 @@ def _found(shell: Shell, connection: Connection[Any], done: Damage) -> None:
     )  # fmt: skip
 
 
-def _row(shell: Shell, wound: Wound, findings: Sequence[dict[str, Any]]) -> tuple[str, ...]:
-    finding = wound.found_in(findings) or {}
-    shell.narrator.require(finding, f"not found: {wound.done} ({wound.cause})")
+def _row(shell: Shell, injection: Injection, findings: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    finding = injection.found_in(findings) or {}
+    shell.narrator.require(finding, f"not found: {injection.done} ({injection.cause})")
     moved = "" if finding["difference"] is None else f"{Decimal(finding['difference']):+,}"
     ids = ", ".join(map(str, damage.named(finding["evidence"])))
-    return wound.done, f"{wound.entity} {wound.entity_id} {wound.column}", moved, finding["cause"], ids
+    return injection.done, f"{injection.entity} {injection.entity_id} {injection.column}", moved, finding["cause"], ids
 
 
 def _repaired(shell: Shell, connection: Connection[Any]) -> None:

@@ -38,12 +38,12 @@ def show(output: FormatOption = Format.TABLE) -> None:
     Exit code 0: they agree. 1: they differ, and programs refuse to work. 2: could not look.
     """
     from events.runtime import kafka, settings
-    from projector.database import engines as database
+    from projector.database import engines, failures
     from projector.deployment import cluster, identity
 
     chosen = settings.load()
-    engine = database.make_engine(chosen, program="projector deployment show")
-    with database.reachable(chosen), kafka.answering(chosen):
+    engine = engines.make_engine(chosen, program="projector deployment show")
+    with failures.translate_database_errors(chosen), kafka.translate_kafka_errors(chosen):
         kept = _kept(engine, chosen)
         found = cluster.id_of(kafka.admin(chosen)) if chosen.kafka_bootstrap_servers else kept[identity.CLUSTER]
     now: Identity = {**identity.given(chosen), identity.CLUSTER: found}
@@ -72,15 +72,15 @@ def set_(
     from dataclasses import asdict
 
     from events.runtime import kafka, settings
-    from projector.database import engines as database
+    from projector.database import engines, failures
     from projector.deployment import change, cluster, identity
     from projector.positions.reset import require_idle
 
     if output is Format.JSON and not yes:
         raise InputError("--format json does not ask: add --yes")
     chosen = settings.load()
-    engine = database.make_engine(chosen, program=change.PROGRAM)
-    with database.reachable(chosen), kafka.answering(chosen):
+    engine = engines.make_engine(chosen, program=change.PROGRAM)
+    with failures.translate_database_errors(chosen), kafka.translate_kafka_errors(chosen):
         kept, client = _kept(engine, chosen), kafka.admin(chosen)
         now: Identity = {**identity.given(chosen), identity.CLUSTER: cluster.id_of(client)}
         changes = change.plan(kept, now, [fact.replace("-", "_") for fact in facts])

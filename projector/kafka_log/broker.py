@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from sqlalchemy import Engine
 
-from events.contract.types import ENTITIES, Place, topic_of
+from events.contract.types import ENTITIES, TopicPartition, topic_of
 from events.runtime import kafka
 from events.runtime.kafka import PROBE_SECONDS
 from events.runtime.settings import Settings
@@ -34,7 +34,7 @@ class Broker:
         self._admin: AdminClient | None = None
         self.topics: Sequence[str] = [topic_of(entity, settings.topic_prefix) for entity in ENTITIES]
 
-    def logs(self) -> dict[Place, Log]:
+    def logs(self) -> dict[TopicPartition, Log]:
         """Describe every partition.
 
         Raises:
@@ -80,7 +80,9 @@ class Broker:
                     raise
                 time.sleep(HEARD_SECONDS)
 
-    def witnessed(self, stored: Mapping[Place, Position], logs: Mapping[Place, Log]) -> dict[Place, Log]:
+    def witnessed(
+        self, stored: Mapping[TopicPartition, Position], logs: Mapping[TopicPartition, Log]
+    ) -> dict[TopicPartition, Log]:
         """Look at what identifies each log; raises the same."""
         return witness.look(self._settings, stored, logs)
 

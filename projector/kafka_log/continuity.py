@@ -31,15 +31,15 @@ from typing import Final, Generic, TypeVar
 
 import structlog
 
-from events.contract.types import Place
-from events.runtime.errors import ServiceAway
+from events.contract.types import TopicPartition
+from events.runtime.errors import ServiceTemporarilyUnavailable
 from projector.errors import PositionImpossible, TopicMissing
 from projector.positions.store import Position, created_again, deleted
 
 LOOK_SECONDS: Final = 1.0  # between two looks at the topics' ids, and two tries to prove positions
 
 Answer = TypeVar("Answer")
-Positions = Mapping[Place, Position]
+Positions = Mapping[TopicPartition, Position]
 
 _log = structlog.get_logger()
 
@@ -57,7 +57,7 @@ class Question(Generic[Answer]):
         """Return an answer where one has come, and ask where it is time to; None meanwhile.
 
         Raises:
-            ServiceAway: this time there was no answer.
+            ServiceTemporarilyUnavailable: this time there was no answer.
             ProgramError: what else the question ended in.
 
         """
@@ -104,7 +104,7 @@ class Continuity:
     def __init__(self, topic_ids: Callable[[], Mapping[str, str]], prove: Callable[[], Positions]) -> None:
         self._ids = Question(topic_ids)
         self._proof = Question(prove)
-        self._topic_ids: dict[Place, str | None] = {}
+        self._topic_ids: dict[TopicPartition, str | None] = {}
         self._missing: str | None = None
         self.doubted = False
 
@@ -112,7 +112,7 @@ class Continuity:
         """Note what was proven of partitions that we were given."""
         self._topic_ids.update({place: position.topic_id for place, position in given.items()})
 
-    def revoke(self, taken: set[Place]) -> None:
+    def revoke(self, taken: set[TopicPartition]) -> None:
         """Forget partitions that are taken from us."""
         for place in taken:
             self._topic_ids.pop(place, None)
@@ -134,7 +134,7 @@ class Continuity:
         """
         try:
             found = self._proof.answer()
-        except ServiceAway as away:
+        except ServiceTemporarilyUnavailable as away:
             _log.warning("trying again", why=str(away))
             return None
         if found is not None:
@@ -151,7 +151,7 @@ class Continuity:
         """
         try:
             found = self._ids.answer()
-        except ServiceAway:
+        except ServiceTemporarilyUnavailable:
             return  # the consumer's own connection tells as much
         except TopicMissing as missing:
             if missing.topic == self._missing and missing.topic in {topic for topic, _ in self._topic_ids}:

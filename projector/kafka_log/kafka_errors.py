@@ -14,7 +14,7 @@ from confluent_kafka import Message as KafkaMessage
 from projector.errors import GroupRefused, PositionImpossible
 from projector.positions.store import deleted
 
-HOPELESS: Final = {
+FATAL_ERRORS: Final = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
@@ -97,5 +97,5 @@ def require_able(error: KafkaError) -> None:
     if error.fatal() or error.code() in GROUP_REFUSES:
         advice = GROUP_REFUSES.get(error.code(), "")
         raise GroupRefused(f"stopped: this consumer can do no more work: {error.str()}{advice and f'; {advice}'}")
-    if error.code() in HOPELESS:
+    if error.code() in FATAL_ERRORS:
         raise KafkaException(error)

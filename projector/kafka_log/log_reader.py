@@ -6,16 +6,17 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import Any, Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import Message as KafkaMessage
+from confluent_kafka import TopicPartition as KafkaPartition
 
 from events.contract.types import Message
 from events.runtime import kafka
-from events.runtime.errors import ServiceAway
+from events.runtime.errors import ServiceTemporarilyUnavailable
 from events.runtime.settings import Settings
 from projector.kafka_log.receive import receive
 
-OWN: Final[dict[str, Any]] = {
+READER_PROPERTIES: Final[dict[str, Any]] = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
     "auto.offset.reset": "error",
@@ -27,14 +28,14 @@ OWN: Final[dict[str, Any]] = {
     "fetch.wait.max.ms": 20,  # an answer that waits for messages at one log's end holds up the next partition's
 }
 """What reading rests on, whatever the deployment gives its consumers."""
-GROUPS_OWN: Final = {"group.id", "group.instance.id", "group.protocol", "group.remote.assignor"}
+MEMBER_PROPERTIES: Final = {"group.id", "group.instance.id", "group.protocol", "group.remote.assignor"}
 """Properties of a member, which this is not."""
 AT_ONCE: Final = 1_000  # messages taken from librdkafka at once
 NEAR: Final = 2_000  # messages; reading over so many is quicker than seeking
 WAIT_SECONDS: Final = 0.5
 SILENCE_SECONDS: Final = 30.0  # a broker that sends nothing for so long is away
 OUT_OF_RANGE: Final = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}  # noqa: SLF001 - public in librdkafka
-PASSING: Final = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT}  # noqa: SLF001 - as above
+TRANSIENT_ERRORS: Final = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT}  # noqa: SLF001 - as above
 
 
 class Expired(Exception):
@@ -46,8 +47,12 @@ class LogReader:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        given = {name: value for name, value in settings.kafka.items() if _plain(name) not in {*OWN, *GROUPS_OWN}}
-        own = {**OWN, "group.id": f"{settings.group_id}.log-reader"}
+        given = {
+            name: value
+            for name, value in settings.kafka.items()
+            if _plain(name) not in {*READER_PROPERTIES, *MEMBER_PROPERTIES}
+        }
+        own = {**READER_PROPERTIES, "group.id": f"{settings.group_id}.log-reader"}
         self._consumer: Consumer = kafka.consumer(settings.model_copy(update={"kafka": given}), **own)
         self._place: tuple[str, int] | None = None
         self._next = 0
@@ -65,7 +70,7 @@ class LogReader:
             return
         if (self._place, self._next) != ((topic, partition), start):
             self._pending.clear()
-            self._consumer.assign([TopicPartition(topic, partition, start)])
+            self._consumer.assign([KafkaPartition(topic, partition, start)])
             self._place, self._next = (topic, partition), start
         for message in self._each():
             error, offset = message.error(), message.offset() or 0
@@ -111,7 +116,9 @@ class LogReader:
                     self._pending.append(message)
             if not self._pending and monotonic() - heard_at > SILENCE_SECONDS:
                 where = self._settings.kafka_bootstrap_servers
-                raise ServiceAway(f"Kafka at {where} sends nothing of {self._place} from {self._next} on")
+                raise ServiceTemporarilyUnavailable(
+                    f"Kafka at {where} sends nothing of {self._place} from {self._next} on"
+                )
 
     def _is_of_interest(self, message: KafkaMessage) -> bool:
         error = message.error()
@@ -120,7 +127,7 @@ class LogReader:
         if error.code() in OUT_OF_RANGE:
             self._place = None
             raise Expired(error.str())
-        if error.code() not in PASSING:
+        if error.code() not in TRANSIENT_ERRORS:
             raise kafka.unavailable(self._settings, KafkaException(error))
         return False
 

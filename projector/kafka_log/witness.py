@@ -18,10 +18,11 @@ from dataclasses import replace
 from time import monotonic
 from typing import Any, Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import Message as KafkaMessage
+from confluent_kafka import TopicPartition as KafkaPartition
 
-from events.contract.types import Place
+from events.contract.types import TopicPartition
 from events.runtime import kafka
 from events.runtime.settings import Settings
 from projector.kafka_log.log_identity import record_of
@@ -42,7 +43,9 @@ ENDED: Final = KafkaError._PARTITION_EOF  # noqa: SLF001 - as above
 POLL_SECONDS: Final = 0.2
 
 
-def look(settings: Settings, stored: Mapping[Place, Position], logs: Mapping[Place, Log]) -> dict[Place, Log]:
+def look(
+    settings: Settings, stored: Mapping[TopicPartition, Position], logs: Mapping[TopicPartition, Log]
+) -> dict[TopicPartition, Log]:
     """Return the logs with what stands where these positions' last messages were.
 
     Raises:
@@ -61,22 +64,24 @@ def look(settings: Settings, stored: Mapping[Place, Position], logs: Mapping[Pla
     return {place: replace(log, found=found.get(place)) for place, log in logs.items()}
 
 
-def _question(place: Place, position: Position | None, log: Log) -> TopicPartition | None:
+def _question(place: TopicPartition, position: Position | None, log: Log) -> KafkaPartition | None:
     """Choose where to look: at the last message; else at the position, where its epoch is known; else nowhere."""
     if position is None or position.last is None or position.topic_id != log.topic_id:
         return None
     if not log.low <= position.next_offset <= log.high:
         return None
     if position.last.offset >= log.low:
-        return TopicPartition(*place, position.last.offset)
+        return KafkaPartition(*place, position.last.offset)
     if position.leader_epoch is None:
         return None
-    return TopicPartition(*place, position.next_offset, leader_epoch=position.leader_epoch)
+    return KafkaPartition(*place, position.next_offset, leader_epoch=position.leader_epoch)
 
 
-def _answers(consumer: Consumer, asked: dict[Place, int], stored: Mapping[Place, Position]) -> dict[Place, Found]:
+def _answers(
+    consumer: Consumer, asked: dict[TopicPartition, int], stored: Mapping[TopicPartition, Position]
+) -> dict[TopicPartition, Found]:
     """Wait for the first event of each partition."""
-    found: dict[Place, Found] = {}
+    found: dict[TopicPartition, Found] = {}
     deadline = monotonic() + kafka.PROBE_SECONDS
     while len(found) < len(asked):
         message = consumer.poll(POLL_SECONDS)
@@ -86,7 +91,7 @@ def _answers(consumer: Consumer, asked: dict[Place, int], stored: Mapping[Place,
         if message is None or place not in asked or place in found:
             continue
         found[place] = _found(message, asked[place], at_position=asked[place] == stored[place].next_offset)
-        consumer.pause([TopicPartition(*place)])
+        consumer.pause([KafkaPartition(*place)])
     return found
 
 

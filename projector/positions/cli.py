@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from events.contract.types import BIGINT_MAX, Place
+from events.contract.types import BIGINT_MAX, TopicPartition
 from events.runtime import console
 from events.runtime.console import Format, FormatOption
 from events.runtime.errors import InputError
@@ -38,7 +38,7 @@ class Deployment(NamedTuple):
     settings: "Settings"
     engine: "Engine"
     client: "AdminClient"
-    logs: "dict[Place, Log]"
+    logs: "dict[TopicPartition, Log]"
 
 
 @app.command()
@@ -51,15 +51,15 @@ def show(output: FormatOption = Format.TABLE) -> None:
 
     from projector.kafka_log import witness
     from projector.positions import store as positions
-    from projector.positions.view import standings
+    from projector.positions.view import partition_states
 
     with _deployment("show") as (settings, engine, _, logs):
         with engine.connect() as connection:
             stored = positions.read(connection, settings.group_id)
-        found = standings(stored, witness.look(settings, stored, logs))
-    problems = [standing.problem for standing in found if standing.problem]
+        found = partition_states(stored, witness.look(settings, stored, logs))
+    problems = [state.problem for state in found if state.problem]
     if output is Format.JSON:
-        console.print_json({"group_id": settings.group_id, "positions": [asdict(standing) for standing in found]})
+        console.print_json({"group_id": settings.group_id, "positions": [asdict(state) for state in found]})
     else:
         console.print_table(
             f"Positions of group {settings.group_id}",
@@ -163,13 +163,13 @@ def _deployment(command: str) -> "Iterator[Deployment]":
 
     from events.contract.types import ENTITIES, topic_of
     from events.runtime import kafka, settings
-    from projector.database import engines as database
+    from projector.database import engines, failures
     from projector.deployment import cluster, identity
     from projector.positions import store as positions
 
     chosen = settings.load()
-    engine = database.make_engine(chosen, program=f"projector positions {command}")
-    with database.reachable(chosen):
+    engine = engines.make_engine(chosen, program=f"projector positions {command}")
+    with failures.translate_database_errors(chosen):
         identity.require(engine, chosen)
         client = kafka.admin(chosen)
         try:

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from sqlalchemy import Connection
 
-from events.contract.types import Place
+from events.contract.types import TopicPartition
 from events.runtime.errors import InputError, StateError
 from events.runtime.kafka import PROBE_SECONDS
 from projector.positions.store import POSITIONS, Log, Position
@@ -46,7 +46,11 @@ class Move:
 
 
 def plan(
-    stored: Mapping[Place, Position], logs: Mapping[Place, Log], topic: str, partition: int | None, target: Target
+    stored: Mapping[TopicPartition, Position],
+    logs: Mapping[TopicPartition, Log],
+    topic: str,
+    partition: int | None,
+    target: Target,
 ) -> list[Move]:
     """Work out the moves of one partition, or of all of a topic's.
 
@@ -63,7 +67,7 @@ def plan(
     return [_move(place, stored.get(place), logs[place], target) for place in places]
 
 
-def _move(place: Place, position: Position | None, log: Log, target: Target) -> Move:
+def _move(place: TopicPartition, position: Position | None, log: Log, target: Target) -> Move:
     after = {"earliest": log.low, "latest": log.high}[target] if isinstance(target, str) else target
     if not log.low <= after <= log.high:
         raise InputError(

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from shlex import quote
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 from sqlalchemy import Connection
 
-from events.contract.types import Place
+from events.contract.types import TopicPartition
 from events.runtime.kafka import PROBE_SECONDS
 from projector.database.statements import statements
 from projector.errors import PositionImpossible, TopicMissing
@@ -72,7 +73,7 @@ class Position:
         return self.last.leader_epoch if self.last is not None and adjacent else None
 
 
-def read(connection: Connection, group_id: str) -> dict[Place, Position]:
+def read(connection: Connection, group_id: str) -> dict[TopicPartition, Position]:
     """Read a group's positions."""
     rows = connection.exec_driver_sql(POSITIONS["read_positions"], {"group_id": group_id})
     return {(row.topic, row.partition): _position(row) for row in rows}
@@ -90,7 +91,7 @@ def _position(row: Any) -> Position:  # noqa: ANN401 - a row of read_positions
     return Position(next_offset=row.next_offset, topic_id=row.topic_id, last=last)
 
 
-def begin(connection: Connection, group_id: str, logs: Mapping[Place, Log]) -> dict[Place, Position]:
+def begin(connection: Connection, group_id: str, logs: Mapping[TopicPartition, Log]) -> dict[TopicPartition, Position]:
     """Return the positions of partitions, keeping one for those never seen; `require_servable` has yet to be asked.
 
     Raises:
@@ -124,7 +125,7 @@ def _require_known(connection: Connection, parameters: Mapping[str, Any]) -> Non
         )
 
 
-def require_servable(place: Place, position: Position, log: Log) -> None:
+def require_servable(place: TopicPartition, position: Position, log: Log) -> None:
     """Refuse a position that the broker cannot serve, saying which command recovers.
 
     Raises:
@@ -181,7 +182,7 @@ def _break(position: Position, log: Log) -> str | None:
     return f"at offset {position.last.offset} stands {what}"
 
 
-def require_described(given: set[Place], logs: Mapping[Place, Log]) -> None:
+def require_described(given: set[TopicPartition], logs: Mapping[TopicPartition, Log]) -> None:
     """Refuse partitions that the broker asked does not know yet: of several, one hears of new ones first.
 
     Raises:
@@ -194,7 +195,7 @@ def require_described(given: set[Place], logs: Mapping[Place, Log]) -> None:
         raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, reason))
 
 
-def describe(client: AdminClient, topics: Iterable[str]) -> dict[Place, Log]:
+def describe(client: AdminClient, topics: Iterable[str]) -> dict[TopicPartition, Log]:
     """Ask the broker for every partition of these topics.
 
     Raises:
@@ -202,7 +203,7 @@ def describe(client: AdminClient, topics: Iterable[str]) -> dict[Place, Log]:
         KafkaException: the broker does not answer.
 
     """
-    found: dict[Place, str] = {}
+    found: dict[TopicPartition, str] = {}
     for name, (topic_id, partitions) in topics_of(client, topics).items():
         found.update({(name, partition): topic_id for partition in partitions})
     low, high = (_offsets(client, found, spec) for spec in (OffsetSpec.earliest(), OffsetSpec.latest()))
@@ -229,6 +230,6 @@ def topics_of(client: AdminClient, topics: Iterable[str]) -> dict[str, tuple[str
     return found
 
 
-def _offsets(client: AdminClient, places: Iterable[Place], spec: OffsetSpec) -> dict[Place, int]:
-    asked = client.list_offsets({TopicPartition(*place): spec for place in places}, request_timeout=PROBE_SECONDS)
+def _offsets(client: AdminClient, places: Iterable[TopicPartition], spec: OffsetSpec) -> dict[TopicPartition, int]:
+    asked = client.list_offsets({KafkaPartition(*place): spec for place in places}, request_timeout=PROBE_SECONDS)
     return {(part.topic, part.partition): future.result().offset for part, future in asked.items()}

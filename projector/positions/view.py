@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from events.contract.types import Place
+from events.contract.types import TopicPartition
 from projector.errors import PositionImpossible
 from projector.positions import store as positions
 from projector.positions.store import Log, Position
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class PartitionState:
     """One partition: the stored position, the broker's log, and why the two do not fit, where they don't."""
 
     topic: str
@@ -22,22 +22,26 @@ class Standing:
     problem: str | None
 
 
-def standings(stored: Mapping[Place, Position], logs: Mapping[Place, Log]) -> list[Standing]:
+def partition_states(
+    stored: Mapping[TopicPartition, Position], logs: Mapping[TopicPartition, Log]
+) -> list[PartitionState]:
     """Hold every stored position against the broker's log, and name the partitions that were never read."""
-    return [_standing(place, stored.get(place), logs.get(place)) for place in sorted(stored.keys() | logs.keys())]
+    return [
+        _partition_state(place, stored.get(place), logs.get(place)) for place in sorted(stored.keys() | logs.keys())
+    ]
 
 
-def start_of(position: Position | None, log: Log, place: Place) -> int:
+def start_of(position: Position | None, log: Log, place: TopicPartition) -> int:
     """Return where the log still unread begins: at the position, or at its beginning where that cannot be served."""
     return log.low if position is None or _problem(place, position, log) else position.next_offset
 
 
-def _standing(place: Place, position: Position | None, log: Log | None) -> Standing:
+def _partition_state(place: TopicPartition, position: Position | None, log: Log | None) -> PartitionState:
     if log is None:
         problem: str | None = "the broker has no such partition"
     else:
         problem = None if position is None else _problem(place, position, log)
-    return Standing(
+    return PartitionState(
         topic=place[0],
         partition=place[1],
         position=None if position is None else position.next_offset,
@@ -48,7 +52,7 @@ def _standing(place: Place, position: Position | None, log: Log | None) -> Stand
     )
 
 
-def _problem(place: Place, position: Position, log: Log) -> str | None:
+def _problem(place: TopicPartition, position: Position, log: Log) -> str | None:
     try:
         positions.require_servable(place, position, log)
     except PositionImpossible as impossible:

@@ -6,7 +6,7 @@ from events.contract.decode import Decoder
 from events.runtime import kafka
 from events.runtime.settings import Settings
 from projector.consume import merge
-from projector.database import engines as database
+from projector.database import engines, failures
 from projector.database.own_session import own_session
 from projector.deployment import identity
 from projector.kafka_log.broker import Broker
@@ -27,8 +27,8 @@ def replay(settings: Settings, lines: Iterable[bytes], source_name: str) -> Repl
 
     """
     spots = list(read(lines, source_name))
-    engine = database.make_engine(settings, program="projector replay")
-    with database.reachable(settings), kafka.answering(settings):
+    engine = engines.make_engine(settings, program="projector replay")
+    with failures.translate_database_errors(settings), kafka.translate_kafka_errors(settings):
         identity.require(engine, settings)
         broker = Broker(settings)
         broker.require_cluster(engine)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from events.contract.types import BIGINT_MAX, Place
+from events.contract.types import BIGINT_MAX, TopicPartition
 from events.runtime.errors import InputError
 from projector.positions.store import Log, Position
 
@@ -36,7 +36,9 @@ def _spot(text: bytes, where: str) -> Spot:
     raise InputError(f'{where}: not a place, as {{"topic": "billing.invoices", "partition": 0, "offset": 17}}')
 
 
-def require_applied(spots: Iterable[Spot], positions: Mapping[Place, Position], logs: Mapping[Place, Log]) -> None:
+def require_applied(
+    spots: Iterable[Spot], positions: Mapping[TopicPartition, Position], logs: Mapping[TopicPartition, Log]
+) -> None:
     """Refuse what is not a message that this group has applied, and that the broker still has.
 
     Raises:

@@ -15,7 +15,7 @@ where nobody can have read it yet, or something else stands there, the claim is 
     3 lock     the rows, in everyone's order (invoices, payments, assignments, customers, each by key), and look again:
                whatever has changed since is left for another round
     4 lower    what is still as it was
-    5 merge    by `projector.consume.merge.fold`, and commit
+    5 merge    by `projector.consume.merge.apply_staged`, and commit
 
 Steps 3 to 5 are one transaction: killed at any moment, a row is as it was or as its message says. No position is read
 or moved, and no dead letter: one that is open is not replayed. The merge locks in the same order, but may need the row
@@ -27,20 +27,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-import psycopg
 import stamina
 from psycopg import Connection, Cursor
 
-from events.contract.types import ENTITIES, KEY_OF, Entity, Event, Message, Place, Refusal, topic_of
+from events.contract.types import ENTITIES, KEY_OF, Entity, Event, Message, Refusal, TopicPartition, topic_of
 from projector.consume import merge
-from projector.consume.batch import Item, item, stage
+from projector.consume.batch import Item, make_item, stage
+from projector.database.sqlstates import CONFLICTS
 from projector.database.statements import statements
 from projector.kafka_log.log_identity import digest_of
 from projector.positions.store import Log
 from projector.replay.places import Spot
 
 SQL: Final = statements("projector.replay", "replay.sql")
-TRANSIENT: Final = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 ROUNDS_MAX: Final = 5  # a row that a consumer replaces between two looks is newer each time
 MESSAGES_MAX: Final = 500  # in one transaction
 BYTES_MAX: Final = 8 << 20  # of raw messages in one transaction
@@ -95,7 +94,7 @@ class Replayer:
     connection: Connection[Any]
     decode: Decode
     fetch: Fetch
-    logs: Mapping[Place, Log]
+    logs: Mapping[TopicPartition, Log]
     prefix: str
 
     def replay(self, spots: Iterable[Spot]) -> Replayed:
@@ -141,7 +140,7 @@ class Replayer:
         message = self.fetch(spot)
         if message is None:
             return None
-        return None if self._is_refused(message) else item(message, self.decode(message))
+        return None if self._is_refused(message) else make_item(message, self.decode(message))
 
     def _is_refused(self, message: Message) -> bool:
         where = {
@@ -173,13 +172,13 @@ class Replayer:
             return asked
         return max(asked, newer, key=_rank)
 
-    def _end(self, place: Place) -> int:
+    def _end(self, place: TopicPartition) -> int:
         """Return the position of now: a consumer may have applied more than it had when we began."""
         where = {"topic": place[0], "partition": place[1], "topic_id": self.logs[place].topic_id}
         row = self.connection.execute(SQL["position"], where).fetchone()
         return row[0] or 0 if row else 0
 
-    @stamina.retry(on=TRANSIENT)
+    @stamina.retry(on=CONFLICTS)
     def _apply(self, items: Mapping[Key, Item], claims: Mapping[Key, Claim]) -> set[Key]:
         """Take one transaction; return what had changed since it was looked at, and was left as it is."""
         changed: set[Key] = set()
@@ -192,7 +191,7 @@ class Replayer:
                     changed |= gone
                     ready = [key for key in keys if (entity, key) not in gone]
                     cursor.execute(_statement("lower", entity), {"ids": ready})
-            merge.fold(cursor, stage([one for key, one in items.items() if key not in changed]))
+            merge.apply_staged(cursor, stage([one for key, one in items.items() if key not in changed]))
         return changed
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from events.contract.types import Place
+from events.contract.types import TopicPartition
 from events.runtime.console import print_table, stdout
 from projector.database.statements import statements
 from projector.positions.store import Log
@@ -30,7 +30,7 @@ class Status:
     asked_at: datetime
 
 
-def read(connection: Connection, group_id: str, logs: Mapping[Place, Log] | None, now: datetime) -> Status:
+def read(connection: Connection, group_id: str, logs: Mapping[TopicPartition, Log] | None, now: datetime) -> Status:
     """Read a group's status; without the broker's logs the lag is None, unknown."""
 
     def rows(name: str) -> list[dict[str, Any]]:
@@ -51,7 +51,7 @@ def read(connection: Connection, group_id: str, logs: Mapping[Place, Log] | None
     )
 
 
-def _with_lag(position: dict[str, Any], logs: Mapping[Place, Log] | None) -> dict[str, Any]:
+def _with_lag(position: dict[str, Any], logs: Mapping[TopicPartition, Log] | None) -> dict[str, Any]:
     log = (logs or {}).get((position["topic"], position["partition"]))
     end = None if log is None else log.high
     lag = 0 if logs is not None and end is None else None if end is None else max(0, end - position["next_offset"])

@@ -37,7 +37,7 @@ JOIN_SECONDS: Final = 60
 CATCH_UP_SECONDS: Final = 60
 STOP_SECONDS: Final = 60
 
-Place = tuple[str, int]
+TopicPartition = tuple[str, int]
 
 
 class Outgoing(NamedTuple):
@@ -51,7 +51,7 @@ class Outgoing(NamedTuple):
 class Sent(NamedTuple):
     """Where a message went, and when it was handed over."""
 
-    place: Place
+    place: TopicPartition
     offset: int
     at: float
 
@@ -101,7 +101,7 @@ def stream(workload: Workload, steady: Steady) -> Streamed:
     return Streamed(sorted(1000 * wait for wait in waits), per_second, len(counted) / (until - counted[0].at))
 
 
-def waits_of(sent: Sequence[Sent], seen: Mapping[Place, Sequence[Seen]]) -> Iterator[float]:
+def waits_of(sent: Sequence[Sent], seen: Mapping[TopicPartition, Sequence[Seen]]) -> Iterator[float]:
     """Yield for each event the seconds until a position beyond it was visible."""
     offsets = {place: [one.next_offset for one in positions] for place, positions in seen.items()}
     for one in sent:
@@ -149,9 +149,9 @@ def projecting(workload: Workload) -> Iterator[None]:
 
 
 @contextmanager
-def _bystander(workload: Workload) -> Iterator[Mapping[Place, list[Seen]]]:
+def _bystander(workload: Workload) -> Iterator[Mapping[TopicPartition, list[Seen]]]:
     """Look at the positions all the time from a thread and a connection of its own; hand out what it sees."""
-    seen: defaultdict[Place, list[Seen]] = defaultdict(list)
+    seen: defaultdict[TopicPartition, list[Seen]] = defaultdict(list)
     enough = threading.Event()
 
     def look() -> None:
@@ -203,5 +203,5 @@ def _send(workload: Workload, outgoing: Sequence[Outgoing], rate: int) -> tuple[
     return sent, len(outgoing) / seconds
 
 
-def _reached(seen: Mapping[Place, Sequence[Seen]], ends: Mapping[Place, int]) -> bool:
+def _reached(seen: Mapping[TopicPartition, Sequence[Seen]], ends: Mapping[TopicPartition, int]) -> bool:
     return all(seen.get(place) and seen[place][-1].next_offset > end for place, end in ends.items())

@@ -5,7 +5,7 @@ import random
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from confluent_kafka import TopicPartition
+from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import OffsetSpec
 from sqlalchemy import Engine, text
 
@@ -15,7 +15,7 @@ from events.runtime.settings import Settings
 from tests.conftest import Result, RunCommand, StartCommand, Started, WaitUntil
 from tests.support.oracle import differences, expected, read_projection
 
-Place = tuple[str, int]
+TopicPartition = tuple[str, int]
 
 QUICK: Final = {
     "PROJECTOR_KAFKA__SESSION_TIMEOUT_MS": "2000",
@@ -75,19 +75,19 @@ class Deployment(NamedTuple):
         self.wait_until(lambda: len(records(started, "joined")) >= times or ended(started), what="the consumer to join")
         assert not ended(started), log(started)
 
-    def ends(self) -> dict[Place, int]:
+    def ends(self) -> dict[TopicPartition, int]:
         """Ask the broker where each partition ends."""
         client = kafka.admin(self.settings)
         topics = [topic_of(entity, self.settings.topic_prefix) for entity in ENTITIES]
         asked = {
-            TopicPartition(topic, partition): OffsetSpec.latest()
+            KafkaPartition(topic, partition): OffsetSpec.latest()
             for topic in topics
             for partition in range(self.settings.topic_partitions)
         }
         found = client.list_offsets(asked)
         return {(place.topic, place.partition): future.result().offset for place, future in found.items()}
 
-    def positions(self) -> dict[Place, int]:
+    def positions(self) -> dict[TopicPartition, int]:
         """Read where the group is."""
         rows = self.sql("SELECT topic, partition, next_offset FROM positions WHERE group_id = :group")
         return {(topic, partition): offset for topic, partition, offset in rows}

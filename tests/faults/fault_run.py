@@ -22,7 +22,7 @@ from projector.deployment import schema
 from projector.errors import TopicMissing
 from projector.positions import store as positions
 from projector.sandbox.processes import wait_until
-from tests.e2e.deployment import COOPERATIVE, EAGER, NEXT_GENERATION, Place
+from tests.e2e.deployment import COOPERATIVE, EAGER, NEXT_GENERATION, TopicPartition
 from tests.faults.fork_server import Nursery
 from tests.faults.plan import Plan
 from tests.faults.program import Program, Started
@@ -121,15 +121,15 @@ class Scene:
         """Send by a new producer: a broker that was restored does not know how far the one before had come."""
         self._producer = self._make_producer()
 
-    def places(self) -> dict[Place, int]:
+    def places(self) -> dict[TopicPartition, int]:
         """Ask the broker for every partition, and where it ends."""
         return {place: log.high for place, log in positions.describe(self.admin, self.topics).items()}
 
-    def ends(self) -> dict[Place, int]:
+    def ends(self) -> dict[TopicPartition, int]:
         """Ask the broker where each partition ends that holds anything."""
         return {place: end for place, end in self.places().items() if end}
 
-    def positions(self) -> dict[Place, int]:
+    def positions(self) -> dict[TopicPartition, int]:
         """Read where the group is."""
         rows = self.sql("SELECT topic, partition, next_offset FROM billing.positions WHERE next_offset > 0")
         return {(topic, partition): offset for topic, partition, offset in rows}

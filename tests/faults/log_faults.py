@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from confluent_kafka.admin import NewTopic
 
-from events.contract.types import ENTITIES, Place, topic_of
+from events.contract.types import ENTITIES, TopicPartition, topic_of
 from projector.kafka_log.topic_configuration import CREATED_WITH
 from projector.sandbox.processes import wait_until
 from tests.faults.fault_run import Scene
@@ -79,7 +79,7 @@ def recreate(scene: Scene, fault: Fault) -> None:
     scene.outlived |= {place for place in poison if place[2] < stood.get(place[:2], 0)}
 
 
-def recover(scene: Scene) -> dict[Place, int]:
+def recover(scene: Scene) -> dict[TopicPartition, int]:
     """See every consumer stop for what was done, type what is printed, and start them again.
 
     Returns:

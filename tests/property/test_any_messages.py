@@ -17,7 +17,7 @@ from events.contract.decode import Decoder
 from events.contract.types import ENTITIES, KEY_OF, Event, Message, Refusal, topic_of
 from events.runtime.deadline import Deadline
 from events.runtime.settings import Settings
-from projector.consume.buffer import Intake
+from projector.consume.buffer import Buffer
 from projector.consume.merge import Applied
 from projector.consume.writer import Writer
 from projector.dead_letters.resolve import headers_of
@@ -93,16 +93,16 @@ def _consume(
             "INSERT INTO positions (group_id, topic, partition, next_offset) VALUES (:group, :topic, :part, 0)"
         )
         connection.execute(insert, [{"group": settings.group_id, "topic": t, "part": p} for t, p in start])
-    decode, intake = Decoder(settings.currency, settings.topic_prefix), Intake()
-    intake.assign(start)
+    decode, buffer = Decoder(settings.currency, settings.topic_prefix), Buffer()
+    buffer.assign(start)
     total = Applied(events=0, applied=0, refused=0, conflicts=0)
     for first, end in pairwise(cuts):
         for each in messages[first:end]:
-            intake.add(each, decode(each))
-        total += writer.submit(intake.take()).result(60)
+            buffer.add(each, decode(each))
+        total += writer.submit(buffer.take()).result(60)
     with engine.connect() as connection:
         rows = connection.execute(text("SELECT topic, partition, next_offset FROM positions"))
-        assert {(topic, partition): end for topic, partition, end in rows} == intake.known
+        assert {(topic, partition): end for topic, partition, end in rows} == buffer.start_offsets
     return total
 
 

@@ -8,10 +8,10 @@ from psycopg import Connection
 from sqlalchemy import Engine, text
 
 from events.contract.decode import Decoder
-from events.contract.types import ENTITIES, TYPES, Message, Place, topic_of
+from events.contract.types import ENTITIES, TYPES, Message, TopicPartition, topic_of
 from events.runtime.settings import Settings
 from projector.consume import merge
-from projector.consume.batch import Batch, Item, ends_of, item
+from projector.consume.batch import Batch, Item, end_offsets_of, make_item
 from tests.support.examples import CloudEvent, line
 from tests.support.oracle import differences, expected, read_projection
 
@@ -42,7 +42,7 @@ class Lane:
         merge.prepare(self.connection)
         self.settings, self.partition = settings, partition
         self._decode = Decoder(settings.currency, settings.topic_prefix)
-        self._next: Counter[Place] = Counter()
+        self._next: Counter[TopicPartition] = Counter()
         if begin:
             self.begin()
 
@@ -58,9 +58,9 @@ class Lane:
     def batch(self, events: Iterable[CloudEvent]) -> Batch:
         """Append events to the lane's log, and hand them out as one batch."""
         items = [self._item(event) for event in events]
-        ends = ends_of(items)
+        ends = end_offsets_of(items)
         known = {place: next(i.message.offset for i in items if i.message[:2] == place) for place in ends}
-        return Batch(items=items, known=known, ends=ends)
+        return Batch(items=items, start_offsets=known, end_offsets=ends)
 
     def apply(self, events: Iterable[CloudEvent]) -> merge.Applied:
         """Apply events as one batch in one transaction."""
@@ -79,7 +79,7 @@ class Lane:
         place = (topic, self.partition)
         message = Message(topic, self.partition, self._next[place], 1_767_225_600_000, None, line(event), ())
         self._next[place] += 1
-        return item(message, self._decode(message))
+        return make_item(message, self._decode(message))
 
     def _topic(self, entity: Any) -> str:  # noqa: ANN401 - one of events.contract.types.Entity
         return topic_of(entity, self.settings.topic_prefix)

@@ -11,7 +11,7 @@ from events.contract.decode import Decoder, Headers
 from events.contract.types import Entity, Message, topic_of
 from events.runtime.settings import Settings
 from projector.consume import merge
-from projector.consume.batch import Batch, ends_of, item
+from projector.consume.batch import Batch, end_offsets_of, make_item
 from projector.dead_letters.resolve import Retried, retry
 from projector.dead_letters.selection import Selection
 from tests.support.examples import CloudEvent, invoice, line
@@ -43,8 +43,10 @@ class Reader:
             for n, value in enumerate(values)
         ]
         self._next[topic] = start + len(values)
-        items = [item(message, self._decode(message)) for message in messages]
-        batch = Batch(items=items, known={(topic, self.lane.partition): start}, ends=ends_of(items))
+        items = [make_item(message, self._decode(message)) for message in messages]
+        batch = Batch(
+            items=items, start_offsets={(topic, self.lane.partition): start}, end_offsets=end_offsets_of(items)
+        )
         batch = replace(batch, topic_ids={topic: self._topic_id})
         return merge.apply(self.lane.connection, batch, self.settings.group_id)
 

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from events.contract.types import topic_of
 from events.runtime.settings import Settings
-from projector.consume.circuit_breaker import Standing, standing
+from projector.consume.circuit_breaker import BreakerHistory, read_history
 from projector.positions.store import Position
 from tests.conftest import RunCommand, StartCommand, WaitUntil
 from tests.e2e.deployment import Deployment
@@ -81,13 +81,15 @@ def test_what_stands_right_before_the_positions_is_remembered(reader: Reader, en
     positions = {place: Position(next_offset=offset, topic_id="now") for place, offset in offsets.items()}
     with engine.begin() as connection:
         connection.exec_driver_sql(AGAIN)
-        assert standing(connection, positions) == Standing(seen=9, refused={"not-json": 4, "wrong-currency": 2}, run=5)
+        assert read_history(connection, positions) == BreakerHistory(
+            seen=9, refused={"not-json": 4, "wrong-currency": 2}, run=5
+        )
         connection.exec_driver_sql("UPDATE dead_letters SET state = 'discarded' WHERE reason = 'not-json'")
-        assert standing(connection, positions) == Standing(seen=9, refused={"wrong-currency": 2}, run=2)
+        assert read_history(connection, positions) == BreakerHistory(seen=9, refused={"wrong-currency": 2}, run=2)
         connection.exec_driver_sql("UPDATE dead_letters SET topic_id = 'now'")
-        assert standing(connection, positions).run == 2
+        assert read_history(connection, positions).run == 2
         connection.exec_driver_sql("UPDATE dead_letters SET topic_id = 'before'")
-        assert standing(connection, positions) == Standing(seen=9, refused={}, run=0)
+        assert read_history(connection, positions) == BreakerHistory(seen=9, refused={}, run=0)
 
 
 def _produce(deployment: Deployment, values: Iterable[bytes]) -> None:

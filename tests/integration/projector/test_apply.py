@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 from events.contract.types import Message, Refusal, topic_of
 from events.runtime.settings import Settings
 from projector.consume import merge
-from projector.consume.batch import Batch, item
+from projector.consume.batch import Batch, make_item
 from projector.consume.merge import Applied
 from projector.errors import PositionMoved
 from projector.kafka_log.log_identity import record_of
@@ -93,7 +93,11 @@ def test_a_refused_message_is_kept_to_the_byte(lane: Lane, engine: Engine) -> No
     topic = topic_of("invoices", lane.settings.topic_prefix)
     headers = (("x", b"\x00\xff"), ("none", None), ("empty", b""))
     message = Message(topic, 0, 0, 1_767_225_600_123, b"\x00k", b"\xff{", headers)
-    batch = Batch(items=[item(message, Refusal("not-json", "why"))], known={(topic, 0): 0}, ends={(topic, 0): 1})
+    batch = Batch(
+        items=[make_item(message, Refusal("not-json", "why"))],
+        start_offsets={(topic, 0): 0},
+        end_offsets={(topic, 0): 1},
+    )
     batch = _of_topics(lane, batch, {topic: "first"})
     assert merge.apply(lane.connection, batch, lane.settings.group_id).refused == 1
     kept: dict[str, Any] = {

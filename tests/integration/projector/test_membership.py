@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 
 from confluent_kafka import Message as KafkaMessage
 
-from events.contract.types import ENTITIES, Place, Refusal, topic_of
+from events.contract.types import ENTITIES, Refusal, TopicPartition, topic_of
 from events.runtime import kafka
 from events.runtime.deadline import Deadline
 from events.runtime.settings import Settings
-from projector.consume.buffer import Intake
+from projector.consume.buffer import Buffer
 from projector.consume.group_membership import Membership
 from projector.kafka_log.receive import receive
 from projector.positions.store import Position
@@ -24,27 +24,27 @@ def test_a_first_message_is_forgotten_with_its_partition(kafka_settings: Setting
     for _ in range(SENT):
         producer.produce(topics[0], b"x", partition=0)
     producer.flush()
-    intake = Intake()
+    buffer = Buffer()
 
-    def start(given: set[Place]) -> Mapping[Place, Position]:
-        intake.assign(dict.fromkeys(given, 0))
+    def start(given: set[TopicPartition]) -> Mapping[TopicPartition, Position]:
+        buffer.assign(dict.fromkeys(given, 0))
         return dict.fromkeys(given, Position(next_offset=0, topic_id=None))
 
-    def leave(taken: set[Place]) -> Mapping[Place, int]:
-        intake.revoke(taken)
+    def leave(taken: set[TopicPartition]) -> Mapping[TopicPartition, int]:
+        buffer.revoke(taken)
         return {}
 
     def read(messages: Iterable[KafkaMessage]) -> bool:
         for message in messages:
             if message.error() is None:
-                intake.add(receive(message), REFUSED)
+                buffer.add(receive(message), REFUSED)
                 return True
         return False
 
     membership = Membership(kafka_settings, topics, start=start, leave=leave)
     wait_until(lambda: read(membership.poll(1 + SENT, timeout_seconds=0.5)), what="a first message")
-    assert intake.has_work()
+    assert buffer.has_work()
     membership.close(Deadline.after(10))  # as a rebalance between the first message and the rest would
-    assert not intake.has_work()
-    intake.assign({(topics[0], 0): 0})
-    assert [item.message.offset for item in intake.take().items] == []
+    assert not buffer.has_work()
+    buffer.assign({(topics[0], 0): 0})
+    assert [item.message.offset for item in buffer.take().items] == []

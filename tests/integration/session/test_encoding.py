@@ -11,7 +11,8 @@ from sqlalchemy import make_url
 from events.runtime.errors import StateError
 from events.runtime.settings import Settings
 from projector.database import revision
-from projector.database.engines import make_engine, reachable
+from projector.database.engines import make_engine
+from projector.database.failures import translate_database_errors
 from projector.deployment import schema
 from tests.conftest import RunCommand
 from tests.support.services import Services
@@ -30,9 +31,12 @@ def elsewhere(services: Services, settings: Settings, request: pytest.FixtureReq
 
 def test_a_database_of_another_encoding_is_refused_before_anything_is_made(elsewhere: Settings) -> None:
     engine = make_engine(elsewhere, program="tests")
-    with reachable(elsewhere), pytest.raises(StateError, match=r"is encoded in .*, and has to be in UTF8") as raised:
+    with (
+        translate_database_errors(elsewhere),
+        pytest.raises(StateError, match=r"is encoded in .*, and has to be in UTF8") as raised,
+    ):
         schema.upgrade(engine, elsewhere.schema_name)
-    with reachable(elsewhere), pytest.raises(StateError, match="has to be in UTF8"):
+    with translate_database_errors(elsewhere), pytest.raises(StateError, match="has to be in UTF8"):
         revision.require_current(engine, elsewhere.schema_name)
     engine.dispose()
     assert "\n" not in str(raised.value)

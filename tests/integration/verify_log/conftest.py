@@ -20,7 +20,7 @@ from events.publish import publish
 from events.runtime import kafka
 from events.runtime.settings import Settings, load
 from projector.consume import merge
-from projector.consume.batch import Batch, Item, item
+from projector.consume.batch import Batch, Item, make_item
 from projector.kafka_log.log_reader import LogReader
 from projector.positions import store as positions
 from projector.positions.store import Log
@@ -92,7 +92,9 @@ class Logged:
             items = self._items(reader, place, (start, log.high), decode)
             if items:
                 topic_ids = {place[0]: stored[place].topic_id}
-                batch = Batch(items=items, known={place: start}, ends={place: log.high}, topic_ids=topic_ids)
+                batch = Batch(
+                    items=items, start_offsets={place: start}, end_offsets={place: log.high}, topic_ids=topic_ids
+                )
                 merge.apply(self._connection, batch, self.settings.group_id)
         reader.close()
 
@@ -100,7 +102,7 @@ class Logged:
         self, reader: LogReader, place: tuple[str, int], between: tuple[int, int], decode: Decoder | None
     ) -> list[Item]:
         decode = decode or Decoder(self.settings.currency, self.settings.topic_prefix)
-        return [item(message, decode(message)) for message in reader.read(*place, *between)]
+        return [make_item(message, decode(message)) for message in reader.read(*place, *between)]
 
     def delete_before(self, entity: Entity, partition: int, offset: int) -> None:
         """Do what retention does."""

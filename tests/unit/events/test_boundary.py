@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError, StatementError
 
 from events.runtime import boundary, console, defects
 from events.runtime.boundary import EXIT_DEFECT, EXIT_INTERRUPTED, EXIT_PIPE
-from events.runtime.errors import InputError, ServiceAway, WorkFailed
+from events.runtime.errors import InputError, ServiceTemporarilyUnavailable, WorkFailed
 from events.runtime.settings import load
 from tests.support.secret_canaries import leaks, secret
 
@@ -105,7 +105,7 @@ FORESEEN: Final = {
     "drift": (typer.Exit(1), 1),
     "a part that failed": (WorkFailed("some of it"), 1),
     "a wrong word": (InputError("that one"), 2),
-    "a service": (ServiceAway("away"), 2),
+    "a service": (ServiceTemporarilyUnavailable("away"), 2),
     "a wrong option": (typer.BadParameter("that one"), 2),
     "a full disk": (OSError(errno.ENOSPC, "No space left on device"), 2),
     "a place of others": (PermissionError(errno.EACCES, "Permission denied", "/elsewhere/x"), 2),

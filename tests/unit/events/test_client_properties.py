@@ -3,7 +3,7 @@
 import pytest
 
 from events.runtime import kafka
-from events.runtime.client_properties import OWNED
+from events.runtime.client_properties import LOCKED_PROPERTIES
 from events.runtime.errors import SettingError
 from events.runtime.settings import Settings
 
@@ -14,7 +14,7 @@ def _config(name: str, value: str) -> dict[str, object]:
     return kafka.client_config(given)
 
 
-@pytest.mark.parametrize("name", [*OWNED, "group.id"])
+@pytest.mark.parametrize("name", [*LOCKED_PROPERTIES, "group.id"])
 def test_what_would_break_a_promise_is_refused_with_its_reason(name: str) -> None:
     variable = f"PROJECTOR_KAFKA__{name.upper().replace('.', '_')}"
     with pytest.raises(SettingError, match=rf"^{variable} (has to be|cannot be given).*: ."):

@@ -4,7 +4,7 @@ from itertools import pairwise, permutations
 
 from events.contract.decode import Decoder
 from events.contract.types import Message, Refusal
-from projector.consume.batch import Batch, Item, ends_of, item, stage
+from projector.consume.batch import Batch, Item, end_offsets_of, make_item, stage
 from projector.consume.rows import COLUMNS
 from tests.support.examples import CloudEvent, assigned, customer, invoice, line, payment
 
@@ -18,7 +18,7 @@ def items_of(*events: CloudEvent, start: int = 0) -> list[Item]:
     for offset, event in enumerate(events, start):
         topic = f"billing.{TOPICS[event['type'].split('.')[1]]}"
         message = Message(topic, 0, offset, 0, None, line(event), ())
-        items.append(item(message, DECODE(message)))
+        items.append(make_item(message, DECODE(message)))
     return items
 
 
@@ -42,7 +42,7 @@ def test_of_equal_versions_the_greater_id_wins_and_other_content_is_a_conflict()
 def test_of_equal_versions_and_ids_what_stands_sooner_wins() -> None:
     sooner, later = items_of(invoice(1, 7, "1.00"), invoice(1, 7, "2.00"))
     elsewhere = later._replace(message=later.message._replace(partition=1, offset=0))
-    elsewhere = item(elsewhere.message, DECODE(elsewhere.message))
+    elsewhere = make_item(elsewhere.message, DECODE(elsewhere.message))
     for order in permutations([sooner, later, elsewhere]):
         staged = stage(order)
         assert staged.rows["invoices"] == [sooner.row]
@@ -79,7 +79,7 @@ def test_an_assignment_is_active_only_as_assigned_and_without_an_end() -> None:
 
 def test_refusals_are_set_apart_with_their_messages() -> None:
     message = Message("billing.invoices", 3, 9, 0, None, b"{", ())
-    staged = stage([item(message, DECODE(message))])
+    staged = stage([make_item(message, DECODE(message))])
     ((kept, refusal),) = staged.refused
     assert kept is message
     assert refusal.reason == "not-json"
@@ -87,41 +87,47 @@ def test_refusals_are_set_apart_with_their_messages() -> None:
 
 def test_what_follows_a_refusal_is_staged() -> None:
     message = Message("billing.invoices", 3, 9, 0, None, b"{", ())
-    staged = stage([item(message, DECODE(message)), *items_of(invoice(1, 7, "1.00"))])
+    staged = stage([make_item(message, DECODE(message)), *items_of(invoice(1, 7, "1.00"))])
     assert (len(staged.refused), len(staged.rows["invoices"])) == (1, 1)
 
 
 def test_a_position_stands_behind_the_last_message_of_its_partition() -> None:
-    assert ends_of(items_of(invoice(1, 7, "1.00"), invoice(2, 7, "1.00"), start=10)) == {("billing.invoices", 0): 12}
+    assert end_offsets_of(items_of(invoice(1, 7, "1.00"), invoice(2, 7, "1.00"), start=10)) == {
+        ("billing.invoices", 0): 12
+    }
 
 
 def test_halves_do_what_the_whole_does() -> None:
     items = items_of(*(invoice(n, 7, "1.00") for n in range(5)), start=10)
     marker = ("billing.payments", 0)
-    whole = Batch(items=items, known={("billing.invoices", 0): 8, marker: 3}, ends={**ends_of(items), marker: 4})
+    whole = Batch(
+        items=items,
+        start_offsets={("billing.invoices", 0): 8, marker: 3},
+        end_offsets={**end_offsets_of(items), marker: 4},
+    )
     first, second = whole.halves()
     assert [*first.items, *second.items] == items
     assert len(first.items) == 2
-    for place, end in whole.ends.items():
-        halves = [half for half in (first, second) if place in half.ends]
-        assert halves[0].known[place] == whole.known[place]
-        assert halves[-1].ends[place] == end
-        assert all(later.known[place] == sooner.ends[place] for sooner, later in pairwise(halves))
+    for place, end in whole.end_offsets.items():
+        halves = [half for half in (first, second) if place in half.end_offsets]
+        assert halves[0].start_offsets[place] == whole.start_offsets[place]
+        assert halves[-1].end_offsets[place] == end
+        assert all(later.start_offsets[place] == sooner.end_offsets[place] for sooner, later in pairwise(halves))
 
 
 def test_a_place_that_ends_in_the_first_half_is_none_of_the_second() -> None:
     items = items_of(payment(1, "1.00"), invoice(1, 7, "1.00"))
     known = {("billing.payments", 0): 0, ("billing.invoices", 0): 0}
-    first, second = Batch(items=items, known=known, ends=ends_of(items)).halves()
-    assert (first.known, first.ends) == ({("billing.payments", 0): 0}, {("billing.payments", 0): 1})
-    assert (second.known, second.ends) == ({("billing.invoices", 0): 0}, {("billing.invoices", 0): 2})
+    first, second = Batch(items=items, start_offsets=known, end_offsets=end_offsets_of(items)).halves()
+    assert (first.start_offsets, first.end_offsets) == ({("billing.payments", 0): 0}, {("billing.payments", 0): 1})
+    assert (second.start_offsets, second.end_offsets) == ({("billing.invoices", 0): 0}, {("billing.invoices", 0): 2})
 
 
 def test_a_refused_batch_keeps_messages_and_positions() -> None:
     items = items_of(invoice(1, 7, "1.00"))
-    batch = Batch(items=items, known={("billing.invoices", 0): 0}, ends=ends_of(items))
+    batch = Batch(items=items, start_offsets={("billing.invoices", 0): 0}, end_offsets=end_offsets_of(items))
     refused = batch.refused(Refusal("refused-by-database", "too large"))
     staged = stage(refused.items)
     assert not any(staged.rows.values())
     assert [message for message, _ in staged.refused] == [items[0].message]
-    assert (refused.known, refused.ends) == (batch.known, batch.ends)
+    assert (refused.start_offsets, refused.end_offsets) == (batch.start_offsets, batch.end_offsets)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from projector.consume.circuit_breaker import LATE, SEEN_MIN, WINDOW_MESSAGES, Breaker, Standing
+from projector.consume.circuit_breaker import LATE, SEEN_MIN, WINDOW_MESSAGES, Breaker, BreakerHistory
 from projector.errors import TooManyRefused
 
 GOOD: list[str | None] = [None]
@@ -74,13 +74,13 @@ def test_what_postgresql_refused_counts_in_the_share() -> None:
 
 def test_it_remembers_what_the_consumer_before_it_refused() -> None:
     one = breaker()
-    one.recall(Standing(seen=10_000, refused={"not-json": 900}, run=900))
+    one.restore(BreakerHistory(seen=10_000, refused={"not-json": 900}, run=900))
     one.observe(BAD * 100)
     with pytest.raises(TooManyRefused, match="1,001 messages in a row"):
         one.observe(BAD)
 
     other = breaker()
-    other.recall(Standing(seen=10_000, refused={"not-json": 3000, "wrong-topic": 2000}, run=0))
+    other.restore(BreakerHistory(seen=10_000, refused={"not-json": 3000, "wrong-topic": 2000}, run=0))
     other.observe(GOOD)
     with pytest.raises(TooManyRefused, match="5,001 of the last 10,000"):
         other.observe(BAD)
@@ -89,7 +89,7 @@ def test_it_remembers_what_the_consumer_before_it_refused() -> None:
 def test_partitions_given_later_change_nothing() -> None:
     one = breaker()
     one.observe(GOOD)
-    one.recall(Standing(seen=10_000, refused={"not-json": 9000}, run=5000))
+    one.restore(BreakerHistory(seen=10_000, refused={"not-json": 9000}, run=5000))
     one.observe(BAD * 500)
 
 
@@ -101,9 +101,11 @@ def test_where_batches_are_cut_makes_no_difference(
 ) -> None:
     reasons = [BAD[0] if bad else None for bad in refused]
     edges = [0, *sorted(cuts), len(reasons)]
-    standing = Standing(seen=20, refused={"not-json": remembered} if remembered else {}, run=min(remembered, run_max))
-    one_by_one = _stopped_in(run_max, standing, [[reason] for reason in reasons])
-    in_batches = _stopped_in(run_max, standing, [reasons[start:end] for start, end in pairwise(edges)])
+    history = BreakerHistory(
+        seen=20, refused={"not-json": remembered} if remembered else {}, run=min(remembered, run_max)
+    )
+    one_by_one = _stopped_in(run_max, history, [[reason] for reason in reasons])
+    in_batches = _stopped_in(run_max, history, [reasons[start:end] for start, end in pairwise(edges)])
     if one_by_one is None or in_batches is None:
         assert one_by_one is in_batches
     else:
@@ -111,10 +113,10 @@ def test_where_batches_are_cut_makes_no_difference(
         assert start <= one_by_one < end
 
 
-def _stopped_in(run_max: int, standing: Standing, batches: list[list[str | None]]) -> int | None:
+def _stopped_in(run_max: int, history: BreakerHistory, batches: list[list[str | None]]) -> int | None:
     """Return the index of the batch that it stopped at, or None where it didn't."""
     one = breaker(run_max)
-    one.recall(standing)
+    one.restore(history)
     for index, batch in enumerate(batches):
         try:
             one.observe(batch)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from structlog.testing import capture_logs
 
-from events.runtime.errors import ServiceAway
+from events.runtime.errors import ServiceTemporarilyUnavailable
 from projector.errors import PositionImpossible, TopicMissing
 from projector.kafka_log import continuity
 from projector.kafka_log.continuity import Continuity, Positions
@@ -33,7 +33,7 @@ def _missing() -> dict[str, str]:
 
 
 def _away() -> dict[str, str]:
-    raise ServiceAway("away")
+    raise ServiceTemporarilyUnavailable("away")
 
 
 def _look_until_asked(watch: Continuity, asked: threading.Semaphore, times: int, wait_until: WaitUntil) -> None:
@@ -128,7 +128,7 @@ def test_a_doubt_is_told_once_and_each_try_to_prove_the_log_with_what_was_in_the
 
     def prove() -> Positions:
         if away.pop(0):
-            raise ServiceAway("no leader")
+            raise ServiceTemporarilyUnavailable("no leader")
         return GIVEN
 
     watch = _watch(lambda: {PLACE[0]: "ours"}, prove)

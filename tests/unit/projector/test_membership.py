@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaException
 
-from events.contract.types import Place
+from events.contract.types import TopicPartition
 from events.runtime.deadline import Deadline
 from events.runtime.errors import SettingError
 from events.runtime.settings import Settings
@@ -17,7 +17,7 @@ SOON = Deadline.after(10)
 LOG = Log(topic_id="x", low=0, high=9)
 
 
-def nothing(_places: Collection[Place]) -> Mapping[Place, Any]:
+def nothing(_places: Collection[TopicPartition]) -> Mapping[TopicPartition, Any]:
     return {}
 
 

@@ -5,7 +5,7 @@ import pytest
 from events.runtime.errors import InputError
 from projector.positions.reset import Target, plan
 from projector.positions.store import Log, Position
-from projector.positions.view import standings
+from projector.positions.view import partition_states
 
 TOPIC = "billing.invoices"
 LOG = Log(topic_id="now", low=100, high=200)
@@ -57,7 +57,7 @@ def test_an_offset_outside_the_log_is_refused(offset: int) -> None:
 def test_every_partition_is_shown_with_what_is_wrong() -> None:
     stored = {(TOPIC, n): given for n, given in enumerate([at(150), at(40), at(900), at(150, "before"), at(7)])}
     logs = {(TOPIC, n): LOG for n in (0, 1, 2, 3, 5)}
-    found = standings(stored, logs)
+    found = partition_states(stored, logs)
     assert [one.partition for one in found] == list(range(6))
     assert [one.lag for one in found] == [50, None, None, None, None, 100]
     said = ["", "retention deleted", "ends at 200", "created again", "no such partition", ""]

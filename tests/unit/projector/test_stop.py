@@ -17,9 +17,9 @@ def test_a_signal_ends_a_wait_and_is_remembered(number: signal.Signals) -> None:
         return ended.wait(60)
 
     with stop_on_signals() as stop:
-        assert stop.unless_wanted(wait) is None
-        assert stop.wanted
-        assert stop.unless_wanted(lambda: 7) is None
+        assert stop.run_unless_stopped(wait) is None
+        assert stop.requested
+        assert stop.run_unless_stopped(lambda: 7) is None
     ended.set()
 
 
@@ -28,16 +28,16 @@ def test_without_a_signal_the_wait_s_answer_counts() -> None:
         raise LookupError("nothing there")
 
     with stop_on_signals() as stop:
-        assert stop.unless_wanted(lambda: 7) == 7
+        assert stop.run_unless_stopped(lambda: 7) == 7
         with pytest.raises(LookupError, match="nothing there"):
-            stop.unless_wanted(broken)
-        assert not stop.wanted
+            stop.run_unless_stopped(broken)
+        assert not stop.requested
 
 
 def test_a_signal_outside_a_wait_is_remembered_and_raises_nothing() -> None:
     with stop_on_signals() as stop:
         signal.raise_signal(signal.SIGTERM)
-        assert stop.wanted
+        assert stop.requested
 
 
 def test_a_signal_raises_nothing_in_a_client_that_is_at_work() -> None:
@@ -57,7 +57,7 @@ def test_a_signal_raises_nothing_in_a_client_that_is_at_work() -> None:
 
     with stop_on_signals() as stop:
         Thread(target=ask).start()
-        assert stop.unless_wanted(wait) is None
+        assert stop.run_unless_stopped(wait) is None
     go_on.set()
     waiting[0].join(60)
     assert ended == [True]
