@@ -20,7 +20,9 @@ from backfill.options import (
 from events.runtime import boundary, console
 from events.runtime.console import Format, FormatOption
 
-app = console.app("Compare balances with history, name what differs and why, and repair it beside live consumers.")
+app = console.program(
+    "backfill", "Compare balances with history, name what differs and why, and repair it beside live consumers."
+)
 runs_app = console.app("List past runs, latest first; show or cancel one.", is_command=True)
 app.add_typer(runs_app, name="runs")
 

@@ -18,7 +18,7 @@ from events.runtime.errors import InputError
 if TYPE_CHECKING:
     from events.simulate.options import Options
 
-app = console.app("The contract: publish, simulate and describe billing events.")
+app = console.program("events", "The contract: publish, simulate and describe billing events.")
 
 STANDARD_INPUT = "-"
 

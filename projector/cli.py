@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 COLLECT_AFTER_OBJECTS: Final = 50_000  # about a batch: events hold no cycles, and the default of 700 looks through each
 THREAD_SWITCH_SECONDS: Final = 0.0005  # the default of 5 ms is what the writer would wait after each statement's answer
 
-app = console.app("Keeps meter balances and customer totals right to the cent from the billing topics.")
+app = console.program(
+    "projector", "Keeps meter balances and customer totals right to the cent from the billing topics."
+)
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(dead_letters_app, name="dead-letters")
 app.add_typer(positions_app, name="positions")

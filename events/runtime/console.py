@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 PIPE_WIDTH = 160  # columns of a table that goes to a file or a pipe
+DISTRIBUTION = "meter-balance-projector"  # what installs all three programs, under one version
 
 
 class Format(StrEnum):
@@ -35,6 +36,28 @@ def app(help_text: str, *, is_command: bool = False) -> typer.Typer:
     return typer.Typer(
         help=help_text, no_args_is_help=not is_command, add_completion=False, pretty_exceptions_enable=False
     )
+
+
+def program(name: str, help_text: str) -> typer.Typer:
+    """Make a program's outermost command group: it answers `--version` before a setting is read."""
+    group = app(help_text)
+
+    def print_version(wanted: bool) -> None:  # noqa: FBT001 - typer hands the flag over
+        if wanted:
+            from importlib.metadata import version  # noqa: PLC0415 - loads what no other command needs
+
+            typer.echo(f"{name} {version(DISTRIBUTION)}")
+            raise typer.Exit
+
+    @group.callback()
+    def take_options(
+        _: Annotated[  # noqa: FBT002 - a flag
+            bool, typer.Option("--version", callback=print_version, is_eager=True, help="print the version and exit")
+        ] = False,
+    ) -> None:
+        """Leave everything else to the command."""
+
+    return group
 
 
 def printable(text: str) -> str:

@@ -111,13 +111,30 @@ def test_every_setting_is_in_the_example() -> None:
     assert [name for name in named if not name.startswith(KAFKA_PREFIX)] == list(known_variables())
 
 
-def test_the_wheel_carries_what_is_no_python(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    carried = set(zipfile.ZipFile(wheel).namelist())
+    (built,) = folder.glob("*.whl")
+    return zipfile.ZipFile(built)
+
+
+def test_the_wheel_carries_what_is_no_python(wheel: zipfile.ZipFile) -> None:
+    carried = set(wheel.namelist())
     for program in ("events", "projector", "backfill"):
         for file in (ROOT / program).rglob("*"):
             if file.is_file() and "__pycache__" not in file.parts:
                 assert file.relative_to(ROOT).as_posix() in carried
+        assert f"{program}/py.typed" in carried
     assert not any(name.startswith("tests") for name in carried)
+
+
+def test_the_wheel_says_whose_it_is_and_where_it_comes_from(wheel: zipfile.ZipFile) -> None:
+    (folder,) = {name.split("/")[0] for name in wheel.namelist() if ".dist-info/" in name}
+    metadata = wheel.read(f"{folder}/METADATA").decode()
+    assert f"{folder}/licenses/LICENSE" in wheel.namelist()
+    for line in ("License-Expression: Apache-2.0", "License-File: LICENSE", "Classifier: Typing :: Typed"):
+        assert f"\n{line}\n" in metadata
+    labels = {line.split()[1] for line in metadata.splitlines() if line.startswith("Project-URL: ")}
+    assert labels == {"Homepage,", "Documentation,", "Source,", "Issues,", "Changelog,"}
