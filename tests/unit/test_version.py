@@ -1,6 +1,7 @@
 """`--version`: what is installed, whatever the settings say."""
 
 import os
+import re
 import tomllib
 from pathlib import Path
 
@@ -29,3 +30,11 @@ def test_no_setting_is_read_before(run_command: RunCommand, program: str, tmp_pa
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_help_names_it(run_command: RunCommand, program: str) -> None:
     assert "--version" in run_command(program, "--help", env=os.environ).stdout
+
+
+def test_the_changelog_has_an_entry_for_the_version() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    assert re.search(rf"^## \[{re.escape(VERSION)}\] - \d{{4}}-\d\d-\d\d$", changelog, re.MULTILINE)
+    assert "\n## [Unreleased]\n" in changelog
+    for version in re.findall(r"^## \[(.+?)\]", changelog, re.MULTILINE):
+        assert f"\n[{version}]: https://" in changelog
