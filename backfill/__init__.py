@@ -10,6 +10,7 @@ migration   the steps that bring an existing database's figures into shape, with
 explain     one meter's statement
 watch       `drift-check --every`
 alerts      what is told of drift, to whom, and what was told before
-cli         `backfill`; `options`, `option_values` and `request` are how it is asked
-runs_command  `backfill runs`
+cli         `backfill`
+runs_command                     `backfill runs`
+options, option_values, request  what is typed, as it is read, and the run that it asks for
 """

@@ -139,7 +139,7 @@ def _require_calendar(start: date, months: int) -> None:
 
 def _published(options: "Options", deployment: settings.Settings) -> Mapping[str, int]:
     from events.publish import sending
-    from events.simulate import traffic
+    from events.simulate.traffic import traffic
 
     with sending(deployment) as sender:
         for sent in traffic(options):
@@ -148,7 +148,7 @@ def _published(options: "Options", deployment: settings.Settings) -> Mapping[str
 
 
 def _write_lines(options: "Options") -> None:
-    from events.simulate import simulate
+    from events.simulate.traffic import simulate
 
     sys.stdout.buffer.writelines(line + b"\n" for line in simulate(options))
     sys.stdout.buffer.flush()

@@ -25,6 +25,12 @@ LONG_FILES: Final[dict[str, str]] = {
 WRITERS: Final[dict[str, str]] = {}
 """Python files outside the migrations whose text changes rows, and why that is no second writer of a table."""
 
+FOLDERS: Final = sorted(
+    {file.parent.relative_to(ROOT).as_posix() for program in PROGRAMS for file in (ROOT / program).rglob("*.py")}
+)
+MAP_NAMES: Final = re.compile(r"^ *((?:[a-z_]+, *)*[a-z_]+,?)(?=  |$)", re.MULTILINE)
+"""The first column of a map: names between commas, then two spaces or more, or the end where the list goes on."""
+
 WRITE: Final = re.compile(r"\b(INSERT\s+INTO|UPDATE\s+\"?\w+\"?\s+SET|DELETE\s+FROM|MERGE\s+INTO|TRUNCATE)\b")
 STATEMENT: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 SETTING: Final = re.compile(r"^SET (?!LOCAL )\w+ (=|TO) ")
@@ -61,6 +67,18 @@ def test_a_sql_file_lies_beside_the_module_that_loads_it() -> None:
             call = f'statements("{_name(file.parent).replace("/", ".")}", "{file.name}")'
             loaders = [each for each in file.parent.glob("*.py") if call in each.read_text()]
             assert len(loaders) == 1, f"{_name(file)} is loaded beside it by {[_name(each) for each in loaders]}"
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_each_folder_has_a_map_of_what_is_in_it(folder: str) -> None:
+    """The docstring of `__init__.py` names each module and each folder within, and nothing that is not there."""
+    init = ROOT / folder / "__init__.py"
+    assert init.exists(), f"{folder} has no __init__.py"
+    text = ast.get_docstring(_tree(init)) or ""
+    there = {each.stem for each in init.parent.glob("*.py") if each.stem.isidentifier() and each.stem[:2] != "__"}
+    there |= {each.name for each in init.parent.iterdir() if each.is_dir() and any(each.glob("*.py"))}
+    named = {name for names in MAP_NAMES.findall(text) for name in names.replace(" ", "").split(",") if name}
+    assert named == there, f"{_name(init)}: the map and the folder differ in {sorted(named ^ there)}"
 
 
 def test_only_sql_files_and_migrations_write_tables() -> None:

@@ -3,7 +3,7 @@
 step, run_step, connection           what a step is, how one runs, and on which connection
 invoice_amounts, payment_meter_ids,
 balances                             the steps
-migrate                              all of them in order, after a backup and before a validation
+migrate                              all of them in order, with a backup before the balances and a validation after
 backup                               the tables as they were; `restore`
 checks, validate                     what has to hold of the data; `validate`
 output                               what is shown

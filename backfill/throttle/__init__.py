@@ -1,5 +1,5 @@
 """How fast a run may go.
 
-pace      rows a second, and the pauses that keep to it
+pace      how many keys the next chunk has, and how long a worker rests before it
 governor  slower while consumers fall behind or their transactions take longer
 """

@@ -3,8 +3,8 @@
 engines           one engine a process
 connections       every connection of every program is made here, with its session settings pinned
 session_settings  every setting that a session has a say in: pinned, checked, or why not
-own_session       a connection of one's own, outside the pool
-retry             waiting for a database that is away
+own_session       a connection for one piece of work, outside the pool
+retry             trying again while a service does not answer
 statements        named statements read from `.sql` files
 revision          which schema revision the database is at, and which the code needs
 roles             what each role may do

@@ -1,4 +1,4 @@
-"""Three roles of the database, so that each program may do what it needs and no more: see `sql/roles.sql`.
+"""Three roles of the database, so that each program may do what it needs and no more: see `roles.sql`.
 
 They are groups without a login. A role belongs to the whole server, a schema to one database of it, so the roles' names
 hold both: two databases never share one, and what one grants opens nothing of the other. An operator makes users with a

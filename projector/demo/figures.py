@@ -1,4 +1,4 @@
-"""What the demo reads from PostgreSQL, each in one statement of `sql/demo.sql`."""
+"""What the demo reads from PostgreSQL, each in one statement of `demo.sql`."""
 
 from collections.abc import Sequence
 from datetime import date

@@ -1,1 +1,4 @@
-"""`projector status`: schema, lag, dead letters, the last check, alerts."""
+"""`projector status`.
+
+status  what is applied, what was refused, when the figures were last compared, and how it is printed
+"""

@@ -14,9 +14,9 @@ from confluent_kafka import KafkaError, Message, Producer
 from events.contract.cloudevents import STRUCTURED_HEADERS
 from events.contract.types import ENTITIES, topic_of
 from events.runtime import kafka
-from events.simulate import traffic
 from events.simulate.poison import poisoned
 from events.simulate.render import Sent
+from events.simulate.traffic import traffic
 from projector.database.engines import make_engine
 from projector.deployment import schema
 from projector.errors import TopicMissing

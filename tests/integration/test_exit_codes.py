@@ -54,7 +54,7 @@ OTHERS: Final[Mapping[str, str]] = {
     "projector dead-letters retry --all": "projector.consume.merge.prepare",
     "projector sandbox env": "projector.sandbox.sandbox.at",
     "projector demo": "projector.demo.run.throwaway",
-    "events simulate": "events.simulate.simulate",
+    "events simulate": "events.simulate.traffic.simulate",
     "events schema": "events.contract.schema.schemas",
     "events publish /dev/null": "events.publish.Sender",
 }

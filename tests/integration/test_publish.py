@@ -17,8 +17,8 @@ from events.publish import publish
 from events.runtime import kafka
 from events.runtime.errors import InputError, StateError
 from events.runtime.settings import Settings
-from events.simulate import simulate, traffic
 from events.simulate.options import Options
+from events.simulate.traffic import simulate, traffic
 from tests.conftest import RunCommand
 from tests.support import examples
 

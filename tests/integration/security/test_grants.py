@@ -45,7 +45,7 @@ WIDER: Final = (
 
 
 def test_every_table_is_decided_on_and_the_page_says_how(deployed: Deployed) -> None:
-    """A table that somebody adds fails here until it stands in the page, and in `sql/roles.sql` as the page says."""
+    """A table that somebody adds fails here until it stands in the page, and in `roles.sql` as the page says."""
     with deployed.connected(OWNER) as connection:
         assert _granted(connection, deployed) == _written()
 

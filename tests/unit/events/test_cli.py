@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from events.contract.schema import schemas
-from events.simulate import simulate
 from events.simulate.options import Options
+from events.simulate.traffic import simulate
 from tests.conftest import RunCommand
 
 SMALL = ("--customers", "3", "--months", "2", "--seed", "7")

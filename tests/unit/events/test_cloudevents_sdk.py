@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from events.contract.decode import Decoder
 from events.contract.types import Event, Message, topic_of
-from events.simulate import traffic
 from events.simulate.options import Options
 from events.simulate.render import Sent
+from events.simulate.traffic import traffic
 
 DECODE = Decoder(currency="KES", topic_prefix="billing")
 SENT = tuple(traffic(Options(customers=2, meters=4, months=3, voids=0.3)))

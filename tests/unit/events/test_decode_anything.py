@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from events.contract.cloudevents import STRUCTURED_HEADERS
 from events.contract.decode import Decoder
 from events.contract.types import ENTITIES, Event, Message, Refusal, topic_of
-from events.simulate import simulate
 from events.simulate.options import Options
+from events.simulate.traffic import simulate
 from tests.property.hypothesis_profiles import effort, patient
 from tests.support import hostile
 from tests.unit.events.json_schema import conforms

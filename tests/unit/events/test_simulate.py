@@ -12,9 +12,9 @@ import pytest
 
 from events.contract.decode import Decoder
 from events.contract.types import KEY_OF, TYPES, Event, Refusal
-from events.simulate import WINDOW, simulate, traffic
 from events.simulate.options import Options
 from events.simulate.poison import BREAKS, KINDS, MONEY_BREAKS, PAYMENT_BREAKS, poisoned
+from events.simulate.traffic import WINDOW, simulate, traffic
 
 DECODE = Decoder(currency="KES", topic_prefix="billing")
 SMALL = Options(customers=20, meters=40, months=3)
