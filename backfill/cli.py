@@ -69,7 +69,7 @@ def rebuild(dry_run: DryRunOption = False, *, options: RunOptions) -> None:
     Exit code 0: all is well now. 1: some chunk failed or still differs. 2: could not start. 3: paused by a signal, or
     cancelled.
     """
-    steps.carry_out("rebuild", options, dry_run=dry_run)
+    steps.run_rebuild("rebuild", options, dry_run=dry_run)
 
 
 @app.command("verify-log")
@@ -89,8 +89,8 @@ def verify_log(  # noqa: PLR0913, PLR0917 - the command's options
     Exit code 0: history is what the log says, or was repaired. 1: it is not, or not all could be repaired. 2: could not
     compare. 3: paused by SIGTERM or SIGINT, or cancelled.
     """
-    from backfill.execution.worker import Manner
-    from backfill.reports.output import Telling, require_possible
+    from backfill.execution.worker import RunTuning
+    from backfill.reports.output import ReportOptions, require_possible
     from backfill.verify_log.verify import Asked, verify_log
     from events.runtime import logs
     from events.runtime.errors import InputError
@@ -98,12 +98,12 @@ def verify_log(  # noqa: PLR0913, PLR0917 - the command's options
 
     if resume and (repair or chunk_size):
         raise InputError("--resume: what a run does, and in which chunks, was said when it began")
-    telling = Telling(format=form, output=output)
-    require_possible(telling)
+    report = ReportOptions(format=form, output=output)
+    require_possible(report)
     settings = load()
     logs.configure(settings)
-    manner = Manner(rows_per_second_max=max_rows_per_second, governed=governor)
-    asked = Asked(telling=telling, manner=manner, repair=repair, resume=resume, chunk_size=chunk_size)
+    tuning = RunTuning(rows_per_second_max=max_rows_per_second, governed=governor)
+    asked = Asked(report=report, tuning=tuning, repair=repair, resume=resume, chunk_size=chunk_size)
     raise typer.Exit(verify_log(settings, asked))
 
 
@@ -130,11 +130,11 @@ def show(
 ) -> None:
     """Show a run's report again, or as far as it has come."""
     from backfill.reports.money import threshold
-    from backfill.reports.output import Telling
+    from backfill.reports.output import ReportOptions
     from backfill.runs_command import show_run
     from events.runtime.settings import load
 
-    show_run(load(), run, Telling(format=form, output=output, significant=threshold(significant)))
+    show_run(load(), run, ReportOptions(format=form, output=output, significant=threshold(significant)))
 
 
 @runs_app.command()

@@ -60,7 +60,7 @@ def ids(option: str, given: Sequence[int] | None) -> Sequence[int]:
     return sorted({*(given or ())})
 
 
-def share(option: str, text: str | None) -> float | None:
+def fraction(option: str, text: str | None) -> float | None:
     """Read a share, as 5% or 0.5%.
 
     Raises:

@@ -3,10 +3,10 @@
 from backfill.execution.runner import ready
 from backfill.reports import output
 from backfill.reports.json_report import head
-from backfill.reports.output import Telling
+from backfill.reports.output import ReportOptions
 from backfill.runs import store as runs
 from backfill.runs import workers
-from backfill.runs.chunks import fold, seen
+from backfill.runs.chunks import collect_finished, read_with_progress
 from backfill.runs.session import plain
 from backfill.runs.store import Run
 from events.runtime.console import Format, print_json, print_table, say
@@ -30,12 +30,12 @@ def print_runs(settings: Settings, limit: int, form: Format) -> None:
     print_table("Runs (times in UTC)", COLUMNS, [_row(run, at_work) for run, at_work in found])
 
 
-def show_run(settings: Settings, run_id: str, how: Telling) -> None:
+def show_run(settings: Settings, run_id: str, how: ReportOptions) -> None:
     """Print a run's report."""
     output.require_possible(how)
     with ready(settings) as engine, plain(engine) as connection, output.opened(how) as file:
-        run = seen(connection, run_id)
-        if said := output.tell(settings, connection, run, how, file):
+        run = read_with_progress(connection, run_id)
+        if said := output.write_report(settings, connection, run, how, file):
             say(said)
 
 
@@ -47,7 +47,7 @@ def cancel_run(settings: Settings, run_id: str) -> str:
 
     """
     with ready(settings) as engine, plain(engine) as connection:
-        run = fold(connection, runs.change_state(connection, runs.find(connection, run_id), "cancelled"))
+        run = collect_finished(connection, runs.change_state(connection, runs.find(connection, run_id), "cancelled"))
         at_work = workers.count(connection, run.run_id)
     at_it = f"; {at_work} processes at it stop after their chunks" if at_work else ""
     return f"{run.title} {run.run_id} is cancelled{at_it}"

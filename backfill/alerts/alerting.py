@@ -20,7 +20,7 @@ from psycopg import Connection
 from backfill.alerts import store
 from backfill.alerts.alert import CHECKER_FAILED, COVERAGE_BEHIND, OF_THE_CHECKER, Alert, Found, State, compose, digest
 from backfill.alerts.channels import Address, UndeliveredError
-from backfill.alerts.decide import Said, decide
+from backfill.alerts.decide import LastAlert, decide
 from backfill.execution.runner import ready
 from backfill.runs.check_lock import AnotherChecksError
 from backfill.runs.session import reason, session
@@ -50,7 +50,7 @@ class Alerting:
         self._unwritten: _Unwritten | None = None
         self._again_at = 0.0
 
-    def after(self, connection: Connection[Any], run: Run) -> None:
+    def run_ended(self, connection: Connection[Any], run: Run) -> None:
         """Say what is to be said once a run has ended: of drift, and of chunks that could not be compared."""
         if run.state == "finished":
             failed = {CHECKER_FAILED: _failures(run)} if run.tally.failed else {}
@@ -58,7 +58,7 @@ class Alerting:
         self._drift(connection, run)
         self._deliver(connection)
 
-    def amid(self, connection: Connection[Any], run: Run) -> None:
+    def during_run(self, connection: Connection[Any], run: Run) -> None:
         """Say what is new while a run is under way that takes long; what became more is said at its end."""
         if self._drift(connection, run) or monotonic() > self._again_at:
             self._deliver(connection)
@@ -70,7 +70,7 @@ class Alerting:
         if self._settle(connection, found, {cause}, run):
             self._deliver(connection)
 
-    def failed(self, error: ProgramError) -> None:
+    def check_failed(self, error: ProgramError) -> None:
         """Say that a check could not be made at all; with the database away, to all addresses and once."""
         if not self._addresses:
             return
@@ -88,7 +88,10 @@ class Alerting:
             return False
         with _in_one_line(connection):
             found = store.open_drift(connection, run.run_id)
-            settled = _settled(found.keys(), store.said(connection), run) if run.saw_all else store.mended(connection)
+            if run.is_complete:
+                settled: Set[str] = _settled(found.keys(), store.last_alerts(connection), run)
+            else:
+                settled = store.resolved_causes(connection)
         return self._settle(connection, found, settled, run)
 
     def _settle(
@@ -99,9 +102,9 @@ class Alerting:
             return False
         with _in_one_line(connection), store.deciding(connection):
             self._write_what_was_sent(connection)
-            decided = list(decide(found, store.said(connection), settled))
+            decided = list(decide(found, store.last_alerts(connection), settled))
             for state, what in decided:
-                store.keep(connection, self._composed(what, state, run))
+                store.save(connection, self._composed(what, state, run))
         return bool(decided)
 
     def _deliver(self, connection: Connection[Any]) -> None:
@@ -112,7 +115,7 @@ class Alerting:
                 _deliver(connection, address)
 
     def _composed(self, found: Found, state: State, run: Run | None) -> Alert:
-        whole = run is not None and run.saw_all
+        whole = run is not None and run.is_complete
         run_id = run.run_id if run else None
         return compose(found, state, run_id=run_id, whole=whole, currency=self._settings.currency, at=store.now())
 
@@ -126,11 +129,11 @@ class Alerting:
 
     def _write_what_was_sent(self, connection: Connection[Any]) -> None:
         if self._unwritten:
-            store.keep(connection, self._unwritten.alert, self._unwritten.reached)
+            store.save(connection, self._unwritten.alert, self._unwritten.reached)
             self._unwritten = None
 
 
-def _settled(found: Set[str], said: Mapping[str, Said], run: Run) -> Set[str]:
+def _settled(found: Set[str], said: Mapping[str, LastAlert], run: Run) -> Set[str]:
     """Name the causes of which a run that saw all tells the end: not those that a later run has told of since."""
     later = {
         cause for cause, last in said.items() if last.run_id and last.run_id > str(run.run_id)
@@ -139,19 +142,19 @@ def _settled(found: Set[str], said: Mapping[str, Said], run: Run) -> Set[str]:
 
 
 @contextmanager
-def told_of_failure(alerting: Alerting) -> Iterator[None]:
+def alert_on_failure(alerting: Alerting) -> Iterator[None]:
     """Say that a check could not be made, unless that is because another one is at work."""
     try:
         yield
     except AnotherChecksError:
         raise
     except (ServiceUnavailable, StateError) as error:
-        alerting.failed(error)
+        alerting.check_failed(error)
         raise
 
 
 def _deliver(connection: Connection[Any], address: Address) -> None:
-    for alert_id, document in store.owed(connection, address.key):
+    for alert_id, document in store.undelivered(connection, address.key):
         if not _sent(address, document):
             return
         store.mark_delivered(connection, alert_id, address.key)

@@ -41,7 +41,7 @@ SELECT DISTINCT ON (cause) cause, state, digest, document
 FROM alerts
 ORDER BY cause, alert_id DESC;
 
--- name: mended_causes
+-- name: resolved_causes
 -- Causes on which an alert is open though all that its run found of them was repaired since.
 SELECT a.cause
 FROM (SELECT DISTINCT ON (cause) cause, state, run_id FROM alerts ORDER BY cause, alert_id DESC) a
@@ -53,12 +53,12 @@ WHERE a.state <> 'over'
         AND NOT EXISTS (SELECT FROM drift later WHERE later.entity = d.entity AND later.entity_id = d.entity_id
                                                   AND later.repaired_at > d.found_at));
 
--- name: keep_alert
+-- name: save_alert
 -- Write an alert down before it is sent, so that a process killed in between sends it when it is back.
 INSERT INTO alerts (run_id, cause, state, digest, document, delivered_to)
 VALUES (%(run_id)s, %(cause)s, %(state)s, %(digest)s, %(document)s, %(delivered_to)s);
 
--- name: owed_alerts
+-- name: undelivered_alerts
 -- What an address has still to be told: the last word on each cause, and that it is over only where it knows of it.
 SELECT a.alert_id, a.document
 FROM (SELECT DISTINCT ON (cause) * FROM alerts ORDER BY cause, alert_id DESC) a

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from backfill.alerts.alert import Found, State
 
 
-class Said(NamedTuple):
+class LastAlert(NamedTuple):
     """The last alert of one cause, and the run it rested on."""
 
     state: State
@@ -17,10 +17,12 @@ class Said(NamedTuple):
     run_id: str | None = None
 
 
-def decide(found: Mapping[str, Found], said: Mapping[str, Said], settled: Set[str]) -> Iterator[tuple[State, Found]]:
+def decide(
+    found: Mapping[str, Found], last_alerts: Mapping[str, LastAlert], settled: Set[str]
+) -> Iterator[tuple[State, Found]]:
     """Name what has to be said; only of `settled` causes has all been seen, so that less or none of one means that."""
-    for cause in sorted(found.keys() | said.keys()):
-        now, before = found.get(cause), said.get(cause)
+    for cause in sorted(found.keys() | last_alerts.keys()):
+        now, before = found.get(cause), last_alerts.get(cause)
         is_open = before is not None and before.state != "over"
         if now and not is_open:
             yield "raised", now

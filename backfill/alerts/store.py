@@ -15,7 +15,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Json
 
 from backfill.alerts.alert import Alert, Found
-from backfill.alerts.decide import Said
+from backfill.alerts.decide import LastAlert
 from projector.database.statements import statements
 
 SQL: Final = statements("backfill.alerts", "alerts.sql")
@@ -29,11 +29,11 @@ def open_drift(connection: Connection[Any], run_id: UUID) -> dict[str, Found]:
         return {row["cause"]: Found(**row) for row in cursor}
 
 
-def said(connection: Connection[Any]) -> dict[str, Said]:
+def last_alerts(connection: Connection[Any]) -> dict[str, LastAlert]:
     """Read the last alert of each cause."""
     rows = connection.execute(SQL["last_alerts"])
     return {
-        cause: Said(state, _found(cause, digest, document), document["run_id"])
+        cause: LastAlert(state, _found(cause, digest, document), document["run_id"])
         for cause, state, digest, document in rows
     }
 
@@ -57,20 +57,20 @@ def delivering(connection: Connection[Any]) -> Iterator[bool]:
             connection.execute(SQL["others_may_deliver"])
 
 
-def mended(connection: Connection[Any]) -> set[str]:
+def resolved_causes(connection: Connection[Any]) -> set[str]:
     """Read the causes of which all that was alerted on has been repaired since."""
-    return {cause for (cause,) in connection.execute(SQL["mended_causes"])}
+    return {cause for (cause,) in connection.execute(SQL["resolved_causes"])}
 
 
-def keep(connection: Connection[Any], alert: Alert, delivered_to: Iterable[str] = ()) -> None:
+def save(connection: Connection[Any], alert: Alert, delivered_to: Iterable[str] = ()) -> None:
     """Write an alert down."""
     values = {**alert._asdict(), "document": Json(alert.document), "delivered_to": list(delivered_to)}
-    connection.execute(SQL["keep_alert"], values)
+    connection.execute(SQL["save_alert"], values)
 
 
-def owed(connection: Connection[Any], address: str) -> list[tuple[int, dict[str, Any]]]:
+def undelivered(connection: Connection[Any], address: str) -> list[tuple[int, dict[str, Any]]]:
     """Read what an address has still to be told: the alert's number, and its document."""
-    return connection.execute(SQL["owed_alerts"], {"address": address}).fetchall()
+    return connection.execute(SQL["undelivered_alerts"], {"address": address}).fetchall()
 
 
 def mark_delivered(connection: Connection[Any], alert_id: int, address: str) -> None:

@@ -27,14 +27,14 @@ CHUNKS: Final = {
     name: statement.replace("{selected_customers}", SELECTION["selected_customers"])
     .replace("{customers_since}", SELECTION["customers_since"])
     .replace("{selected_meters}", SELECTION["selected_meters"])
-    .replace("{touched}", SELECTION["touched"])
+    .replace("{written_since}", SELECTION["written_since"])
     for name, statement in statements("backfill.audit", "chunk_ends.sql").items()
 }
 METERS_A_CUSTOMER: Final = 8  # rows of assignments looked at for each customer wanted: more end a chunk sooner
 WINDOW_ROWS: Final = 5  # keys in a window, of which most are not asked for, for each key of the chunk size
 
 
-def cut_customers(cursor: Cursor[Any], run: Run, size: int) -> int | None:
+def next_customers_end(cursor: Cursor[Any], run: Run, size: int) -> int | None:
     """Find where the next chunk of customers ends: after so many, or sooner where they have very many meters."""
     size = size if run.round == 1 else size * WINDOW_ROWS
     rows = comparison.METERS_MAX if run.selection.since else min(comparison.METERS_MAX, size * METERS_A_CUSTOMER)
@@ -52,25 +52,25 @@ def customers(cursor: Cursor[Any], run: Run, chunk: Chunk) -> Sequence[int]:
         return ids
     earlier = {"run_id": run.run_id, "round": run.round, "touched_xid": run.touched_xid}
     touched = {"ids": comparison.array(ids), **earlier}
-    return [customer_id for (customer_id,) in cursor.execute(CHUNKS["touched_customers"], touched)]
+    return [customer_id for (customer_id,) in cursor.execute(CHUNKS["changed_customers"], touched)]
 
 
 def compare_customers(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally:
     """Compare these customers, and the meters that history assigns to them."""
     if not ids:
         return Tally()
-    rounds.settle_compared(cursor, run, "customer", ids)
+    rounds.resolve_compared(cursor, run, "customer", ids)
     first, *more = comparison.candidates(cursor, ids)
     scope = comparison.scope_of_customers(cursor, ids, first)
-    share = Tally() if more else comparison.tally_customers(cursor, scope, ids)
-    if more or share.drifted:
+    delta = Tally() if more else comparison.tally_customers(cursor, scope, ids)
+    if more or delta.drifted:
         comparison.keep_expected(cursor, scope)
     if more:
-        share = _tally_in_slices(cursor, ids, more, Tally(meters=len(scope.meters)))
-    if not share.drifted:
-        return share
+        delta = _tally_in_slices(cursor, ids, more, Tally(meters=len(scope.meters)))
+    if not delta.drifted:
+        return delta
     cursor.execute(COMPARE["compare_customers"], {"ids": list(ids)})
-    return _explained(cursor, run, share)
+    return _explained(cursor, run, delta)
 
 
 def _tally_in_slices(cursor: Cursor[Any], ids: Sequence[int], slices: Sequence[Sequence[int]], first: Tally) -> Tally:
@@ -83,7 +83,7 @@ def _tally_in_slices(cursor: Cursor[Any], ids: Sequence[int], slices: Sequence[S
     return comparison.tally_kept_customers(cursor, ids) + meters
 
 
-def cut_meters(cursor: Cursor[Any], run: Run, size: int) -> int | None:
+def next_meters_end(cursor: Cursor[Any], run: Run, size: int) -> int | None:
     """Find where the next window of meter keys ends; the last one has no end, nor has one of meters that are named."""
     if run.selection.named:
         return BIGINT_MAX if run.selection.meters or run.round > 1 else None
@@ -105,7 +105,7 @@ def window_meters(cursor: Cursor[Any], run: Run, chunk: Chunk) -> Sequence[int]:
         return unassigned_meters(cursor, run, chunk)
     window = {"after": chunk.after, "last": chunk.last, **run.selection.parameters(cursor)}
     earlier = {"run_id": run.run_id, "round": run.round, "touched_xid": run.touched_xid}
-    (meters,) = cursor.execute(CHUNKS["touched_meters"], {**window, **earlier}).fetchone() or (None,)
+    (meters,) = cursor.execute(CHUNKS["changed_meters"], {**window, **earlier}).fetchone() or (None,)
     return meters or []
 
 
@@ -113,19 +113,19 @@ def compare_meters(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally:
     """Compare these meters, which have no customer unless this is a later round."""
     if not ids:
         return Tally()
-    rounds.settle_compared(cursor, run, "meter", ids)
-    share = Tally(meters=len(ids), meters_without_customer=len(ids))
+    rounds.resolve_compared(cursor, run, "meter", ids)
+    delta = Tally(meters=len(ids), meters_without_customer=len(ids))
     for some in comparison.slices(ids):
         nobodys = Scope(meters=some, owners=[None] * len(some))
         scope = nobodys if run.round == 1 else comparison.scope_of_meters(cursor, some)
         part = comparison.tally_meters(cursor, scope)
         if part.drifted:
             comparison.keep_expected(cursor, scope)
-        share += part
-    return _explained(cursor, run, share) if share.drifted else share
+        delta += part
+    return _explained(cursor, run, delta) if delta.drifted else delta
 
 
-def _explained(cursor: Cursor[Any], run: Run, share: Tally) -> Tally:
+def _explained(cursor: Cursor[Any], run: Run, delta: Tally) -> Tally:
     """Name what differs in the meters that were kept and the customers that were compared; return the share with that.
 
     The findings are stored with the positions at which they hold.
@@ -141,11 +141,11 @@ def _explained(cursor: Cursor[Any], run: Run, share: Tally) -> Tally:
                 named.append(meter.meter_id)
     for customers in comparison.drifted_customers(cursor):
         found += _keep(cursor, comparison.explain_customers(cursor, customers, owned))
-    share = rounds.with_findings(cursor, run, share, found)
+    delta = rounds.with_findings(cursor, run, delta, found)
     (positions,) = cursor.execute(RUNS["positions"]).fetchone() or (None,)
     values = {"run_id": run.run_id, "round": run.round, "positions": Jsonb(positions)}
     cursor.execute(RUNS["keep_findings"], values)
-    return share
+    return delta
 
 
 def _keep(cursor: Cursor[Any], findings: Sequence[Finding]) -> int:

@@ -57,30 +57,30 @@ WHERE ({customers_since})
                 AND d.entity_id > %(after)s AND d.entity_id <= %(last)s AND d.repaired_at IS NULL)
 ORDER BY k.customer_id;
 
--- name: touched_customers
+-- name: changed_customers
 -- Those of these customers whose row, or a meter row that names them, was touched since the round before began; and
 -- those that an earlier round of this run found and could not repair, whose rows nobody has written.
-SELECT k.customer_id FROM customer_balances k WHERE k.customer_id = ANY(%(ids)s::bigint[]) AND {touched}
+SELECT k.customer_id FROM customer_balances k WHERE k.customer_id = ANY(%(ids)s::bigint[]) AND {written_since}
 UNION
-SELECT k.customer_id FROM meter_balances k WHERE k.customer_id = ANY(%(ids)s::bigint[]) AND {touched}
+SELECT k.customer_id FROM meter_balances k WHERE k.customer_id = ANY(%(ids)s::bigint[]) AND {written_since}
 UNION
 SELECT d.entity_id FROM drift d
 WHERE d.run_id = %(run_id)s AND d.entity = 'customer' AND d.entity_id = ANY(%(ids)s::bigint[])
   AND d.repaired_at IS NULL AND d.round < %(round)s
 ORDER BY customer_id;
 
--- name: touched_meters
+-- name: changed_meters
 -- The meters of a window that were touched since, whoever has them; those of the selection, and those that this run's
 -- repairs set. With them those that an earlier round of this run found and could not repair, touched or not.
 SELECT array_agg(meter_id ORDER BY meter_id)
 FROM (
     SELECT k.meter_id FROM meter_balances k
-    WHERE k.meter_id > %(after)s AND k.meter_id <= %(last)s AND {selected_meters} AND {touched}
+    WHERE k.meter_id > %(after)s AND k.meter_id <= %(last)s AND {selected_meters} AND {written_since}
     UNION
     SELECT k.meter_id FROM backfill_touched t
     JOIN meter_balances k ON k.meter_id = t.entity_id
     WHERE t.run_id = %(run_id)s AND t.entity = 'meter' AND t.entity_id > %(after)s AND t.entity_id <= %(last)s
-      AND {touched}
+      AND {written_since}
     UNION
     SELECT d.entity_id FROM drift d
     WHERE d.run_id = %(run_id)s AND d.entity = 'meter' AND d.entity_id > %(after)s AND d.entity_id <= %(last)s

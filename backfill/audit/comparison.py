@@ -116,8 +116,8 @@ def tally_meters(cursor: Cursor[Any], scope: Scope) -> Tally:
 def tally_customers(cursor: Cursor[Any], scope: Scope, ids: Sequence[int]) -> Tally:
     """Tally these customers and their meters."""
     chunk = {"ids": array(ids), "first": ids[0], "last": ids[-1]}
-    share = _tallied(cursor.execute(scope.tallied("tally_customers"), {**scope.parameters, **chunk}))
-    return share + Tally(meters=len(scope.meters))
+    delta = _tallied(cursor.execute(scope.tallied("tally_customers"), {**scope.parameters, **chunk}))
+    return delta + Tally(meters=len(scope.meters))
 
 
 def tally_kept_customers(cursor: Cursor[Any], ids: Sequence[int]) -> Tally:

@@ -203,7 +203,7 @@ SELECT c.customer_id, m.balance, m.overpayment, m.total_billed, m.total_paid, m.
                  WHERE a.meter_id = r.meter_id AND a.active
                  ORDER BY a.assigned_at DESC, a.assignment_id DESC LIMIT 1)
            ORDER BY r.meter_id LIMIT %(ids_max)s
-       ) AS strays,
+       ) AS misassigned,
        EXISTS (SELECT FROM meter_assignments a WHERE a.customer_id = c.customer_id) AS known
 FROM unnest(%(ids)s::bigint[]) AS c (customer_id)
 CROSS JOIN LATERAL (

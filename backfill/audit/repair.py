@@ -49,22 +49,19 @@ ENTITIES_MAX: Final = 1000  # locked at once: consumers of these meters wait whi
 
 SUMMED_MAX: Final = 20_000  # meter rows read for the sums of all customers of a repair but the largest
 
-Entity = str
-"""What a finding is about, as the table `drift` has it: meter or customer."""
-
 
 class TooManyError(Exception):
     """A repair would hold more rows than consumers should wait for: it is to be done in halves."""
 
 
-def cut(entity: Entity) -> Callable[[Cursor[Any], Run, int], int | None]:
+def next_drifted_end(entity: str) -> Callable[[Cursor[Any], Run, int], int | None]:
     """Find where the next chunk of drifted meters or customers ends."""
     return lambda cursor, run, size: max(
         _drifted(cursor, run, entity, run.cursor, BIGINT_MAX, min(size, ENTITIES_MAX)), default=None
     )
 
 
-def drifted(entity: Entity) -> Callable[[Cursor[Any], Run, Chunk], Sequence[int]]:
+def drifted(entity: str) -> Callable[[Cursor[Any], Run, Chunk], Sequence[int]]:
     """Read what the run found drifted in a chunk, in key order."""
     return lambda cursor, run, chunk: _drifted(cursor, run, entity, chunk.after, chunk.last, None)
 
@@ -73,7 +70,7 @@ def repair_meters(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally:
     """Repair these meters, with the customers whose sums they are part of."""
     cursor.execute(EVIDENCE["scope_drifted"], {"ids": list(ids)})
     comparison.find_disagreements(cursor)
-    cursor.execute(REPAIR["touch_compared_holders"], {"run_id": run.run_id, "ids": list(ids)})
+    cursor.execute(REPAIR["add_owners_when_compared"], {"run_id": run.run_id, "ids": list(ids)})
     _weigh(cursor, ids)
     return _repaired(cursor, run, "meter", ids, recompute(cursor))
 
@@ -84,18 +81,18 @@ def repair_customers(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally
     A run that is limited has not compared those, and no sum comes right with them. There may be very many: None says
     that some of them are repaired, and that the chunk is to be done again.
     """
-    strays = cursor.execute(REPAIR["scope_strays"], {"ids": list(ids), "size": ENTITIES_MAX}).rowcount
-    if strays < ENTITIES_MAX:
-        cursor.execute(REPAIR["touch_customers"], {"ids": list(ids)})
+    misassigned = cursor.execute(REPAIR["scope_misassigned"], {"ids": list(ids), "size": ENTITIES_MAX}).rowcount
+    if misassigned < ENTITIES_MAX:
+        cursor.execute(REPAIR["add_customers"], {"ids": list(ids)})
     comparison.find_disagreements(cursor)
     _weigh(cursor, ids)
     customers = recompute(cursor)
-    if strays >= ENTITIES_MAX:
-        (left,) = cursor.execute(REPAIR["any_stray_left"], {"ids": list(ids)}).fetchone() or (True,)
+    if misassigned >= ENTITIES_MAX:
+        (left,) = cursor.execute(REPAIR["any_misassigned"], {"ids": list(ids)}).fetchone() or (True,)
         if not left:
-            _keep_touched(cursor, run, customers)
+            _record_affected(cursor, run, customers)
             return None
-        cursor.execute(REPAIR["touch_customers"], {"ids": list(ids)})  # somebody undoes it: let the proof tell
+        cursor.execute(REPAIR["add_customers"], {"ids": list(ids)})  # somebody undoes it: let the proof tell
         customers += _set_customers(cursor)
     return _repaired(cursor, run, "customer", ids, customers)
 
@@ -116,7 +113,7 @@ def recompute(cursor: Cursor[Any], amend: Callable[[], None] | None = None) -> l
     for name in ("mark_invoices", "mark_payments"):
         cursor.execute(REPAIR[name])
     cursor.execute(REPAIR["lock_meters"])
-    cursor.execute(REPAIR["touch_holders"])
+    cursor.execute(REPAIR["add_owners"])
     cursor.execute(EVIDENCE["sum_marks"])
     cursor.execute(REPAIR["set_meters"])
     return _set_customers(cursor)
@@ -140,7 +137,7 @@ def _set_customers(cursor: Cursor[Any]) -> list[int]:
 
 
 def _drifted(  # noqa: PLR0913, PLR0917 - a range of one kind of findings
-    cursor: Cursor[Any], run: Run, entity: Entity, after: int, last: int, size: int | None
+    cursor: Cursor[Any], run: Run, entity: str, after: int, last: int, size: int | None
 ) -> list[int]:
     where = {
         "run_id": run.run_id, "round": run.round, "entity": entity, "after": after, "last": last, "size": size
@@ -148,13 +145,13 @@ def _drifted(  # noqa: PLR0913, PLR0917 - a range of one kind of findings
     return [entity_id for (entity_id,) in cursor.execute(CHUNKS["next_drifted"], where)]
 
 
-def _repaired(cursor: Cursor[Any], run: Run, entity: Entity, ids: Sequence[int], customers: Sequence[int]) -> Tally:
+def _repaired(cursor: Cursor[Any], run: Run, entity: str, ids: Sequence[int], customers: Sequence[int]) -> Tally:
     """Say so in the repair's own transaction, and what else a limited run touched."""
-    _keep_touched(cursor, run, customers)
+    _record_affected(cursor, run, customers)
     cursor.execute(SQL["mark_repaired"], {"run_id": run.run_id, "entity": entity, "ids": list(ids)})
     return Tally(repaired=len(ids))
 
 
-def _keep_touched(cursor: Cursor[Any], run: Run, customers: Sequence[int]) -> None:
+def _record_affected(cursor: Cursor[Any], run: Run, customers: Sequence[int]) -> None:
     if not run.selection.whole:
-        cursor.execute(REPAIR["keep_touched"], {"run_id": run.run_id, "customers": list(customers)})
+        cursor.execute(REPAIR["record_affected"], {"run_id": run.run_id, "customers": list(customers)})

@@ -57,8 +57,8 @@ SELECT reached_meter_id FROM marked WHERE reached_meter_id IS NOT NULL;
 WITH meters AS (
     SELECT meter_id FROM scope UNION SELECT meter_id FROM disagreements
 ),
-holders AS (
-    SELECT customer_id FROM touched_customers
+owners AS (
+    SELECT customer_id FROM affected_customers
     UNION
     SELECT h.customer_id
     FROM meters s
@@ -73,7 +73,7 @@ holders AS (
 ),
 summed AS (
     SELECT m.meters
-    FROM holders h
+    FROM owners h
     CROSS JOIN LATERAL (SELECT count(*) AS meters FROM meter_balances r WHERE r.customer_id = h.customer_id) m
 )
 SELECT (SELECT count(*) FROM meters), count(*), coalesce(sum(meters) - max(meters), 0)::bigint FROM summed;
@@ -84,10 +84,10 @@ INSERT INTO meter_balances AS stored (meter_id)
 SELECT DISTINCT meter_id FROM scope ORDER BY meter_id
 ON CONFLICT (meter_id) DO UPDATE SET updated_at = stored.updated_at WHERE false;
 
--- name: touch_holders
+-- name: add_owners
 -- The customers these rows point at until now, and whoever ever had one of the meters: a consumer that moved a meter
 -- after it was compared took from the former customer what the row said, and that was wrong.
-INSERT INTO touched_customers (customer_id)
+INSERT INTO affected_customers (customer_id)
 SELECT customer_id FROM meter_balances
 WHERE meter_id IN (SELECT meter_id FROM scope) AND customer_id IS NOT NULL
 UNION
@@ -116,21 +116,21 @@ WITH repaired AS (
     WHERE k.meter_id = m.meter_id
     RETURNING new.customer_id
 )
-INSERT INTO touched_customers (customer_id)
+INSERT INTO affected_customers (customer_id)
 SELECT customer_id FROM repaired WHERE customer_id IS NOT NULL;
 
--- name: touch_compared_holders
+-- name: add_owners_when_compared
 -- Whoever held one of these meters when this run compared it: their sums may rest on what its row said, and a consumer
 -- that moved it since took that from them. An amended assignment leaves no other trace of them.
-INSERT INTO touched_customers (customer_id)
+INSERT INTO affected_customers (customer_id)
 SELECT unnest(owners) FROM drift
 WHERE run_id = %(run_id)s AND entity = 'meter' AND entity_id = ANY(%(ids)s::bigint[]);
 
--- name: touch_customers
+-- name: add_customers
 -- The customers to repair.
-INSERT INTO touched_customers (customer_id) SELECT unnest(%(ids)s::bigint[]);
+INSERT INTO affected_customers (customer_id) SELECT unnest(%(ids)s::bigint[]);
 
--- name: scope_strays
+-- name: scope_misassigned
 -- The meters that are shown under these customers, and that history gives to somebody else or to nobody; so many.
 INSERT INTO scope (meter_id)
 SELECT r.meter_id FROM meter_balances r
@@ -141,7 +141,7 @@ WHERE r.customer_id = ANY(%(ids)s::bigint[])
       ORDER BY a.assigned_at DESC, a.assignment_id DESC LIMIT 1)
 LIMIT %(size)s;
 
--- name: any_stray_left
+-- name: any_misassigned
 -- Whether a meter of the scope is still shown under these customers.
 SELECT EXISTS (
     SELECT FROM scope s JOIN meter_balances r USING (meter_id)
@@ -154,7 +154,7 @@ SELECT EXISTS (
 -- name: lock_customers
 -- Hold the customers' rows in key order, inserting those that are missing.
 INSERT INTO customer_balances AS stored (customer_id)
-SELECT DISTINCT customer_id FROM touched_customers ORDER BY customer_id
+SELECT DISTINCT customer_id FROM affected_customers ORDER BY customer_id
 ON CONFLICT (customer_id) DO UPDATE SET updated_at = stored.updated_at WHERE false;
 
 -- name: set_customers
@@ -163,7 +163,7 @@ ON CONFLICT (customer_id) DO UPDATE SET updated_at = stored.updated_at WHERE fal
 UPDATE customer_balances c SET
     balance = m.balance, overpayment = m.overpayment, total_billed = m.total_billed, total_paid = m.total_paid,
     active_meters = m.active_meters, updated_at = clock_timestamp()
-FROM (SELECT DISTINCT customer_id FROM touched_customers) touched
+FROM (SELECT DISTINCT customer_id FROM affected_customers) touched
 CROSS JOIN LATERAL (
     SELECT coalesce(sum(r.balance), 0) AS balance, coalesce(sum(r.overpayment), 0) AS overpayment,
            coalesce(sum(r.total_billed), 0) AS total_billed, coalesce(sum(r.total_paid), 0) AS total_paid,
@@ -175,7 +175,7 @@ WHERE c.customer_id = touched.customer_id
       (m.balance, m.overpayment, m.total_billed, m.total_paid, m.active_meters)
 RETURNING c.customer_id;
 
--- name: keep_touched
+-- name: record_affected
 -- What a limited run set beyond what it was asked for: the next round compares it, too.
 INSERT INTO backfill_touched (run_id, entity, entity_id)
 SELECT %(run_id)s, 'meter', meter_id FROM scope

@@ -13,7 +13,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from backfill.execution.worker import work
+from backfill.execution.worker import run_worker
 from backfill.runs import chunks, workers
 from backfill.runs import store as runs
 from backfill.runs.store import Run
@@ -26,7 +26,7 @@ Session = Callable[[], AbstractContextManager[Connection[Any]]]
 """Opens a connection for one more worker."""
 
 
-def carry_out(  # noqa: PLR0913 - each with a default that does nothing
+def run_pool(  # noqa: PLR0913 - each with a default that does nothing
     connection: Connection[Any],
     run: Run,
     *,
@@ -36,33 +36,33 @@ def carry_out(  # noqa: PLR0913 - each with a default that does nothing
     others: Sequence[Session] = (),
 ) -> Run:
     """Do chunk after chunk, with as many further workers as there are sessions for; return how the run stands then."""
-    with _helped(run, others, stop, pace) as halted:
-        run = work(connection, run, stop=halted, pace=pace(halted), watch=watch)
+    with _extra_workers(run, others, stop, pace) as halted:
+        run = run_worker(connection, run, stop=halted, pace=pace(halted), watch=watch)
     return _ended(connection, run)
 
 
 @contextmanager
-def _helped(run: Run, others: Sequence[Session], stop: Stop, pace: Callable[[Stop], Pace]) -> Iterator[Stop]:
+def _extra_workers(run: Run, others: Sequence[Session], stop: Stop, pace: Callable[[Stop], Pace]) -> Iterator[Stop]:
     """Let others work at the run meanwhile; if one of us fails, all stop after the chunk at hand."""
     failed = Event()
 
     def halted() -> bool:
         return failed.is_set() or stop()
 
-    def help_out(session: Session) -> None:
-        with _announced(failed), session() as connection:
-            work(connection, run, stop=halted, pace=pace(halted), watch=lambda _: None)
+    def run_extra_worker(session: Session) -> None:
+        with _stop_all_on_error(failed), session() as connection:
+            run_worker(connection, run, stop=halted, pace=pace(halted), watch=lambda _: None)
 
     with ThreadPoolExecutor(max(1, len(others)), thread_name_prefix="worker") as threads:
-        helpers = [threads.submit(help_out, session) for session in others]
-        with _announced(failed):
+        helpers = [threads.submit(run_extra_worker, session) for session in others]
+        with _stop_all_on_error(failed):
             yield halted
         for helper in helpers:
             helper.result()
 
 
 @contextmanager
-def _announced(failed: Event) -> Iterator[None]:
+def _stop_all_on_error(failed: Event) -> Iterator[None]:
     try:
         yield
     except BaseException:
@@ -72,8 +72,8 @@ def _announced(failed: Event) -> Iterator[None]:
 
 def _ended(connection: Connection[Any], run: Run) -> Run:
     """End a run that is done; pause one that is not, unless others go on with it."""
-    run = chunks.fold(connection, run)
-    with workers.left(connection, run.run_id) as alone, suppress(StateError):  # where another process was faster
+    run = chunks.collect_finished(connection, run)
+    with workers.leave(connection, run.run_id) as alone, suppress(StateError):  # where another process was faster
         if run.phase == "done" or alone:
             return runs.change_state(connection, run, "finished" if run.phase == "done" else "paused")
     return runs.find(connection, str(run.run_id))

@@ -12,10 +12,10 @@ from psycopg import Connection
 from sqlalchemy import Engine
 
 from backfill.execution import progress
-from backfill.execution.pool import carry_out
-from backfill.execution.worker import Manner
+from backfill.execution.pool import run_pool
+from backfill.execution.worker import RunTuning
 from backfill.reports import output
-from backfill.reports.output import Telling
+from backfill.reports.output import ReportOptions
 from backfill.runs import check_lock, chunks, workers
 from backfill.runs import store as runs
 from backfill.runs.phases import Command
@@ -49,8 +49,8 @@ class Request:
     chunk_size: int | None = None
     resume: str | None = None
     selection: Selection = field(default_factory=Selection)
-    manner: Manner = field(default_factory=Manner)
-    telling: Telling
+    tuning: RunTuning = field(default_factory=RunTuning)
+    report: ReportOptions
     silent: bool = False  # standard output is somebody else's
 
     @property
@@ -64,14 +64,14 @@ def execute(
     settings: Settings, request: Request, *, after: Callable[[Connection[Any], Run], None] = lambda *_: None
 ) -> int:
     """Carry a run out, print its report, and do what comes after it; return the exit code."""
-    with ready(settings) as engine, session(engine) as connection, output.opened(request.telling) as file:
+    with ready(settings) as engine, session(engine) as connection, output.opened(request.report) as file:
         run = _begun(connection, request)
         if not request.silent:
-            output.begin(run, request.telling)
-        run = carried_out(settings, connection, run, engine=engine, manner=request.manner)
+            output.begin(run, request.report)
+        run = run_to_completion(settings, connection, run, engine=engine, tuning=request.tuning)
         try:
             if file or not request.silent:
-                said = output.tell(settings, connection, run, request.telling, file)
+                said = output.write_report(settings, connection, run, request.report, file)
                 if said and not request.silent:
                     say(said)
         finally:  # whoever is to be alerted is, also where nobody reads the report
@@ -107,7 +107,7 @@ def exit_code(run: Run) -> int:
         return EXIT_UNCHECKED if checks else EXIT_FOUND
     if run.state != "finished":
         return EXIT_PAUSED
-    if run.found_nobody:
+    if run.matched_nothing:
         return EXIT_UNCHECKED
     if not checks:
         return EXIT_FOUND if tally.failed or tally.unrepaired else EXIT_CLEAN
@@ -124,30 +124,30 @@ def _begun(connection: Connection[Any], request: Request) -> Run:
     return runs.begin(connection, request.command, request.options)
 
 
-def carried_out(
+def run_to_completion(
     settings: Settings,
     connection: Connection[Any],
     run: Run,
     *,
     engine: Engine | None = None,
-    manner: Manner = Manner(governed=False),  # noqa: B008 - frozen
+    tuning: RunTuning = RunTuning(governed=False),  # noqa: B008 - frozen
 ) -> Run:
     """Carry a run out until it is done or paused; further workers and a governor take an engine."""
     with (
         failure_written_down(settings, connection, run),
         asked_to_stop(settings.shutdown_seconds) as stop,
         progress.shown(connection, run) as watch,
-        brakes(settings, engine, manner) as chosen,
+        brakes(settings, engine, tuning) as chosen,
     ):
-        others = [lambda: session(engine)] * (manner.workers - 1) if engine else []
-        return carry_out(connection, run, stop=stop, watch=watch, pace=partial(Pace, chosen), others=others)
+        others = [lambda: session(engine)] * (tuning.workers - 1) if engine else []
+        return run_pool(connection, run, stop=stop, watch=watch, pace=partial(Pace, chosen), others=others)
 
 
 @contextmanager
-def brakes(settings: Settings, engine: Engine | None, manner: Manner) -> Iterator[list[Brake]]:
+def brakes(settings: Settings, engine: Engine | None, tuning: RunTuning) -> Iterator[list[Brake]]:
     """Set up what slows a run down: the rows a second that are allowed, and the consumers, for as long as it lasts."""
-    rate = [RowRate(manner.rows_per_second_max)] if manner.rows_per_second_max else []
-    if engine is None or not manner.governed:
+    rate = [RowRate(tuning.rows_per_second_max)] if tuning.rows_per_second_max else []
+    if engine is None or not tuning.governed:
         yield [*rate]
         return
     with governing(settings, engine) as governor:
@@ -186,8 +186,8 @@ def failure_written_down(settings: Settings, connection: Connection[Any], run: R
 def _fail(connection: Connection[Any], run: Run, why: str, *, for_all: bool) -> None:
     """End a run as failed, unless others who share it go on, or have already ended it."""
     with suppress(StateError, psycopg.Error):  # what is wrong is told already
-        run = chunks.fold(connection, run)
-        with workers.left(connection, run.run_id) as alone:
+        run = chunks.collect_finished(connection, run)
+        with workers.leave(connection, run.run_id) as alone:
             if alone or for_all:
                 runs.change_state(connection, run, "failed", why)
 

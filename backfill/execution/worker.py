@@ -23,7 +23,7 @@ from psycopg import Connection, Cursor
 
 from backfill.audit import check, repair, verify
 from backfill.runs import chunks, rounds, tally
-from backfill.runs.chunks import Chunk, Cut, State
+from backfill.runs.chunks import Chunk, ChunkEnd, State
 from backfill.runs.phases import Phase
 from backfill.runs.session import RETRIED, reason, retried, snapshot
 from backfill.runs.stopping import GivenUpError, given_up, giving_up_late
@@ -38,7 +38,7 @@ _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manner:
+class RunTuning:
     """How a run is carried out in this process; nothing of it changes what is found."""
 
     workers: int = 1
@@ -46,7 +46,7 @@ class Manner:
     governed: bool = True
 
 
-class Pass(NamedTuple):
+class ChunkStage(NamedTuple):
     """One transaction over a chunk: which chunks it takes, in which state it leaves them, and what it does.
 
     What it does returns None where only a part of it is done, and the chunk is to be taken again.
@@ -59,45 +59,45 @@ class Pass(NamedTuple):
     do: Callable[[Cursor[Any], Run, Sequence[int]], Tally | None]
 
 
-class Turn(NamedTuple):
+class ChunkResult(NamedTuple):
     """What one transaction over a chunk came to, of so many keys."""
 
-    share: Tally
+    delta: Tally
     keys: int
 
-    def futile(self, phase: Phase) -> bool:
+    def repaired_nothing(self, phase: Phase) -> bool:
         """Tell whether something undoes the repair: it left all as it was.
 
         A customer may differ after its repair for the sake of a meter that was damaged and moved in meanwhile: that one
         is the next round's.
         """
-        return phase == "repair-meters" and 0 < self.share.unrepaired >= self.keys
+        return phase == "repair-meters" and 0 < self.delta.unrepaired >= self.keys
 
 
 METERS: Final = repair.drifted("meter")
 CUSTOMERS: Final = repair.drifted("customer")
-PASSES: Final[Mapping[Phase, Sequence[Pass]]] = {
-    "customers": [Pass("open", "done", snapshot, check.customers, check.compare_customers)],
-    "meters": [Pass("open", "done", snapshot, check.window_meters, check.compare_meters)],
+STAGES: Final[Mapping[Phase, Sequence[ChunkStage]]] = {
+    "customers": [ChunkStage("open", "done", snapshot, check.customers, check.compare_customers)],
+    "meters": [ChunkStage("open", "done", snapshot, check.window_meters, check.compare_meters)],
     "repair-meters": [
-        Pass("repaired", "done", snapshot, METERS, verify.verify_meters),
-        Pass("open", "repaired", Connection.transaction, METERS, repair.repair_meters),
+        ChunkStage("repaired", "done", snapshot, METERS, verify.verify_meters),
+        ChunkStage("open", "repaired", Connection.transaction, METERS, repair.repair_meters),
     ],
     "repair-customers": [
-        Pass("repaired", "done", snapshot, CUSTOMERS, verify.verify_customers),
-        Pass("open", "repaired", Connection.transaction, CUSTOMERS, repair.repair_customers),
+        ChunkStage("repaired", "done", snapshot, CUSTOMERS, verify.verify_customers),
+        ChunkStage("open", "repaired", Connection.transaction, CUSTOMERS, repair.repair_customers),
     ],
 }
 """What is done with a chunk of each phase; what is half done is taken first."""
-CUTS: Final[Mapping[Phase, Cut]] = {
-    "customers": check.cut_customers,
-    "meters": check.cut_meters,
-    "repair-meters": repair.cut("meter"),
-    "repair-customers": repair.cut("customer"),
+CHUNK_ENDS: Final[Mapping[Phase, ChunkEnd]] = {
+    "customers": check.next_customers_end,
+    "meters": check.next_meters_end,
+    "repair-meters": repair.next_drifted_end("meter"),
+    "repair-customers": repair.next_drifted_end("customer"),
 }
 
 
-def work(
+def run_worker(
     connection: Connection[Any], run: Run, *, stop: Callable[[], bool], pace: Pace, watch: Callable[[Run], None]
 ) -> Run:
     """Do chunk after chunk; return the run as it was last seen, after a signal perhaps with a chunk given up.
@@ -109,33 +109,33 @@ def work(
     granted = run.round + rounds.GRANTED
     with suppress(GivenUpError), giving_up_late(connection):
         while not stop():
-            run = chunks.prepare(connection, run, pace.size(run), CUTS)
+            run = chunks.ensure_chunk(connection, run, pace.size(run), CHUNK_ENDS)
             if run.round > granted and rounds.too_many(run):
                 raise WorkFailed(rounds.kept_coming(connection, run))
             if run.state != "running" or run.phase == "done":
                 break
             watch(run)
             began = monotonic()
-            done = turn(connection, run)
+            done = process_chunk(connection, run)
             if done is None:
                 chunks.wait(connection, run)
-            elif done.futile(run.phase) and not chunks.fold(connection, run).tally.failed:  # which would explain it
+            elif done.repaired_nothing(run.phase) and not _any_failed(connection, run):
                 why = f"all {done.keys} of a chunk still differ; something undoes it"
                 raise WorkFailed(f"the repair does not hold: {why}")
             else:
-                pace.after(run, done.share, monotonic() - began)
+                pace.after(run, done.delta, monotonic() - began)
     return run
 
 
-def turn(connection: Connection[Any], run: Run) -> Turn | None:
+def process_chunk(connection: Connection[Any], run: Run) -> ChunkResult | None:
     """Do one chunk of the run's phase, if one is free."""
-    for each in PASSES[run.phase]:
+    for each in STAGES[run.phase]:
         if done := retried(partial(_transaction, connection, run, each)):
             return done
     return None
 
 
-def _transaction(connection: Connection[Any], run: Run, each: Pass) -> Turn | None:
+def _transaction(connection: Connection[Any], run: Run, each: ChunkStage) -> ChunkResult | None:
     with each.transaction(connection), connection.cursor() as cursor:
         chunk = chunks.claim(cursor, run, each.takes)
         if chunk is None:
@@ -143,7 +143,7 @@ def _transaction(connection: Connection[Any], run: Run, each: Pass) -> Turn | No
         keys = each.keys(cursor, run, chunk)
         try:
             with connection.transaction():
-                share = each.do(cursor, run, keys)
+                delta = each.do(cursor, run, keys)
         except RETRIED:
             raise
         except repair.TooManyError:
@@ -152,24 +152,29 @@ def _transaction(connection: Connection[Any], run: Run, each: Pass) -> Turn | No
             if connection.closed or given_up(connection):
                 raise
             return _refused(cursor, run, chunk, keys, error)
-        if share is None:  # some of it: the chunk stays as it is
-            return Turn(Tally(), 0)
-        chunks.settle(cursor, run, chunk, each.leaves, rounds.counted(run, share))
-        return Turn(share, len(keys))
+        if delta is None:  # some of it: the chunk stays as it is
+            return ChunkResult(Tally(), 0)
+        chunks.finish_chunk(cursor, run, chunk, each.leaves, rounds.counted(run, delta))
+        return ChunkResult(delta, len(keys))
 
 
-def _halved(cursor: Cursor[Any], run: Run, chunk: Chunk, keys: Sequence[int]) -> Turn:
+def _halved(cursor: Cursor[Any], run: Run, chunk: Chunk, keys: Sequence[int]) -> ChunkResult:
     """Make two of a chunk, and leave both to be done."""
     chunks.split(cursor, run, chunk, keys[len(keys) // 2 - 1])
-    return Turn(Tally(), 0)
+    return ChunkResult(Tally(), 0)
 
 
-def _refused(cursor: Cursor[Any], run: Run, chunk: Chunk, keys: Sequence[int], error: psycopg.Error) -> Turn:
+def _refused(cursor: Cursor[Any], run: Run, chunk: Chunk, keys: Sequence[int], error: psycopg.Error) -> ChunkResult:
     """Halve a chunk of which PostgreSQL refuses some value, until the key at fault stands alone; tell that one."""
     if chunk.state == "open" and len(keys) > 1 and (error.sqlstate or "").startswith(REFUSED_VALUES):
         return _halved(cursor, run, chunk, keys)
     first, last = (keys[0], keys[-1]) if keys else (chunk.after, chunk.last)
     _log.error("chunk failed", phase=run.phase, first=first, last=last, reason=reason(error))
-    share = tally.failure(run.phase, first, last, reason(error))
-    chunks.settle(cursor, run, chunk, "done", share)
-    return Turn(share, len(keys))
+    delta = tally.failure(run.phase, first, last, reason(error))
+    chunks.finish_chunk(cursor, run, chunk, "done", delta)
+    return ChunkResult(delta, len(keys))
+
+
+def _any_failed(connection: Connection[Any], run: Run) -> bool:
+    """Tell whether a chunk of the run failed, which would explain that its repair left something as it was."""
+    return chunks.collect_finished(connection, run).tally.failed > 0

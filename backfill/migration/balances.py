@@ -4,11 +4,11 @@ from typing import Any, Literal
 
 from psycopg import Connection
 
-from backfill.execution.runner import carried_out, record
+from backfill.execution.runner import record, run_to_completion
 from backfill.migration.step import Options
 from backfill.options import ReportFormat
 from backfill.reports import output
-from backfill.reports.output import Telling
+from backfill.reports.output import ReportOptions
 from backfill.runs import store as runs
 from backfill.runs.store import Run
 from events.runtime.console import Format
@@ -22,9 +22,9 @@ def recalculate(
 ) -> Run:
     """Recompute from history, repair what differs, and print the report."""
     run = runs.begin(connection, command, {"dry_run": options.dry, "chunk_size": options.chunk_size})
-    how = Telling(format=ReportFormat(form.value))
+    how = ReportOptions(format=ReportFormat(form.value))
     output.begin(run, how)
-    run = carried_out(settings, connection, run)
-    output.tell(settings, connection, run, how, None)
+    run = run_to_completion(settings, connection, run)
+    output.write_report(settings, connection, run, how, None)
     record(run)
     return run

@@ -15,8 +15,8 @@ class Check(NamedTuple):
     name: str
     severity: Severity
     noun: str
-    amiss: str
-    mend: str
+    problem: str
+    fix: str
     statement: str | None
 
 

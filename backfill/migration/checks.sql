@@ -1,34 +1,34 @@
--- One statement a check: how many rows are amiss, and the first of them by key. Each is one statement and so sees one
+-- One statement a check: how many rows are found, and the first of them by key. Each is one statement and so sees one
 -- moment; none of them locks anything.
 
 -- name: payments_without_meter
 -- Payments that count nowhere, though they are not reversed.
-WITH amiss AS MATERIALIZED (
+WITH found AS MATERIALIZED (
     SELECT p.payment_id AS id FROM payments p
     WHERE p.meter_id IS NULL AND p.allocated_meter_id IS NULL AND NOT p.reversed
       AND NOT EXISTS (SELECT FROM invoices i WHERE i.invoice_id = p.invoice_id AND i.meter_id IS NOT NULL)
 )
-SELECT (SELECT count(*) FROM amiss), ARRAY(SELECT id FROM amiss ORDER BY id LIMIT %(ids_max)s);
+SELECT (SELECT count(*) FROM found), ARRAY(SELECT id FROM found ORDER BY id LIMIT %(ids_max)s);
 
 -- name: invoices_without_meter
 -- Invoices that count nowhere, though they are not voided.
-WITH amiss AS MATERIALIZED (
+WITH found AS MATERIALIZED (
     SELECT invoice_id AS id FROM invoices WHERE meter_id IS NULL AND NOT voided
 )
-SELECT (SELECT count(*) FROM amiss), ARRAY(SELECT id FROM amiss ORDER BY id LIMIT %(ids_max)s);
+SELECT (SELECT count(*) FROM found), ARRAY(SELECT id FROM found ORDER BY id LIMIT %(ids_max)s);
 
 -- name: orphan_meters
 -- Meters that owe or are owed money, and have no active customer.
-WITH amiss AS MATERIALIZED (
+WITH found AS MATERIALIZED (
     SELECT m.meter_id AS id FROM meter_balances m
     WHERE (m.balance <> 0 OR m.overpayment <> 0)
       AND NOT EXISTS (SELECT FROM meter_assignments a WHERE a.meter_id = m.meter_id AND a.active)
 )
-SELECT (SELECT count(*) FROM amiss), ARRAY(SELECT id FROM amiss ORDER BY id LIMIT %(ids_max)s);
+SELECT (SELECT count(*) FROM found), ARRAY(SELECT id FROM found ORDER BY id LIMIT %(ids_max)s);
 
 -- name: several_active_assignments
 -- Active assignments that another one of the same meter prevails over.
-WITH amiss AS MATERIALIZED (
+WITH found AS MATERIALIZED (
     SELECT a.assignment_id AS id FROM meter_assignments a
     WHERE a.active
       AND EXISTS (
@@ -36,15 +36,15 @@ WITH amiss AS MATERIALIZED (
           WHERE w.meter_id = a.meter_id AND w.active
             AND (w.assigned_at, w.assignment_id) > (a.assigned_at, a.assignment_id))
 )
-SELECT (SELECT count(*) FROM amiss), ARRAY(SELECT id FROM amiss ORDER BY id LIMIT %(ids_max)s);
+SELECT (SELECT count(*) FROM found), ARRAY(SELECT id FROM found ORDER BY id LIMIT %(ids_max)s);
 
 -- name: assignments_to_unknown_customers
 -- Assignments to customers of whom nothing else is known.
-WITH amiss AS MATERIALIZED (
+WITH found AS MATERIALIZED (
     SELECT a.assignment_id AS id FROM meter_assignments a
     WHERE NOT EXISTS (SELECT FROM customers c WHERE c.customer_id = a.customer_id)
 )
-SELECT (SELECT count(*) FROM amiss), ARRAY(SELECT id FROM amiss ORDER BY id LIMIT %(ids_max)s);
+SELECT (SELECT count(*) FROM found), ARRAY(SELECT id FROM found ORDER BY id LIMIT %(ids_max)s);
 
 -- name: customers_against_meters
 -- Customers whose row is not the sum of the meter rows that point at them; a row of zeros and no row are the same.
@@ -53,7 +53,7 @@ WITH summed AS (
            sum(total_paid) AS total_paid, count(*) AS active_meters
     FROM meter_balances WHERE customer_id IS NOT NULL GROUP BY customer_id
 ),
-amiss AS MATERIALIZED (
+found AS MATERIALIZED (
     SELECT coalesce(c.customer_id, s.customer_id) AS id
     FROM customer_balances c
     FULL JOIN summed s ON s.customer_id = c.customer_id
@@ -63,55 +63,55 @@ amiss AS MATERIALIZED (
           (coalesce(s.balance, 0), coalesce(s.overpayment, 0), coalesce(s.total_billed, 0),
            coalesce(s.total_paid, 0), coalesce(s.active_meters, 0))
 )
-SELECT (SELECT count(*) FROM amiss), ARRAY(SELECT id FROM amiss ORDER BY id LIMIT %(ids_max)s);
+SELECT (SELECT count(*) FROM found), ARRAY(SELECT id FROM found ORDER BY id LIMIT %(ids_max)s);
 
 -- name: impossible_meters
 -- Meters whose row cannot be: less than nothing paid, fewer than no rows counted, money without a row.
-WITH amiss AS MATERIALIZED (
+WITH found AS MATERIALIZED (
     SELECT meter_id AS id FROM meter_balances
     WHERE total_paid < 0 OR invoice_count < 0 OR payment_count < 0
        OR (invoice_count = 0 AND total_billed <> 0) OR (payment_count = 0 AND total_paid <> 0)
 )
-SELECT (SELECT count(*) FROM amiss), ARRAY(SELECT id FROM amiss ORDER BY id LIMIT %(ids_max)s);
+SELECT (SELECT count(*) FROM found), ARRAY(SELECT id FROM found ORDER BY id LIMIT %(ids_max)s);
 
 -- name: impossible_customers
 -- Customers whose row cannot be: a negative balance, overpayment or number of meters, money without a meter.
-WITH amiss AS MATERIALIZED (
+WITH found AS MATERIALIZED (
     SELECT customer_id AS id FROM customer_balances
     WHERE balance < 0 OR overpayment < 0 OR active_meters < 0 OR total_paid < 0
        OR (active_meters = 0 AND (balance, overpayment, total_billed, total_paid) <> (0, 0, 0, 0))
 )
-SELECT (SELECT count(*) FROM amiss), ARRAY(SELECT id FROM amiss ORDER BY id LIMIT %(ids_max)s);
+SELECT (SELECT count(*) FROM found), ARRAY(SELECT id FROM found ORDER BY id LIMIT %(ids_max)s);
 
 -- name: impossible_payments
 -- Payments of nothing, or of less.
-WITH amiss AS MATERIALIZED (
+WITH found AS MATERIALIZED (
     SELECT payment_id AS id FROM payments WHERE amount <= 0
 )
-SELECT (SELECT count(*) FROM amiss), ARRAY(SELECT id FROM amiss ORDER BY id LIMIT %(ids_max)s);
+SELECT (SELECT count(*) FROM found), ARRAY(SELECT id FROM found ORDER BY id LIMIT %(ids_max)s);
 
 -- name: payments_of_voided_invoices
 -- Payments that count, of an invoice that does not.
-WITH amiss AS MATERIALIZED (
+WITH found AS MATERIALIZED (
     SELECT p.payment_id AS id
     FROM payments p JOIN invoices i ON i.invoice_id = p.invoice_id
     WHERE i.voided AND NOT p.reversed
 )
-SELECT (SELECT count(*) FROM amiss), ARRAY(SELECT id FROM amiss ORDER BY id LIMIT %(ids_max)s);
+SELECT (SELECT count(*) FROM found), ARRAY(SELECT id FROM found ORDER BY id LIMIT %(ids_max)s);
 
 -- name: stray_invoices
 -- Invoices in another currency than the deployment's, counted as if they were in it.
-WITH amiss AS MATERIALIZED (
+WITH found AS MATERIALIZED (
     SELECT invoice_id AS id FROM invoices WHERE currency <> %(currency)s
 )
-SELECT (SELECT count(*) FROM amiss), ARRAY(SELECT id FROM amiss ORDER BY id LIMIT %(ids_max)s);
+SELECT (SELECT count(*) FROM found), ARRAY(SELECT id FROM found ORDER BY id LIMIT %(ids_max)s);
 
 -- name: stray_payments
 -- As for invoices.
-WITH amiss AS MATERIALIZED (
+WITH found AS MATERIALIZED (
     SELECT payment_id AS id FROM payments WHERE currency <> %(currency)s
 )
-SELECT (SELECT count(*) FROM amiss), ARRAY(SELECT id FROM amiss ORDER BY id LIMIT %(ids_max)s);
+SELECT (SELECT count(*) FROM found), ARRAY(SELECT id FROM found ORDER BY id LIMIT %(ids_max)s);
 
 -- name: drifted_meters_of_run
 -- The meters that a drift check found, the first of them by key.

@@ -55,7 +55,7 @@ def meter_balances(dry_run: DryRunOption = False, *, options: RunOptions) -> Non
     Exit code 0: all is well now. 1: some chunk failed or still differs. 2: could not start. 3: paused by a signal, or
     cancelled.
     """
-    carry_out("meter-balances", options, dry_run=dry_run)
+    run_rebuild("meter-balances", options, dry_run=dry_run)
 
 
 @takes_run_options
@@ -65,7 +65,7 @@ def customer_balances(dry_run: DryRunOption = False, *, options: RunOptions) -> 
     Exit code 0: all is well now. 1: some chunk failed or still differs. 2: could not start. 3: paused by a signal, or
     cancelled.
     """
-    carry_out("customer-balances", options, dry_run=dry_run)
+    run_rebuild("customer-balances", options, dry_run=dry_run)
 
 
 def validate(
@@ -104,14 +104,14 @@ def migrate(
     """
     from backfill.migration.connection import confirm, connected
     from backfill.migration.migrate import Migration
-    from backfill.migration.migrate import migrate as carry_out_all
+    from backfill.migration.migrate import migrate as run_migration
     from backfill.migration.step import Options
 
     with connected() as (settings, connection):
         if not (dry_run or yes):
             confirm("Amend payments and invoices, then recompute all balances?", "migrate", form)
         options = Options(dry_run, chunk_size)
-        exit_code = carry_out_all(
+        exit_code = run_migration(
             Migration(
                 settings=settings, connection=connection, options=options, skip_validation=skip_validation, form=form
             )
@@ -179,7 +179,7 @@ def _amend(step: "Step", dry_run: bool, chunk_size: int, form: Format) -> None:
     raise typer.Exit(exit_code(performed.run))
 
 
-def carry_out(command: "Command", options: RunOptions, *, dry_run: bool) -> None:
+def run_rebuild(command: "Command", options: RunOptions, *, dry_run: bool) -> None:
     """Compare and repair as asked."""
     from backfill.execution.runner import execute
     from backfill.request import request

@@ -55,11 +55,11 @@ def perform(
     stopping = asked_to_stop(settings.shutdown_seconds)
     with failure_written_down(settings, connection, run), stopping as stop, _shown(step) as watch:
         with suppress(GivenUpError), giving_up_late(connection):
-            for share in walk(connection, step, options, stop):
-                tell(share.listed)
-                counts += share.counts
-                if share.failure:
-                    tally += Tally(failed=1, failures=(share.failure,))
+            for done in walk(connection, step, options, stop):
+                tell(done.listed)
+                counts += done.counts
+                if done.failure:
+                    tally += Tally(failed=1, failures=(done.failure,))
                 watch(counts.total())
         tally += Tally(findings=step.to_look_at(counts), seconds=monotonic() - began)
         tally += Tally(repaired=0 if options.dry else step.changed(counts))

@@ -81,7 +81,7 @@ class Step:
         return sum(count for outcome, count in counts.items() if self.outcomes[outcome].listed)
 
 
-class Share(NamedTuple):
+class ChunkOutcome(NamedTuple):
     """What became of one chunk: rows by outcome, those to look at, or why it could not be done."""
 
     counts: Counter[str]
@@ -89,7 +89,7 @@ class Share(NamedTuple):
     failure: Failure | None = None
 
 
-def walk(connection: Connection[Any], step: Step, options: Options, stop: Callable[[], bool]) -> Iterator[Share]:
+def walk(connection: Connection[Any], step: Step, options: Options, stop: Callable[[], bool]) -> Iterator[ChunkOutcome]:
     """Do chunk after chunk until none is left or `stop` says so; a chunk that PostgreSQL refuses is told."""
     connection.execute(step.statements.create)
     after = BEFORE_ALL_KEYS
@@ -102,10 +102,10 @@ def walk(connection: Connection[Any], step: Step, options: Options, stop: Callab
         after = ids[-1]
 
 
-def _narrowed(connection: Connection[Any], step: Step, ids: list[int], *, dry: bool) -> Iterator[Share]:
+def _narrowed(connection: Connection[Any], step: Step, ids: list[int], *, dry: bool) -> Iterator[ChunkOutcome]:
     """Do these; where PostgreSQL refuses some value, halve them until the one at fault stands alone."""
     try:
-        share = retried(lambda: _chunk(connection, step, ids, dry=dry))
+        done = retried(lambda: _chunk(connection, step, ids, dry=dry))
     except RETRIED:
         raise
     except psycopg.Error as error:
@@ -113,7 +113,7 @@ def _narrowed(connection: Connection[Any], step: Step, ids: list[int], *, dry: b
             raise
         refused = error
     else:
-        yield share
+        yield done
         return
     if len(ids) > 1 and (refused.sqlstate or "").startswith(REFUSED_VALUES):
         half = len(ids) // 2
@@ -122,21 +122,21 @@ def _narrowed(connection: Connection[Any], step: Step, ids: list[int], *, dry: b
         return
     failure = Failure(phase=step.command, first=ids[0], last=ids[-1], reason=reason(refused))
     _log.error("chunk failed", phase=failure.phase, first=failure.first, last=failure.last, reason=failure.reason)
-    yield Share(Counter(), [], failure)
+    yield ChunkOutcome(Counter(), [], failure)
 
 
-def _chunk(connection: Connection[Any], step: Step, ids: list[int], *, dry: bool) -> Share:
+def _chunk(connection: Connection[Any], step: Step, ids: list[int], *, dry: bool) -> ChunkOutcome:
     with connection.transaction(), connection.cursor() as cursor:
         cursor.execute(step.statements.decide, {"ids": ids})
-        share = _decided(cursor, step)
+        done = _decided(cursor, step)
         chosen = [key for (key,) in cursor.execute(step.statements.chosen)]
         if dry or not chosen:
-            return share
-        left = {outcome: count for outcome, count in share.counts.items() if not step.outcomes[outcome].changes}
-        listed = [row for row in share.listed if not step.outcomes[row["outcome"]].changes]
+            return done
+        left = {outcome: count for outcome, count in done.counts.items() if not step.outcomes[outcome].changes}
+        listed = [row for row in done.listed if not step.outcomes[row["outcome"]].changes]
         _change(cursor, step, chosen)
         changed = _decided(cursor, step)
-        return Share(Counter(left) + changed.counts, listed + changed.listed)
+        return ChunkOutcome(Counter(left) + changed.counts, listed + changed.listed)
 
 
 def _change(cursor: Cursor[Any], step: Step, chosen: list[int]) -> None:
@@ -151,9 +151,9 @@ def _change(cursor: Cursor[Any], step: Step, chosen: list[int]) -> None:
     repair.recompute(cursor, amend)
 
 
-def _decided(cursor: Cursor[Any], step: Step) -> Share:
+def _decided(cursor: Cursor[Any], step: Step) -> ChunkOutcome:
     """Read what was decided; the table of decisions is emptied by the commit."""
     counts = Counter[str](dict(cursor.execute(step.statements.tally).fetchall()))
     rows = cursor.execute(step.statements.listed)
     names = [column.name for column in rows.description or ()]
-    return Share(counts, [dict(zip(names, row, strict=True)) for row in rows])
+    return ChunkOutcome(counts, [dict(zip(names, row, strict=True)) for row in rows])

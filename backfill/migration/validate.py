@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
 
-from backfill.execution.runner import EXIT_CLEAN, EXIT_FOUND, EXIT_PAUSED, EXIT_UNCHECKED, carried_out, record
+from backfill.execution.runner import EXIT_CLEAN, EXIT_FOUND, EXIT_PAUSED, EXIT_UNCHECKED, record, run_to_completion
 from backfill.migration.checks import CHECKS, METERS, NAMES, SQL, TOTALS, Check, Checked, totals_off
 from backfill.runs import store as runs
 from backfill.runs.stopping import GivenUpError, asked_to_stop, giving_up_late
@@ -31,7 +31,7 @@ class Validation(NamedTuple):
     paused: bool = False
     failed: int = 0
 
-    def amiss(self, severity: str) -> int:
+    def count(self, severity: str) -> int:
         """Count the checks of a severity that found something."""
         return sum(1 for each in self.checked if each.rows and each.check.severity == severity)
 
@@ -42,12 +42,12 @@ class Validation(NamedTuple):
             return EXIT_PAUSED
         if self.failed:
             return EXIT_UNCHECKED
-        return EXIT_FOUND if self.amiss("error") else EXIT_CLEAN
+        return EXIT_FOUND if self.count("error") else EXIT_CLEAN
 
     @property
     def result(self) -> str:
         """Say it in a line."""
-        return f"{len(self.checked)} checks, {self.amiss('error')} with errors, {self.amiss('warning')} with warnings"
+        return f"{len(self.checked)} checks, {self.count('error')} with errors, {self.count('warning')} with warnings"
 
 
 def choose(names: Sequence[str]) -> list[Check]:
@@ -96,8 +96,8 @@ def print_validation(validation: Validation, form: Format, *, dry: bool = False)
             each.check.severity if each.rows else "ok",
             f"{each.rows:,}",
             _first(each),
-            each.check.amiss if each.rows else "",
-            each.check.mend if each.rows else "",
+            each.check.problem if each.rows else "",
+            each.check.fix if each.rows else "",
         )
         for each in validation.checked
     ]
@@ -115,7 +115,11 @@ def document(validation: Validation) -> dict[str, Any]:
         "step": "validate",
         "checks": [
             {
-                **{name: value for name, value in each.check._asdict().items() if name != "statement"},
+                "name": each.check.name,
+                "severity": each.check.severity,
+                "noun": each.check.noun,
+                "amiss": each.check.problem,
+                "mend": each.check.fix,
                 "ok": not each.rows,
                 "count": each.rows,
                 "ids": each.ids,
@@ -123,8 +127,8 @@ def document(validation: Validation) -> dict[str, Any]:
             }
             for each in validation.checked
         ],
-        "errors": validation.amiss("error"),
-        "warnings": validation.amiss("warning"),
+        "errors": validation.count("error"),
+        "warnings": validation.count("warning"),
         "paused": validation.paused,
         "failed_chunks": validation.failed,
         "seconds": round(validation.seconds, 3),
@@ -133,7 +137,7 @@ def document(validation: Validation) -> dict[str, Any]:
 
 def _drift_check(settings: Settings, connection: Connection[Any]) -> Run:
     run = runs.begin(connection, "drift-check", {"dry_run": False})
-    run = carried_out(settings, connection, run)
+    run = run_to_completion(settings, connection, run)
     record(run)
     return run
 

@@ -21,7 +21,7 @@ OWNER_ALONE: Final = 0o600
 
 
 @dataclass(frozen=True, kw_only=True)
-class Telling:
+class ReportOptions:
     """How a run is to be reported: in a form, into a file or to standard output; what is a significant change."""
 
     format: ReportFormat = ReportFormat.TABLE
@@ -34,7 +34,7 @@ class Telling:
         return self.format is ReportFormat.TABLE and self.output is None
 
 
-def require_possible(telling: Telling) -> None:
+def require_possible(report: ReportOptions) -> None:
     """Refuse, before anything is begun, a form that cannot be written.
 
     Raises:
@@ -42,16 +42,16 @@ def require_possible(telling: Telling) -> None:
         SettingError: what writes Parquet is not installed.
 
     """
-    if telling.format is not ReportFormat.PARQUET:
+    if report.format is not ReportFormat.PARQUET:
         return
-    if telling.output is None:
+    if report.output is None:
         raise InputError("--format parquet is not text: give --output FILE")
     if find_spec("pyarrow") is None:
         raise SettingError("--format parquet needs an extra: pip install 'meter-balance-projector[parquet]'")
 
 
 @contextmanager
-def opened(telling: Telling) -> Iterator[IO[str] | None]:
+def opened(report: ReportOptions) -> Iterator[IO[str] | None]:
     """Open the file that a report goes to, under another name until it is whole.
 
     It has names in it, so its owner alone may read it, whatever the umask, and whoever might read what it replaces.
@@ -60,27 +60,27 @@ def opened(telling: Telling) -> Iterator[IO[str] | None]:
         InputError: it cannot be written.
 
     """
-    if telling.output is None:
+    if report.output is None:
         yield None
         return
-    if not telling.output.name or (telling.output.exists() and not telling.output.is_file()):
-        raise InputError(f"--output {telling.output}: not a file that can be replaced")
-    draft = telling.output.with_name(f".{telling.output.name}.{os.getpid()}")
+    if not report.output.name or (report.output.exists() and not report.output.is_file()):
+        raise InputError(f"--output {report.output}: not a file that can be replaced")
+    draft = report.output.with_name(f".{report.output.name}.{os.getpid()}")
     try:
         file = open(draft, "x", encoding="utf-8", newline="", opener=_for_its_owner)  # noqa: SIM115 - closed below
     except OSError as error:
-        raise InputError(f"--output {telling.output}: {error.strerror}") from None
+        raise InputError(f"--output {report.output}: {error.strerror}") from None
     try:
         with file:
             yield file
-        with _written(telling):
-            draft.replace(telling.output)
+        with _written(report):
+            draft.replace(report.output)
     finally:
         draft.unlink(missing_ok=True)
 
 
 @contextmanager
-def _written(telling: Telling) -> Iterator[None]:
+def _written(report: ReportOptions) -> Iterator[None]:
     """Tell a disk that is full, say, from a run that failed: what was found is kept with the run.
 
     Raises:
@@ -93,20 +93,22 @@ def _written(telling: Telling) -> Iterator[None]:
         again = (
             "what was found is kept: `backfill runs` names the run, `backfill runs show RUN --output FILE` writes it"
         )
-        raise InputError(f"--output {telling.output}: {error.strerror or error}; {again}") from None
+        raise InputError(f"--output {report.output}: {error.strerror or error}; {again}") from None
 
 
 def _for_its_owner(path: str, flags: int) -> int:
     return os.open(path, flags, OWNER_ALONE)
 
 
-def begin(run: Run, telling: Telling) -> None:
+def begin(run: Run, report: ReportOptions) -> None:
     """Say what begins, where somebody reads along."""
-    if telling.to_people:
+    if report.to_people:
         text_report.banner(run)
 
 
-def tell(settings: Settings, connection: Connection[Any], run: Run, telling: Telling, file: IO[str] | None) -> str:
+def write_report(
+    settings: Settings, connection: Connection[Any], run: Run, report: ReportOptions, file: IO[str] | None
+) -> str:
     """Write a run's report; return the sentence that says where it went, where that is a file.
 
     Raises:
@@ -114,23 +116,23 @@ def tell(settings: Settings, connection: Connection[Any], run: Run, telling: Tel
 
     """
     if file is None:
-        _write(settings, connection, run, telling)
+        _write(settings, connection, run, report)
         return ""
-    with _written(telling):
-        if telling.format is ReportFormat.PARQUET:
+    with _written(report):
+        if report.format is ReportFormat.PARQUET:
             from backfill.reports import parquet_report  # noqa: PLC0415 - an extra
 
             parquet_report.write(connection, run, Path(file.name))
         else:
             with redirect_stdout(file):
-                _write(settings, connection, run, telling)
+                _write(settings, connection, run, report)
             file.flush()
-    return f"{text_report.sentence(run)} Report: {telling.output}"
+    return f"{text_report.sentence(run)} Report: {report.output}"
 
 
-def _write(settings: Settings, connection: Connection[Any], run: Run, telling: Telling) -> None:
-    found = text_report.read(connection, run, settings.currency, telling.significant)
-    match telling.format:
+def _write(settings: Settings, connection: Connection[Any], run: Run, report: ReportOptions) -> None:
+    found = text_report.read(connection, run, settings.currency, report.significant)
+    match report.format:
         case ReportFormat.JSON:
             json_report.print_document(connection, found)
         case ReportFormat.CSV:

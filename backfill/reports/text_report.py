@@ -103,7 +103,7 @@ def _outcome(run: Run) -> str:
 
 def _compared(run: Run) -> str:
     tally = run.tally
-    if run.found_nobody:
+    if run.matched_nothing:
         return f"Nothing is known of {run.selection}."
     failed = f" {tally.failed:,} chunks failed." if tally.failed else ""
     if not tally.drifted:

@@ -33,15 +33,15 @@ def claim(connection: Connection[Any], run_id: str | None = None) -> None:
 
     """
     if run_id and _others(connection, run_id) == {True}:
-        connection.execute(SQL["share_checking"])
+        connection.execute(SQL["join_check"])
         if _others(connection, run_id) == {True}:
             return
-        connection.execute(SQL["leave_checking"])
+        connection.execute(SQL["leave_check"])
     try:
         with connection.transaction():
             connection.execute(f"SET LOCAL lock_timeout = {CLAIM_MS}")
-            connection.execute(SQL["claim_checking"])
-            connection.execute(SQL["open_checking"])
+            connection.execute(SQL["lock_check"])
+            connection.execute(SQL["share_check"])
     except LockNotAvailable:
         raise AnotherChecksError(_who(connection)) from None
 
@@ -52,7 +52,7 @@ def _others(connection: Connection[Any], run_id: str) -> set[bool]:
 
 
 def _checked(connection: Connection[Any]) -> list[tuple[UUID, datetime]]:
-    return connection.execute(SQL["who_checks"]).fetchall()
+    return connection.execute(SQL["running_checks"]).fetchall()
 
 
 def _who(connection: Connection[Any]) -> str:

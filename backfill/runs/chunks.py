@@ -9,7 +9,7 @@ once or not at all, and killed at any moment, a run lacks nothing and counts not
     repaired    a repair has committed; it is to be compared once more
     done        to be folded into the run's tally, which takes it out of the ledger
 
-`prepare` is a short transaction of its own that holds the run's row: it folds, cuts, and moves the run to its next
+`ensure_chunk` is a short transaction of its own that holds the run's row: it folds, cuts, and moves the run to its next
 phase, and at the end of a round to the next one where that is needed, once no chunk of this one is left. A chunk is of
 one round: a worker that slept through the end of its own finds none. Locks are taken in this order: the run's row, a
 chunk's row, then those of a check or a repair. A worker at a chunk never asks for the run's row.
@@ -35,7 +35,7 @@ SQL: Final = statements("backfill.runs", "chunks.sql")
 WAIT_MS: Final = 250  # for another worker's chunk, before looking whether to stop
 
 State = Literal["open", "repaired", "done"]
-Cut = Callable[[Cursor[Any], Run, int], int | None]
+ChunkEnd = Callable[[Cursor[Any], Run, int], int | None]
 """Finds the last key of the next chunk, which is to hold so many keys; None where nothing is left."""
 
 
@@ -50,20 +50,20 @@ class Chunk:
     tally: Tally
 
 
-def prepare(connection: Connection[Any], run: Run, size: int, cuts: Mapping[Phase, Cut]) -> Run:
+def ensure_chunk(connection: Connection[Any], run: Run, size: int, chunk_ends: Mapping[Phase, ChunkEnd]) -> Run:
     """Fold what is done, and see to it that a chunk is there to be claimed, if any is left; return the run as it is.
 
     `size` is how many keys a new chunk has. Nothing is cut once the run is no longer running.
     """
     with connection.transaction(), connection.cursor() as cursor:
-        run = runs.hold(cursor, run)
+        run = runs.lock(cursor, run)
         if run.state != "running":
             return run
-        run = _counted(cursor, "fold_done", run)
+        run = _counted(cursor, "collect_done", run)
         while run.phase != "done" and not _any(cursor, "any_free", run):
-            last = cuts[run.phase](cursor, run, size) if run.cursor < BIGINT_MAX else None
+            last = chunk_ends[run.phase](cursor, run, size) if run.cursor < BIGINT_MAX else None
             if last is not None:
-                cursor.execute(SQL["cut_chunk"], {**_of(run), "after": run.cursor, "last": last})
+                cursor.execute(SQL["create_chunk"], {**_of(run), "after": run.cursor, "last": last})
             elif _any(cursor, "any_left", run):
                 break
             run = _next(cursor, run) if last is None else replace(run, cursor=last)
@@ -75,24 +75,24 @@ def _next(cursor: Cursor[Any], run: Run) -> Run:
     following = run.next_phase()
     if following.phase != "done":
         return following
-    run = _counted(cursor, "fold_done", run)
+    run = _counted(cursor, "collect_done", run)
     if rounds.needed(cursor, run):
         return rounds.begin_next(cursor, run)
     return replace(following, tally=rounds.ended(cursor, run))
 
 
-def fold(connection: Connection[Any], run: Run) -> Run:
+def collect_finished(connection: Connection[Any], run: Run) -> Run:
     """Fold what is done once more, when a worker leaves or a run is cancelled, whatever has become of it."""
     with connection.transaction(), connection.cursor() as cursor:
         seconds = runs.find(connection, str(run.run_id)).tally.seconds
-        run = runs.hold(cursor, run)
-        run = _counted(cursor, "fold_done", run)
+        run = runs.lock(cursor, run)
+        run = _counted(cursor, "collect_done", run)
         run = replace(run, tally=replace(run.tally, seconds=seconds))
         cursor.execute(SQL["store_tally"], {"run_id": run.run_id, "tally": JSON.dump_json(run.tally).decode()})
         return run
 
 
-def seen(connection: Connection[Any], run_id: str) -> Run:
+def read_with_progress(connection: Connection[Any], run_id: str) -> Run:
     """Read a run with all that its chunks have counted, in one snapshot and without changing anything.
 
     Raises:
@@ -112,16 +112,16 @@ def claim(cursor: Cursor[Any], run: Run, state: State) -> Chunk | None:
     return Chunk(phase=run.phase, state=state, after=after, last=last, tally=JSON.validate_python(tally))
 
 
-def settle(cursor: Cursor[Any], run: Run, chunk: Chunk, state: State, share: Tally) -> None:
+def finish_chunk(cursor: Cursor[Any], run: Run, chunk: Chunk, state: State, delta: Tally) -> None:
     """Write down that a held chunk has come to a state, and what it counted on the way."""
-    tally = JSON.dump_json(chunk.tally + share).decode()
-    cursor.execute(SQL["settle_chunk"], {**_of(run), "after": chunk.after, "state": state, "tally": tally})
+    tally = JSON.dump_json(chunk.tally + delta).decode()
+    cursor.execute(SQL["finish_chunk"], {**_of(run), "after": chunk.after, "state": state, "tally": tally})
 
 
 def split(cursor: Cursor[Any], run: Run, chunk: Chunk, middle: int) -> None:
     """Make two of a held chunk: its keys up to and including `middle`, and those behind."""
     cursor.execute(SQL["shorten_chunk"], {**_of(run), "after": chunk.after, "middle": middle})
-    cursor.execute(SQL["cut_chunk"], {**_of(run), "after": middle, "last": chunk.last})
+    cursor.execute(SQL["create_chunk"], {**_of(run), "after": middle, "last": chunk.last})
 
 
 def wait(connection: Connection[Any], run: Run) -> None:

@@ -1,6 +1,6 @@
 -- The ledger of chunks: which ranges of a run's keys are open, repaired, or done.
 
--- name: fold_done
+-- name: collect_done
 -- Take the chunks that are done out of the ledger; what they counted goes into the run's tally.
 DELETE FROM backfill_chunks WHERE run_id = %(run_id)s AND state = 'done' RETURNING tally;
 
@@ -24,7 +24,7 @@ SELECT FROM backfill_chunks
 WHERE run_id = %(run_id)s AND round = %(round)s AND phase = %(phase)s AND state <> 'done'
 LIMIT 1;
 
--- name: cut_chunk
+-- name: create_chunk
 -- Enter the range of keys that follows.
 INSERT INTO backfill_chunks (run_id, round, phase, after_key, last_key)
 VALUES (%(run_id)s, %(round)s, %(phase)s, %(after)s, %(last)s);
@@ -35,7 +35,7 @@ SELECT after_key, last_key, tally FROM backfill_chunks
 WHERE run_id = %(run_id)s AND round = %(round)s AND phase = %(phase)s AND state = %(state)s
 ORDER BY after_key LIMIT 1 FOR UPDATE SKIP LOCKED;
 
--- name: settle_chunk
+-- name: finish_chunk
 -- Write down what became of a held chunk, in the transaction that did it.
 UPDATE backfill_chunks SET state = %(state)s, tally = %(tally)s
 WHERE run_id = %(run_id)s AND round = %(round)s AND phase = %(phase)s AND after_key = %(after)s;

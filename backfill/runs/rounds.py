@@ -71,11 +71,11 @@ def too_many(run: Run) -> bool:
     return done >= ROUNDS_MAX
 
 
-def settle_compared(cursor: Cursor[Any], run: Run, entity: str, ids: Sequence[int]) -> None:
+def resolve_compared(cursor: Cursor[Any], run: Run, entity: str, ids: Sequence[int]) -> None:
     """Take what is about to be compared once more for right, before what is found of it is kept."""
     if run.round > 1:
         where = {"run_id": run.run_id, "round": run.round, "entity": entity, "ids": list(ids)}
-        cursor.execute(SQL["settle_compared"], where)
+        cursor.execute(SQL["resolve_compared"], where)
 
 
 def ended(cursor: Cursor[Any], run: Run) -> Tally:
@@ -85,30 +85,30 @@ def ended(cursor: Cursor[Any], run: Run) -> Tally:
     return replace(run.tally, unrepaired=sum(_unrepaired(cursor, run)))
 
 
-def with_findings(cursor: Cursor[Any], run: Run, share: Tally, findings: int) -> Tally:
+def with_findings(cursor: Cursor[Any], run: Run, delta: Tally, findings: int) -> Tally:
     """Count a chunk's findings before they are kept: in a later round, those of which the run knew nothing."""
     if run.round == 1:
-        return share + Tally(findings=findings)
+        return delta + Tally(findings=findings)
     where = {"run_id": run.run_id, "round": run.round}
     findings, meters, customers, again = cursor.execute(SQL["count_new"], where).fetchone() or (0, 0, 0, 0)
-    return replace(share, findings=findings, drifted_meters=meters, drifted_customers=customers, found_again=again)
+    return replace(delta, findings=findings, drifted_meters=meters, drifted_customers=customers, found_again=again)
 
 
-def counted(run: Run, share: Tally) -> Tally:
+def counted(run: Run, delta: Tally) -> Tally:
     """Leave out of a later round's share what the first has counted of everything."""
     if run.round == 1:
-        return share
+        return delta
     return Tally(
-        compared_again=share.customers + share.meters,
-        found_again=share.found_again,
-        fresh=share.drifted_meters + share.drifted_customers,
-        drifted_meters=share.drifted_meters,
-        drifted_customers=share.drifted_customers,
-        findings=share.findings,
-        repaired=share.repaired,
-        unrepaired=share.unrepaired,
-        failed=share.failed,
-        failures=share.failures,
+        compared_again=delta.customers + delta.meters,
+        found_again=delta.found_again,
+        fresh=delta.drifted_meters + delta.drifted_customers,
+        drifted_meters=delta.drifted_meters,
+        drifted_customers=delta.drifted_customers,
+        findings=delta.findings,
+        repaired=delta.repaired,
+        unrepaired=delta.unrepaired,
+        failed=delta.failed,
+        failures=delta.failures,
     )
 
 

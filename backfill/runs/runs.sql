@@ -20,7 +20,7 @@ SELECT run_id, command, state, options, phase, cursor, tally, error, started_at,
     touched_xid
 FROM backfill_runs ORDER BY started_at DESC LIMIT %(limit)s;
 
--- name: hold_run
+-- name: lock_run
 -- Read a run and hold its row. What has passed since it was last held was spent on its chunks: time in which nobody
 -- was at it is left out, for --resume begins anew.
 SELECT run_id, command, state, options, phase, cursor,
@@ -101,7 +101,7 @@ SELECT DISTINCT run_id, entity, entity_id FROM drift WHERE run_id = %(run_id)s A
 ORDER BY 2, 3
 ON CONFLICT DO NOTHING;
 
--- name: settle_compared
+-- name: resolve_compared
 -- Of what is compared once more, that which an earlier round could not repair has come right since, unless this
 -- comparison finds it again, which is written down next.
 UPDATE drift SET repaired_at = clock_timestamp()
@@ -158,24 +158,24 @@ SELECT count(*) FROM drift
 WHERE run_id = %(run_id)s AND entity = 'customer' AND column_name IN ('balance', 'overpayment')
   AND abs(difference) > %(threshold)s;
 
--- name: claim_checking
+-- name: lock_check
 -- Wait until nobody checks this schema's balances, and keep everyone else from beginning to.
 SELECT pg_advisory_lock(hashtextextended('drift-check ' || current_schema(), 0));
 
--- name: open_checking
+-- name: share_check
 -- Let others share the check that begins, and none begin another, for as long as one of these sessions lasts.
 SELECT pg_advisory_lock_shared(hashtextextended('drift-check ' || current_schema(), 0)),
        pg_advisory_unlock(hashtextextended('drift-check ' || current_schema(), 0));
 
--- name: share_checking
+-- name: join_check
 -- Share the check that is under way.
 SELECT pg_advisory_lock_shared(hashtextextended('drift-check ' || current_schema(), 0));
 
--- name: leave_checking
+-- name: leave_check
 -- Share it no longer.
 SELECT pg_advisory_unlock_shared(hashtextextended('drift-check ' || current_schema(), 0));
 
--- name: who_checks
+-- name: running_checks
 -- The runs of the other sessions that hold that lock: each holds its run's own lock, too.
 SELECT DISTINCT r.run_id, r.started_at
 FROM pg_locks checking

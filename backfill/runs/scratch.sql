@@ -56,7 +56,7 @@ CREATE TEMP TABLE IF NOT EXISTS marked (
     last_invoice_date       date,
     last_payment_at         timestamptz
 ) ON COMMIT DELETE ROWS;
-CREATE TEMP TABLE IF NOT EXISTS touched_customers (
+CREATE TEMP TABLE IF NOT EXISTS affected_customers (
     customer_id             bigint NOT NULL
 ) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE IF NOT EXISTS found (

@@ -21,7 +21,7 @@ AND (%(since)s::timestamptz IS NULL
      OR EXISTS (SELECT FROM meter_balances m
                 WHERE m.meter_id = k.meter_id AND m.updated_at >= %(since)s::timestamptz))
 
--- name: touched
+-- name: written_since
 -- Whether row `k` was written by a transaction that was not over at a moment, which is given as the least transaction id
 -- that was at work then: a row's xmin tells that of everybody who writes, and whenever he commits, while `updated_at` is
 -- when a transaction began. All are taken where no moment is given, or one of another server's.

@@ -57,12 +57,12 @@ class Run:
         return Selection.of(self.options)
 
     @property
-    def saw_all(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether everything was compared."""
         return self.state == "finished" and not self.tally.failed and self.selection.whole
 
     @property
-    def found_nobody(self) -> bool:
+    def matched_nothing(self) -> bool:
         """Whether nothing is known of the customers and meters that were named."""
         return self.selection.named and not (self.tally.customers or self.tally.meters)
 
@@ -89,7 +89,7 @@ def begin(connection: Connection[Any], command: Command, options: Mapping[str, A
     """Create a run and take part in it."""
     start = {"phase": PHASES[command][0], "cursor": BEFORE_ALL_KEYS, "tally": _json(Tally())}
     run = _run(connection.execute(SQL["create_run"], {"command": command, "options": Jsonb(dict(options)), **start}))
-    workers.take_part(connection, run.run_id)
+    workers.join_run(connection, run.run_id)
     return run
 
 
@@ -110,13 +110,13 @@ def resume(connection: Connection[Any], command: Command, run_id: str, *, dry: b
         raise StateError(
             f"--resume {run_id}: what it compared is too long ago; start a new one with `backfill {run.title}`"
         )
-    workers.take_part(connection, run.run_id)
+    workers.join_run(connection, run.run_id)
     try:
         run = find(connection, run_id)
-        return run if _shared(connection, run) else change_state(connection, run, "running")
+        return run if _is_shared(connection, run) else change_state(connection, run, "running")
     except StateError:
         run = find(connection, run_id)
-        if not _shared(connection, run):
+        if not _is_shared(connection, run):
             raise
         return run
 
@@ -144,9 +144,9 @@ def recent(connection: Connection[Any], limit: int) -> list[Run]:
     return [_of_row(cursor, row) for row in cursor]
 
 
-def hold(cursor: Cursor[Any], run: Run) -> Run:
+def lock(cursor: Cursor[Any], run: Run) -> Run:
     """Hold a run's row to the end of the transaction, and read it; time since it was last held counts as its own."""
-    return _run(cursor.execute(SQL["hold_run"], {"run_id": run.run_id}))
+    return _run(cursor.execute(SQL["lock_run"], {"run_id": run.run_id}))
 
 
 def advance(cursor: Cursor[Any], run: Run) -> Run:
@@ -180,7 +180,7 @@ def change_state(connection: Connection[Any], run: Run, state: State, error: str
     return _run(changed)
 
 
-def _shared(connection: Connection[Any], run: Run) -> bool:
+def _is_shared(connection: Connection[Any], run: Run) -> bool:
     """Tell whether others beside us are at a run."""
     return run.state == "running" and workers.count(connection, run.run_id) > 1
 

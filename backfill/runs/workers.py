@@ -17,9 +17,9 @@ SQL: Final = statements("backfill.runs", "workers.sql")
 WAIT_MS: Final = 500
 
 
-def take_part(connection: Connection[Any], run_id: UUID) -> None:
+def join_run(connection: Connection[Any], run_id: UUID) -> None:
     """Be counted among those who are at a run, for as long as the session lasts."""
-    connection.execute(SQL["take_part"], {"run_id": str(run_id)})
+    connection.execute(SQL["join_run"], {"run_id": str(run_id)})
 
 
 def count(connection: Connection[Any], run_id: UUID) -> int:
@@ -28,7 +28,7 @@ def count(connection: Connection[Any], run_id: UUID) -> int:
     return int(count)
 
 
-def alone_at_the_end(connection: Connection[Any], run_id: UUID) -> bool:
+def claim_last_step(connection: Connection[Any], run_id: UUID) -> bool:
     """Be the only one who does what comes at a run's end, for as long as the session lasts; wait half a second at most.
 
     Returns:
@@ -38,23 +38,23 @@ def alone_at_the_end(connection: Connection[Any], run_id: UUID) -> bool:
     try:
         with connection.transaction():
             connection.execute(f"SET LOCAL lock_timeout = {WAIT_MS}")
-            connection.execute(SQL["take_the_end"], {"run_id": str(run_id)})
+            connection.execute(SQL["claim_last_step"], {"run_id": str(run_id)})
     except LockNotAvailable:
         return False
     return True
 
 
 @contextmanager
-def left(connection: Connection[Any], run_id: UUID) -> Iterator[bool]:
+def leave(connection: Connection[Any], run_id: UUID) -> Iterator[bool]:
     """Take part no longer; the value tells whether nobody is left, and for as long as the block lasts nobody joins.
 
     Of two that leave at once the one that asks last finds nobody, because each lets go before it asks.
     """
     mine = {"run_id": str(run_id)}
     connection.execute(SQL["leave_run"], mine)
-    (alone,) = connection.execute(SQL["nobody_left"], mine).fetchone() or (False,)
+    (alone,) = connection.execute(SQL["close_if_empty"], mine).fetchone() or (False,)
     try:
         yield bool(alone)
     finally:
         if alone:
-            connection.execute(SQL["open_again"], mine)
+            connection.execute(SQL["reopen_run"], mine)

@@ -1,6 +1,6 @@
 -- The lock that everybody holds who is at a run, and that of the one who ends it.
 
--- name: take_part
+-- name: join_run
 -- Be counted among those who carry a run out, for as long as the session lasts.
 SELECT pg_advisory_lock_shared(hashtextextended(%(run_id)s::text, 0));
 
@@ -15,14 +15,14 @@ WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_datab
 -- Be counted no longer.
 SELECT pg_advisory_unlock_shared(hashtextextended(%(run_id)s::text, 0));
 
--- name: nobody_left
+-- name: close_if_empty
 -- Whether nobody carries the run out any more; if so, nobody joins it until it is open again.
 SELECT pg_try_advisory_lock(hashtextextended(%(run_id)s::text, 0));
 
--- name: open_again
+-- name: reopen_run
 -- Let others join.
 SELECT pg_advisory_unlock(hashtextextended(%(run_id)s::text, 0));
 
--- name: take_the_end
+-- name: claim_last_step
 -- Be the one who does what comes at its end, for as long as the session lasts: a lock of its own, not the one above.
 SELECT pg_advisory_lock(hashtextextended(%(run_id)s::text, 1));

@@ -41,7 +41,7 @@ SQL: Final = statements("backfill.throttle", "governor.sql")
 LOOK_SECONDS: Final = 1.0
 RECENT_SECONDS: Final = 60.0  # a consumer that has applied nothing for so long is not at work
 AGAIN_SECONDS: Final = 60.0  # until a broker that did not answer is asked again
-PART_MIN: Final = 0.1  # of the time, so that a run ends whatever the load
+DUTY_CYCLE_MIN: Final = 0.1  # of the time, so that a run ends whatever the load
 SLOWER: Final = 0.5
 FASTER: Final = 1.25
 GROWTH_MAX: Final = 1.5  # of a transaction's time beyond which the consumers are pressed
@@ -53,14 +53,14 @@ _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class Observation:
     """What the consumers need: their transactions' time, None where none is at work, and lag, None if not known."""
 
     transaction_ms: float | None
     lag: int | None
 
 
-def pressed(now: Look, alone: Look) -> str:
+def overload_reason(now: Observation, alone: Observation) -> str:
     """Say why the consumers are pressed; nothing where they are not."""
     if now.transaction_ms is None:  # none is at work
         return ""
@@ -72,34 +72,34 @@ def pressed(now: Look, alone: Look) -> str:
     return ""
 
 
-def next_part(part: float, why: str) -> float:
+def next_duty_cycle(duty_cycle: float, why: str) -> float:
     """Choose the run's part of the time that follows."""
-    return max(PART_MIN, part * SLOWER) if why else min(1.0, part * FASTER)
+    return max(DUTY_CYCLE_MIN, duty_cycle * SLOWER) if why else min(1.0, duty_cycle * FASTER)
 
 
 class Governor:
     """A brake that all workers of a process share."""
 
-    def __init__(self, alone: Look) -> None:
+    def __init__(self, alone: Observation) -> None:
         self.alone = alone
-        self.part = 1.0
+        self.duty_cycle = 1.0
         self._looks_at_least = 0
 
     def __call__(self, _run: Run, _share: Tally, took: float) -> float:
         """Rest so long that work is no more than its part of the time."""
-        return took * (1 / self.part - 1)
+        return took * (1 / self.duty_cycle - 1)
 
-    def judge(self, now: Look) -> None:
+    def update(self, now: Observation) -> None:
         """Learn how the consumers are, and say so where that changes a run's pace."""
-        why = pressed(now, self.alone)
-        before, self.part = self.part, next_part(self.part, why)
-        self._looks_at_least = self._looks_at_least + 1 if self.part == before == PART_MIN else 0
+        why = overload_reason(now, self.alone)
+        before, self.duty_cycle = self.duty_cycle, next_duty_cycle(self.duty_cycle, why)
+        self._looks_at_least = self._looks_at_least + 1 if self.duty_cycle == before == DUTY_CYCLE_MIN else 0
         if self._looks_at_least >= LEARN_LOOKS:
             self.alone = replace(self.alone, transaction_ms=now.transaction_ms)
-        if self.part < before:
-            _log.info("giving way", because=why, part=f"{self.part:.0%}")
-        elif before < self.part == 1.0:
-            _log.info("giving way no longer", part=f"{self.part:.0%}")
+        if self.duty_cycle < before:
+            _log.info("giving way", because=why, duty_cycle=f"{self.duty_cycle:.0%}")
+        elif before < self.duty_cycle == 1.0:
+            _log.info("giving way no longer", duty_cycle=f"{self.duty_cycle:.0%}")
 
 
 @contextmanager
@@ -107,7 +107,7 @@ def governing(settings: Settings, engine: Engine) -> Iterator[Governor]:
     """Watch the consumers from a thread for as long as the block lasts."""
     ended = Event()
     with plain(engine) as connection:
-        governor = Governor(Look(transaction_ms=transaction_ms(connection), lag=None))
+        governor = Governor(Observation(transaction_ms=transaction_ms(connection), lag=None))
     thread = Thread(target=_watch, args=(settings, engine, governor, ended), name="governor", daemon=True)
     thread.start()
     try:
@@ -123,7 +123,7 @@ def _watch(settings: Settings, engine: Engine, governor: Governor, ended: Event)
     while not ended.wait(LOOK_SECONDS):
         with suppress(psycopg.Error, DBAPIError, ProgramError), plain(engine) as connection:
             while not ended.wait(LOOK_SECONDS):
-                governor.judge(Look(transaction_ms=transaction_ms(connection), lag=broker.lag(connection)))
+                governor.update(Observation(transaction_ms=transaction_ms(connection), lag=broker.lag(connection)))
 
 
 def transaction_ms(connection: Connection[Any]) -> float | None:

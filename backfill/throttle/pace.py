@@ -25,9 +25,11 @@ TARGET_SECONDS: Final = 0.25  # of a chunk: a snapshot so short holds back no va
 SIZE_FIRST: Final = 1_000  # keys, before it is known how long they take
 SIZE_MIN: Final = 50  # below that a chunk's fixed share costs more than its keys
 SIZE_MAX: Final = 8_000  # beyond that a chunk costs memory and is no faster
-STEP_MAX: Final = 2.0  # of one size to the next, so that one slow chunk does not upset it
+FACTOR_MAX: Final = 2.0  # of one size to the next, so that one slow chunk does not upset it
 
-SHARE: Final = 0.9  # of the time allowed a rolling check; the rest is for restarts, slow chunks, and new customers
+ROUND_FRACTION: Final = (
+    0.9  # of the time allowed a rolling check; the rest is for restarts, slow chunks, and new customers
+)
 CHUNKS_MIN: Final = 20  # in one round, so that even a small database is not checked in one go
 CHUNK_SECONDS: Final = 60  # between two chunks of a large one: smaller chunks are a smaller load
 LOOK_SECONDS: Final = 0.1  # how soon one that rests sees that it is to stop
@@ -48,16 +50,16 @@ class Pace:
         """Choose how many keys the next chunk has."""
         return run.chunk_size or self._size
 
-    def after(self, run: Run, share: Tally, took: float) -> None:
+    def after(self, run: Run, delta: Tally, took: float) -> None:
         """Learn from a chunk, and rest."""
-        self._size = adapted(self._size, took)
-        rest(max((brake(run, share, took) for brake in self._brakes), default=0.0), self._stop)
+        self._size = next_size(self._size, took)
+        rest(max((brake(run, delta, took) for brake in self._brakes), default=0.0), self._stop)
 
 
-def adapted(size: int, took: float) -> int:
+def next_size(size: int, took: float) -> int:
     """Bring a chunk's size nearer to one that takes the time wanted."""
-    step = min(STEP_MAX, max(1 / STEP_MAX, TARGET_SECONDS / max(took, 1e-9)))
-    return round(min(SIZE_MAX, max(SIZE_MIN, size * step)))
+    factor = min(FACTOR_MAX, max(1 / FACTOR_MAX, TARGET_SECONDS / max(took, 1e-9)))
+    return round(min(SIZE_MAX, max(SIZE_MIN, size * factor)))
 
 
 class RowRate:
@@ -68,16 +70,16 @@ class RowRate:
         self._free_at = 0.0
         self._lock = Lock()
 
-    def __call__(self, _run: Run, share: Tally, took: float) -> float:
+    def __call__(self, _run: Run, delta: Tally, took: float) -> float:
         """Rest until the rows read until now are allowed."""
         with self._lock:
             now = monotonic()
-            self._free_at = max(self._free_at, now - took) + share.history_rows / self._rows_max
+            self._free_at = max(self._free_at, now - took) + delta.history_rows / self._rows_max
             return max(0.0, self._free_at - now)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Left:
+class Remaining:
     """What a run has still to compare."""
 
     customers: int
@@ -89,12 +91,14 @@ class Left:
         return ceil(self.customers / chunk_size) + meters + 1
 
 
-def left(connection: Connection[Any], run: Run) -> Left:
+def remaining(connection: Connection[Any], run: Run) -> Remaining:
     """Count the customers and meters behind what is cut of a run."""
     among_customers = run.phase == "customers"
     after = {"after": BEFORE_ALL_KEYS if among_customers else run.cursor}
     (meters,) = connection.execute(CHUNKS["count_meters"], after).fetchone() or (0,)
-    return Left(customers=customers(connection, run.selection, run.cursor) if among_customers else 0, meters=meters)
+    return Remaining(
+        customers=customers(connection, run.selection, run.cursor) if among_customers else 0, meters=meters
+    )
 
 
 def chunk_size(customers: int, seconds: float, most: int) -> int:
@@ -116,7 +120,7 @@ def customers(connection: Connection[Any], selection: Selection, after: int = BE
         return int(count)
 
 
-class Spread:
+class EvenPacing:
     """Chunks spread over the time that is left of a round; they are counted out anew at each phase."""
 
     def __init__(self, connection: Connection[Any], run: Run, chunk_size: int, ends_at: datetime) -> None:
@@ -124,7 +128,7 @@ class Spread:
         self._chunk_size = chunk_size
         self._ends_at = ends_at
         self._phase = run.phase
-        self._chunks = left(connection, run).chunks(chunk_size)
+        self._chunks = remaining(connection, run).chunks(chunk_size)
 
     def __call__(self, run: Run, _share: Tally, took: float) -> float:
         """Rest an equal part of what is left."""
@@ -132,7 +136,7 @@ class Spread:
             self._chunks -= 1
         else:
             self._phase = run.phase
-            self._chunks = left(self._connection, run).chunks(self._chunk_size)
+            self._chunks = remaining(self._connection, run).chunks(self._chunk_size)
         seconds = (self._ends_at - datetime.now(UTC)).total_seconds()
         return pause_seconds(chunks=self._chunks, seconds=seconds, took=took)
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from psycopg import Cursor
 
-from backfill.runs.chunks import Chunk, Cut
+from backfill.runs.chunks import Chunk, ChunkEnd
 from backfill.runs.store import Run
 from backfill.runs.tally import LogTally, Tally
 from backfill.verify_log.plan import BLOCK, Plan
@@ -17,15 +17,15 @@ STANDINGS: Final = {
 }  # fmt: skip
 
 
-def cut_rows(entity: Entity) -> Cut:
+def next_rows_end(entity: Entity) -> ChunkEnd:
     """Find where the next page of an entity's table ends."""
 
-    def cut(cursor: Cursor[Any], run: Run, size: int) -> int | None:
+    def next_end(cursor: Cursor[Any], run: Run, size: int) -> int | None:
         where = {"after": run.cursor, "size": size}
         (last,) = cursor.execute(statement("next_rows", entity), where).fetchone() or (None,)
         return last
 
-    return cut
+    return next_end
 
 
 def place_rows(entity: Entity, prefix: str) -> Callable[[Cursor[Any], Run, Chunk], Tally]:
@@ -42,7 +42,7 @@ def place_rows(entity: Entity, prefix: str) -> Callable[[Cursor[Any], Run, Chunk
     return place
 
 
-def cut_tables(_cursor: Cursor[Any], run: Run, _size: int) -> int | None:
+def next_table_end(_cursor: Cursor[Any], run: Run, _size: int) -> int | None:
     """Take one table after the other."""
     table = max(0, run.cursor)
     return table + 1 if table < len(ENTITIES) else None

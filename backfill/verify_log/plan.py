@@ -64,7 +64,7 @@ class Plan:
         """Return the ranges of one topic."""
         return [each for each in self.ranges if each.entity == entity]
 
-    def cut(self, after: int, size: int) -> int | None:
+    def next_end(self, after: int, size: int) -> int | None:
         """Find the last key of a chunk: about so many offsets of one range, up to a block's end; None behind all."""
         at = max(0, after)
         for base, each in self._laid_out():

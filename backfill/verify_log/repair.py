@@ -26,7 +26,7 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from backfill.execution.runner import EXIT_PAUSED, Request, execute
-from backfill.reports.output import Telling
+from backfill.reports.output import ReportOptions
 from backfill.runs import store as runs
 from backfill.runs import workers
 from backfill.runs.selection import Selection
@@ -85,7 +85,7 @@ def mend(deployment: Deployment, run: Run, stop: Callable[[], bool]) -> Run | No
     """
     connection = deployment.connection
     while not stop():
-        if not workers.alone_at_the_end(connection, run.run_id):
+        if not workers.claim_last_step(connection, run.run_id):
             continue
         run = runs.find(connection, str(run.run_id))
         if run.state != "running":
@@ -121,7 +121,7 @@ def _pages(connection: Connection[Any], run: Run) -> Iterable[Sequence[Wrong]]:
     after = 0
     while True:
         where = {"run_id": run.run_id, "names": Jsonb(NAMES), "after": after, "size": PAGE}
-        page = [Wrong(*row) for row in connection.execute(SQL["to_mend"], where)]
+        page = [Wrong(*row) for row in connection.execute(SQL["to_replay"], where)]
         if not page:
             return
         yield page
@@ -164,7 +164,7 @@ def _rebuild(settings: Settings, meters: Sequence[int], stop: Callable[[], bool]
         WorkFailed: it did not, and nobody asked us to.
 
     """
-    request = Request(command="rebuild", selection=Selection(meters=meters), telling=Telling(), silent=True)
+    request = Request(command="rebuild", selection=Selection(meters=meters), report=ReportOptions(), silent=True)
     code = execute(settings, request)
     if code == EXIT_PAUSED and stop():
         return False
@@ -207,7 +207,7 @@ def _compare(deployment: Deployment, run: Run, stop: Callable[[], bool]) -> None
 def _counted(connection: Connection[Any], run: Run) -> Run:
     (left,) = connection.execute(SQL["count_unrepaired"], {"run_id": run.run_id}).fetchone() or (0,)
     with connection.transaction(), connection.cursor() as cursor:
-        run = runs.hold(cursor, run)
+        run = runs.lock(cursor, run)
         if run.state != "running":  # cancelled meanwhile
             return run
         tally = replace(run.tally, repaired=run.tally.log.rows_wrong - left, unrepaired=left)

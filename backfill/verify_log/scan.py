@@ -37,16 +37,16 @@ class Letters:
         return self._open.get((*place, digest_of(message)), self._open.get((*place, None), False))
 
 
-def cut(_cursor: Cursor[Any], run: Run, size: int) -> int | None:
+def next_log_end(_cursor: Cursor[Any], run: Run, size: int) -> int | None:
     """Find where the next chunk of the log ends."""
-    return Plan.of(run.options).cut(run.cursor, size)
+    return Plan.of(run.options).next_end(run.cursor, size)
 
 
-def cut_where_suspected(cursor: Cursor[Any], run: Run, size: int) -> int | None:
+def next_suspected_log_end(cursor: Cursor[Any], run: Run, size: int) -> int | None:
     """Do so where anything is suspected: a clean history needs no second look at the log."""
     if cursor.execute(SQL["any_suspect"], {"run_id": run.run_id}).fetchone() is None:
         return None
-    return cut(cursor, run, size)
+    return next_log_end(cursor, run, size)
 
 
 def compare(cursor: Cursor[Any], run: Run, chunk: Chunk, source: Source) -> Tally:
@@ -55,8 +55,8 @@ def compare(cursor: Cursor[Any], run: Run, chunk: Chunk, source: Source) -> Tall
     entity = part.range.entity
     confirmed: list[int] = []
     tally = LogTally()
-    for share, rows in _rows(cursor, part, source):
-        tally += share
+    for delta, rows in _rows(cursor, part, source):
+        tally += delta
         staging.stage(cursor, entity, rows)
         offsets, amended = cursor.execute(statement("compare", entity), {"run_id": run.run_id}).fetchone() or ([], 0)
         confirmed += offsets
@@ -70,8 +70,8 @@ def compare(cursor: Cursor[Any], run: Run, chunk: Chunk, source: Source) -> Tall
 def note_winners(cursor: Cursor[Any], run: Run, part: Part, source: Source) -> Tally:
     """Keep of each suspected row what the greatest of these messages says."""
     messages = 0
-    for share, rows in _rows(cursor, part, source):
-        messages += share.messages
+    for delta, rows in _rows(cursor, part, source):
+        messages += delta.messages
         staging.stage(cursor, part.range.entity, rows)
         cursor.execute(statement("note_winners", part.range.entity), {"run_id": run.run_id})
     return Tally(history_rows=messages)

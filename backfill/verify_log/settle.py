@@ -21,7 +21,7 @@ from projector.positions.store import Log
 SUSPECTS_MAX: Final = 1_000  # compared at once, in memory: a row and a message each
 
 
-def cut(cursor: Cursor[Any], run: Run, size: int) -> int | None:
+def next_suspects_end(cursor: Cursor[Any], run: Run, size: int) -> int | None:
     """Find where the next page of suspected rows ends."""
     where = {"run_id": run.run_id, "after": run.cursor, "size": min(size, SUSPECTS_MAX)}
     (last,) = cursor.execute(SQL["next_suspects"], where).fetchone() or (None,)

@@ -56,12 +56,12 @@ from backfill.execution.runner import (
     ready,
     record,
 )
-from backfill.execution.worker import Manner
+from backfill.execution.worker import RunTuning
 from backfill.reports import output
-from backfill.reports.output import Telling
+from backfill.reports.output import ReportOptions
 from backfill.runs import chunks, workers
 from backfill.runs import store as runs
-from backfill.runs.chunks import Chunk, Cut
+from backfill.runs.chunks import Chunk, ChunkEnd
 from backfill.runs.phases import Phase
 from backfill.runs.session import retried, session
 from backfill.runs.stopping import GivenUpError, asked_to_stop, giving_up_late
@@ -92,12 +92,12 @@ ROWS_OF: Final[Mapping[Phase, Entity]] = {
 # places     suspect the rows that say that they come from one and the same message
 # winners    read the log once more, where anything is suspected, for what its messages say of those rows
 # verdicts   compare each suspected row with that
-CUTS: Final[Mapping[Phase, Cut]] = {
-    "log": scan.cut,
-    **{phase: partitions.cut_rows(entity) for phase, entity in ROWS_OF.items()},
-    "places": partitions.cut_tables,
-    "winners": scan.cut_where_suspected,
-    "verdicts": settle.cut,
+CHUNK_ENDS: Final[Mapping[Phase, ChunkEnd]] = {
+    "log": scan.next_log_end,
+    **{phase: partitions.next_rows_end(entity) for phase, entity in ROWS_OF.items()},
+    "places": partitions.next_table_end,
+    "winners": scan.next_suspected_log_end,
+    "verdicts": settle.next_suspects_end,
 }
 
 
@@ -105,8 +105,8 @@ CUTS: Final[Mapping[Phase, Cut]] = {
 class Asked:
     """What was typed."""
 
-    telling: Telling
-    manner: Manner
+    report: ReportOptions
+    tuning: RunTuning
     repair: bool = False
     resume: str | None = None
     chunk_size: int | None = None
@@ -121,7 +121,7 @@ def verify_log(settings: Settings, asked: Asked) -> int:
 
     """
     required(settings, "kafka_bootstrap_servers")
-    with ready(settings) as engine, session(engine) as connection, output.opened(asked.telling) as file:
+    with ready(settings) as engine, session(engine) as connection, output.opened(asked.report) as file:
         staging.prepare(connection)
         stored = partial(_positions, engine, settings.group_id)
         with opened(settings, engine) as source:
@@ -131,7 +131,7 @@ def verify_log(settings: Settings, asked: Asked) -> int:
                 _failure_of_the_log_written_down(connection, run),
                 asked_to_stop(settings.shutdown_seconds) as stop,
                 progress.shown(connection, run) as watch,
-                brakes(settings, engine, asked.manner) as chosen,
+                brakes(settings, engine, asked.tuning) as chosen,
             ):
                 run = _work(connection, run, _do(settings, source), stop, Pace(chosen, stop), watch)
                 whole = run.phase == "done"
@@ -141,7 +141,7 @@ def verify_log(settings: Settings, asked: Asked) -> int:
         run = _ended(connection, run, whole=whole)
         if run.state == "finished":
             connection.execute(staging.SQL["forget_work"], {"run_id": run.run_id})
-        said = output.tell(settings, connection, run, asked.telling, file)
+        said = output.write_report(settings, connection, run, asked.report, file)
         if said:
             say(said)
     record(run)
@@ -159,16 +159,16 @@ def _failure_of_the_log_written_down(connection: Connection[Any], run: Run) -> I
     try:
         yield
     except (ServiceUnavailable, StateError, KafkaException) as error:
-        with suppress(StateError, psycopg.Error), workers.left(connection, run.run_id) as alone:
+        with suppress(StateError, psycopg.Error), workers.leave(connection, run.run_id) as alone:
             if alone:
-                runs.change_state(connection, chunks.fold(connection, run), "failed", str(error))
+                runs.change_state(connection, chunks.collect_finished(connection, run), "failed", str(error))
         raise
 
 
 def _ended(connection: Connection[Any], run: Run, *, whole: bool) -> Run:
     """End a run that is done; pause one that is not, unless others go on with it."""
-    run = chunks.fold(connection, run)
-    with workers.left(connection, run.run_id) as alone, suppress(StateError):  # where another process was faster
+    run = chunks.collect_finished(connection, run)
+    with workers.leave(connection, run.run_id) as alone, suppress(StateError):  # where another process was faster
         if whole or alone:
             return runs.change_state(connection, run, "finished" if whole else "paused")
     return runs.find(connection, str(run.run_id))
@@ -223,16 +223,16 @@ def _work(  # noqa: PLR0913, PLR0917 - a run and what it needs
     """Do chunk after chunk, as `backfill.execution.worker` does."""
     with suppress(GivenUpError), giving_up_late(connection):
         while not stop():
-            run = chunks.prepare(connection, run, pace.size(run), CUTS)
+            run = chunks.ensure_chunk(connection, run, pace.size(run), CHUNK_ENDS)
             if run.state != "running" or run.phase == "done":
                 break
             watch(run)
             began = monotonic()
-            share = retried(partial(_chunk, connection, run, do[run.phase]))
-            if share is None:
+            delta = retried(partial(_chunk, connection, run, do[run.phase]))
+            if delta is None:
                 chunks.wait(connection, run)
             else:
-                pace.after(run, share, monotonic() - began)
+                pace.after(run, delta, monotonic() - began)
     return run
 
 
@@ -241,6 +241,6 @@ def _chunk(connection: Connection[Any], run: Run, do: Do) -> Tally | None:
         chunk = chunks.claim(cursor, run, "open")
         if chunk is None:
             return None
-        share = do(cursor, run, chunk)
-        chunks.settle(cursor, run, chunk, "done", share)
-        return share
+        delta = do(cursor, run, chunk)
+        chunks.finish_chunk(cursor, run, chunk, "done", delta)
+        return delta

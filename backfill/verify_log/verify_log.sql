@@ -175,7 +175,7 @@ LEFT JOIN LATERAL (SELECT * FROM {table} t WHERE t.{key} = s.entity_id OFFSET 0)
 WHERE s.run_id = %(run_id)s AND s.entity = '{entity}' AND s.suspect_id > %(after)s AND s.suspect_id <= %(last)s
 ORDER BY s.entity_id;
 
--- name: to_mend
+-- name: to_replay
 -- The next findings that a message can mend, in the order of the log: the suspects, their messages, and the meters that
 -- the rows and the messages name.
 SELECT s.entity, s.entity_id, s.source_partition, s.source_offset, s.suspect_id

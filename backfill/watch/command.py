@@ -29,7 +29,7 @@ def _plan(request: Request, every: str | None, cover_within: str | None) -> Plan
         return None
     if every and cover_within:
         raise InputError("--every and --cover-within are two ways to watch: choose one")
-    if request.resume or request.telling.output:
+    if request.resume or request.report.output:
         option = "--resume" if request.resume else "--output"
         raise InputError(f"{option} goes with one run: leave out --every and --cover-within")
     if request.selection.since:
@@ -38,6 +38,6 @@ def _plan(request: Request, every: str | None, cover_within: str | None) -> Plan
         return Plan(seconds=seconds("--every", every), rolling=False)
     if not request.selection.whole:
         raise InputError("--cover-within covers everything: leave out what limits it, or choose --every")
-    if request.manner.workers > 1:
+    if request.tuning.workers > 1:
         raise InputError("--cover-within spreads its work over the time it has: leave out --workers")
     return Plan(seconds=seconds("--cover-within", cover_within or ""), rolling=True)

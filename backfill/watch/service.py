@@ -16,8 +16,8 @@ from typing import Any, Final
 import structlog
 from psycopg import Connection
 
-from backfill.alerts.alerting import Alerting, told_of_failure
-from backfill.execution.pool import carry_out
+from backfill.alerts.alerting import Alerting, alert_on_failure
+from backfill.execution.pool import run_pool
 from backfill.execution.runner import EXIT_CLEAN, Request, brakes, execute, failure_written_down, ready, record
 from backfill.options import ReportFormat
 from backfill.reports import output, text_report
@@ -27,7 +27,7 @@ from backfill.runs.session import session
 from backfill.runs.stopping import asked_to_stop
 from backfill.runs.store import SQL, Run
 from backfill.throttle import pace
-from backfill.throttle.pace import Pace, Spread
+from backfill.throttle.pace import EvenPacing, Pace
 from events.runtime.console import say
 from events.runtime.errors import ServiceUnavailable, StateError
 from events.runtime.settings import Settings
@@ -56,7 +56,7 @@ class Plan:
     @property
     def round_seconds(self) -> float:
         """From the beginning of one round to that of the next."""
-        return self.seconds * pace.SHARE if self.rolling else self.seconds
+        return self.seconds * pace.ROUND_FRACTION if self.rolling else self.seconds
 
     @property
     def options(self) -> dict[str, Any]:
@@ -66,15 +66,15 @@ class Plan:
 
 def once(settings: Settings, request: Request, alerting: Alerting) -> int:
     """Check once, as from cron, and have alerts said; return the exit code."""
-    with told_of_failure(alerting):
-        return execute(settings, request, after=alerting.after)
+    with alert_on_failure(alerting):
+        return execute(settings, request, after=alerting.run_ended)
 
 
 def serve(settings: Settings, request: Request, plan: Plan, alerting: Alerting) -> int:
     """Check round after round until a signal comes; return the exit code."""
     with asked_to_stop(settings.shutdown_seconds) as stop:
         service = _Service(settings, request, plan, alerting, stop)
-        with told_of_failure(alerting):
+        with alert_on_failure(alerting):
             service.round()
         while not stop():
             pace.rest(service.due - monotonic(), stop)
@@ -105,7 +105,7 @@ class _Service:
             _log.warning("drift check put off", reason=str(error))
         except (ServiceUnavailable, StateError) as error:
             _log.error("drift check failed; tried again", reason=str(error))
-            self._alerting.failed(error)
+            self._alerting.check_failed(error)
         else:
             return
         self.due = monotonic() + min(self._plan.seconds, AGAIN_SECONDS)
@@ -120,22 +120,22 @@ class _Service:
             self.due = monotonic() + (ends_at - datetime.now(UTC)).total_seconds()
             with (
                 failure_written_down(self._settings, connection, run),
-                brakes(self._settings, engine, self._request.manner) as chosen,
+                brakes(self._settings, engine, self._request.tuning) as chosen,
             ):
-                spread = [Spread(connection, run, size, ends_at)] if (size := self._size(run)) else []
-                run = carry_out(
+                pacing = [EvenPacing(connection, run, size, ends_at)] if (size := self._size(run)) else []
+                run = run_pool(
                     connection,
                     run,
                     stop=self._stop,
                     watch=self._between(connection, run),
-                    pace=lambda halted: Pace([*chosen, *spread], halted),
-                    others=[lambda: session(engine)] * (0 if spread else self._request.manner.workers - 1),
+                    pace=lambda halted: Pace([*chosen, *pacing], halted),
+                    others=[lambda: session(engine)] * (0 if pacing else self._request.tuning.workers - 1),
                 )
             if run.state != "finished" and not self._stop():
                 raise StateError(f"run {run.run_id} was {run.state} by another process before it was done")
             self._show(connection, run)
             self._tell_coverage(connection, run)
-            self._alerting.after(connection, run)
+            self._alerting.run_ended(connection, run)
         record(run)
 
     def _begun(self, connection: Connection[Any]) -> Run:
@@ -165,7 +165,7 @@ class _Service:
             if (found_more or began - judged > JUDGE_SECONDS) and began - judged >= took * JUDGE_APART:
                 self._tell_coverage(connection, run)
                 if self._plan.rolling:
-                    self._alerting.amid(connection, run)
+                    self._alerting.during_run(connection, run)
                 judged, findings = monotonic(), run.tally.findings
                 took = judged - began
 
@@ -190,9 +190,9 @@ class _Service:
     def _show(self, connection: Connection[Any], run: Run) -> None:
         if self._request.silent:
             return
-        how = self._request.telling
+        how = self._request.report
         if how.format is not ReportFormat.TABLE or run.tally.drifted:
-            output.tell(self._settings, connection, run, how, None)
+            output.write_report(self._settings, connection, run, how, None)
         else:
             line = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC {text_report.sentence(run)}"
             say(line)

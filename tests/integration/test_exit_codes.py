@@ -24,9 +24,10 @@ CHECK: Final = ("backfill", "drift-check", "--chunk-size", "2")
 LAYERS: Final = (
     "backfill.watch.command.load", "backfill.execution.runner.make_engine", "projector.database.connections.prepare",
     "backfill.execution.runner.identity.require", "backfill.runs.session.plain", "backfill.runs.check_lock.claim",
-    "backfill.runs.store.begin", "backfill.runs.workers.take_part", "backfill.throttle.governor.transaction_ms",
-    "backfill.execution.progress.shown", "backfill.runs.chunks.prepare", "backfill.runs.chunks.claim",
-    "backfill.audit.comparison.tally_customers", "backfill.runs.chunks.settle", "backfill.runs.chunks.fold",
+    "backfill.runs.store.begin", "backfill.runs.workers.join_run", "backfill.throttle.governor.transaction_ms",
+    "backfill.execution.progress.shown", "backfill.runs.chunks.ensure_chunk", "backfill.runs.chunks.claim",
+    "backfill.audit.comparison.tally_customers", "backfill.runs.chunks.finish_chunk",
+    "backfill.runs.chunks.collect_finished",
     "backfill.reports.text_report.read", "backfill.reports.text_report.print_report",
     "backfill.execution.runner.exit_code",
 )  # fmt: skip
@@ -35,7 +36,7 @@ OTHERS: Final[Mapping[str, str]] = {
     "backfill rebuild": "backfill.runs.session.plain",
     "backfill rebuild --dry-run": "backfill.audit.comparison.tally_customers",
     "backfill meter-balances": "backfill.audit.comparison.tally_customers",
-    "backfill customer-balances": "backfill.runs.chunks.settle",
+    "backfill customer-balances": "backfill.runs.chunks.finish_chunk",
     "backfill payment-meter-ids": "backfill.runs.store.begin",
     "backfill invoice-amounts": "backfill.runs.store.advance",
     "backfill validate": "backfill.audit.comparison.tally_customers",
@@ -112,14 +113,14 @@ def test_no_command_takes_an_accident_for_a_result(
 def test_a_helper_that_dies_ends_the_run_with_its_own_code(
     program: Program, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    at_work = worker.work
+    at_work = worker.run_worker
 
     def only_here(*given: Any, **named: Any) -> Any:  # noqa: ANN401 - handed on
         if threading.current_thread() is not threading.main_thread():
             raise error
         return at_work(*given, **named)
 
-    monkeypatch.setattr("backfill.execution.pool.work", only_here)
+    monkeypatch.setattr("backfill.execution.pool.run_worker", only_here)
     assert program(*CHECK, "--workers", "2") == boundary.EXIT_DEFECT
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from psycopg import Connection, Cursor
 
-from backfill.execution.worker import Pass
+from backfill.execution.worker import ChunkStage
 from backfill.runs import chunks
 from backfill.runs.chunks import Chunk, State
 from backfill.runs.store import Run
@@ -14,9 +14,9 @@ from backfill.runs.tally import Tally
 Do = Callable[[Cursor[Any], Run, Sequence[int]], Tally]
 
 
-def one_pass(do: Do, takes: State = "open", leaves: State = "done") -> Pass:
+def one_pass(do: Do, takes: State = "open", leaves: State = "done") -> ChunkStage:
     """Do this with a chunk's keys, which are all numbers from 1 that lie in it."""
-    return Pass(takes, leaves, Connection.transaction, lambda _cursor, _run, chunk: keys(chunk), do)
+    return ChunkStage(takes, leaves, Connection.transaction, lambda _cursor, _run, chunk: keys(chunk), do)
 
 
 def counted(_cursor: Cursor[Any], _run: Run, keys: Sequence[int]) -> Tally:

@@ -8,8 +8,8 @@ import pytest
 from psycopg import Connection
 from sqlalchemy import Engine, make_url
 
-from backfill.execution.pool import carry_out
-from backfill.execution.worker import PASSES, Pass
+from backfill.execution.pool import run_pool
+from backfill.execution.worker import STAGES, ChunkStage
 from backfill.runs import chunks
 from backfill.runs import store as runs
 from backfill.runs.phases import Command
@@ -36,7 +36,7 @@ class Found(NamedTuple):
 class Doing(Protocol):
     """Let these passes be what is done with chunks of customers."""
 
-    def __call__(self, *passes: Pass) -> None: ...
+    def __call__(self, *passes: ChunkStage) -> None: ...
 
 
 class Audit(Protocol):
@@ -79,7 +79,7 @@ def audit(engine: Engine) -> Audit:
     def run(command: Command = "drift-check", *, dry_run: bool = False) -> tuple[Run, list[Found]]:
         with session(engine) as connection:
             begun = runs.begin(connection, command, {"dry_run": dry_run, "chunk_size": 2})
-            ended = carry_out(connection, begun, stop=lambda: False, watch=lambda _: None)
+            ended = run_pool(connection, begun, stop=lambda: False, watch=lambda _: None)
             rows = connection.execute(SQL["findings"], {"run_id": ended.run_id, "limit": None})
             return ended, [_found(row) for row in rows]
 
@@ -97,13 +97,13 @@ def worker(engine: Engine) -> Iterator[Connection[Any]]:
 def run(worker: Connection[Any]) -> Run:
     """Have one open chunk, of the keys 1 to 8."""
     begun = runs.begin(worker, "rebuild", {"dry_run": True})
-    return chunks.prepare(worker, begun, 8, {"customers": lambda *_: 8})
+    return chunks.ensure_chunk(worker, begun, 8, {"customers": lambda *_: 8})
 
 
 @pytest.fixture
 def doing(monkeypatch: pytest.MonkeyPatch) -> Doing:
     """Do something else with chunks of customers."""
-    return lambda *passes: monkeypatch.setitem(cast("dict[str, Sequence[Pass]]", PASSES), "customers", passes)
+    return lambda *passes: monkeypatch.setitem(cast("dict[str, Sequence[ChunkStage]]", STAGES), "customers", passes)
 
 
 def _found(row: tuple[Any, ...]) -> Found:

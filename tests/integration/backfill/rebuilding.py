@@ -6,7 +6,7 @@ from typing import Any, Final
 from psycopg import Connection
 from sqlalchemy import Engine
 
-from backfill.execution.pool import carry_out
+from backfill.execution.pool import run_pool
 from backfill.runs import store as runs
 from backfill.runs.phases import Command
 from backfill.runs.session import session
@@ -21,7 +21,7 @@ def rebuild(engine: Engine, between: Between, command: Command = "rebuild", **op
     """Carry a run out, doing something before each chunk."""
     with session(engine) as connection:
         run = runs.begin(connection, command, {**OPTIONS, **options})
-        return carry_out(connection, run, stop=lambda: False, watch=between)
+        return run_pool(connection, run, stop=lambda: False, watch=between)
 
 
 def resumed(engine: Engine, database: Connection[Any]) -> Run:
@@ -29,7 +29,7 @@ def resumed(engine: Engine, database: Connection[Any]) -> Run:
     [(run_id,)] = database.execute("SELECT run_id::text FROM backfill_runs").fetchall()
     with session(engine) as connection:
         run = runs.resume(connection, "rebuild", run_id, dry=False)
-        return carry_out(connection, run, stop=lambda: False)
+        return run_pool(connection, run, stop=lambda: False)
 
 
 def suppress(database: Connection[Any]) -> None:

@@ -9,7 +9,7 @@ from psycopg import Connection, Cursor
 from sqlalchemy import Engine
 from structlog.testing import capture_logs
 
-from backfill.execution.worker import Turn, turn
+from backfill.execution.worker import ChunkResult, process_chunk
 from backfill.runs import chunks
 from backfill.runs.session import session
 from backfill.runs.store import BEFORE_ALL_KEYS, Run
@@ -19,12 +19,15 @@ from tests.integration.backfill.conftest import Doing
 
 
 @pytest.mark.parametrize(
-    ("unrepaired", "keys", "futile"), [(0, 0, False), (0, 2, False), (1, 2, False), (2, 2, True), (3, 2, True)]
+    ("unrepaired", "keys", "repaired_nothing"),
+    [(0, 0, False), (0, 2, False), (1, 2, False), (2, 2, True), (3, 2, True)],
 )
-def test_a_repair_is_futile_where_nothing_came_right(*, unrepaired: int, keys: int, futile: bool) -> None:
-    done = Turn(Tally(unrepaired=unrepaired), keys)
-    assert done.futile("repair-meters") is futile
-    assert not done.futile("repair-customers"), "a damaged meter may have moved in, which the next round repairs"
+def test_a_repair_that_changed_nothing_is_recognised(*, unrepaired: int, keys: int, repaired_nothing: bool) -> None:
+    done = ChunkResult(Tally(unrepaired=unrepaired), keys)
+    assert done.repaired_nothing("repair-meters") is repaired_nothing
+    assert not done.repaired_nothing("repair-customers"), (
+        "a damaged meter may have moved in, which the next round repairs"
+    )
 
 
 def test_a_turn_settles_the_chunk_with_what_was_counted(worker: Connection[Any], run: Run, doing: Doing) -> None:
@@ -36,10 +39,10 @@ def test_a_turn_settles_the_chunk_with_what_was_counted(worker: Connection[Any],
         return Tally(customers=len(keys))
 
     doing(one_pass(count))
-    assert turn(worker, run) == Turn(Tally(customers=8), 8)
+    assert process_chunk(worker, run) == ChunkResult(Tally(customers=8), 8)
     assert seen == [(run, [1, 2, 3, 4, 5, 6, 7, 8])]
     assert rows(worker) == [("customers", BEFORE_ALL_KEYS, 8, "done", 8)]
-    assert turn(worker, run) is None
+    assert process_chunk(worker, run) is None
 
 
 def test_what_is_half_done_is_taken_first_and_left_as_its_pass_says(
@@ -56,11 +59,11 @@ def test_what_is_half_done_is_taken_first_and_left_as_its_pass_says(
         return Tally(unrepaired=1)
 
     doing(one_pass(rest, "repaired", "done"), one_pass(half, "open", "repaired"))
-    assert turn(worker, run) == Turn(Tally(repaired=8), 8)
+    assert process_chunk(worker, run) == ChunkResult(Tally(repaired=8), 8)
     assert rows(worker)[0][3] == "repaired"
-    assert turn(worker, run) == Turn(Tally(unrepaired=1), 8)
+    assert process_chunk(worker, run) == ChunkResult(Tally(unrepaired=1), 8)
     assert done == ["half", "rest"]
-    assert chunks.fold(worker, run).tally.repaired == 8
+    assert chunks.collect_finished(worker, run).tally.repaired == 8
 
 
 def test_a_conflict_between_transactions_is_tried_again_whole(worker: Connection[Any], run: Run, doing: Doing) -> None:
@@ -73,7 +76,7 @@ def test_a_conflict_between_transactions_is_tried_again_whole(worker: Connection
         return Tally(customers=len(keys))
 
     doing(one_pass(conflict))
-    assert turn(worker, run) == Turn(Tally(customers=8), 8)
+    assert process_chunk(worker, run) == ChunkResult(Tally(customers=8), 8)
     assert len(tried) == 3
 
 
@@ -88,14 +91,14 @@ def test_a_value_at_fault_is_looked_for_by_halves(
         return Tally(customers=len(keys))
 
     doing(one_pass(refuse))
-    assert turn(worker, run) == Turn(Tally(), 0)
+    assert process_chunk(worker, run) == ChunkResult(Tally(), 0)
     assert rows(worker) == [("customers", BEFORE_ALL_KEYS, 4, "open", 0), ("customers", 4, 8, "open", 0)]
     turns = []
-    while (done := turn(worker, run)) is not None:
+    while (done := process_chunk(worker, run)) is not None:
         turns.append(done)
     assert [done.keys for done in turns] == [0, 2, 0, 1, 1, 4]
-    assert sum(done.share.failed for done in turns) == 1
-    tally = chunks.fold(worker, run).tally
+    assert sum(done.delta.failed for done in turns) == 1
+    tally = chunks.collect_finished(worker, run).tally
     assert (tally.customers, tally.failed) == (7, 1)
     assert (tally.failures[0].phase, tally.failures[0].first, tally.failures[0].last) == ("customers", 3, 3)
     assert tally.failures[0].reason.startswith("not three (2")
@@ -111,13 +114,13 @@ def test_another_refusal_fails_the_chunk_at_once(worker: Connection[Any], run: R
 
     doing(one_pass(refuse))
     with capture_logs() as logged:
-        done = turn(worker, run)
+        done = process_chunk(worker, run)
     why = 'unrecognized configuration parameter "nothing" (42704)'
     failure = Failure(phase="customers", first=1, last=8, reason=why)
-    assert done == Turn(Tally(failed=1, failures=(failure,)), 8)
+    assert done == ChunkResult(Tally(failed=1, failures=(failure,)), 8)
     assert logged == [{"event": "chunk failed", "log_level": "error", **vars(failure)}]
     assert rows(worker) == [("customers", BEFORE_ALL_KEYS, 8, "done", 0)]
-    assert chunks.fold(worker, run).tally.failures == (failure,)
+    assert chunks.collect_finished(worker, run).tally.failures == (failure,)
 
 
 def test_a_chunk_without_keys_that_is_refused_is_told_by_its_range(
@@ -128,9 +131,9 @@ def test_a_chunk_without_keys_that_is_refused_is_told_by_its_range(
         return Tally()
 
     doing(one_pass(refuse)._replace(keys=lambda *_: []))
-    done = turn(worker, run)
+    done = process_chunk(worker, run)
     assert done
-    assert (done.keys, done.share.failures[0].first, done.share.failures[0].last) == (0, BEFORE_ALL_KEYS, 8)
+    assert (done.keys, done.delta.failures[0].first, done.delta.failures[0].last) == (0, BEFORE_ALL_KEYS, 8)
 
 
 def test_a_refusal_of_what_is_half_done_is_not_halved(worker: Connection[Any], run: Run, doing: Doing) -> None:
@@ -139,13 +142,13 @@ def test_a_refusal_of_what_is_half_done_is_not_halved(worker: Connection[Any], r
         return Tally()
 
     with worker.transaction(), worker.cursor() as cursor:
-        chunks.settle(cursor, run, claimed(cursor, run), "repaired", Tally(repaired=8))
+        chunks.finish_chunk(cursor, run, claimed(cursor, run), "repaired", Tally(repaired=8))
     doing(one_pass(refuse, "repaired", "done"))
-    done = turn(worker, run)
+    done = process_chunk(worker, run)
     assert done
-    assert (done.keys, done.share.failed) == (8, 1)
+    assert (done.keys, done.delta.failed) == (8, 1)
     assert rows(worker) == [("customers", BEFORE_ALL_KEYS, 8, "done", 0)]
-    assert chunks.fold(worker, run).tally.repaired == 8
+    assert chunks.collect_finished(worker, run).tally.repaired == 8
 
 
 def test_a_lost_connection_is_no_refusal_and_leaves_the_chunk_open(
@@ -157,6 +160,6 @@ def test_a_lost_connection_is_no_refusal_and_leaves_the_chunk_open(
 
     doing(one_pass(lose))
     with pytest.raises(psycopg.OperationalError):
-        turn(worker, run)
+        process_chunk(worker, run)
     with session(engine) as connection:
         assert rows(connection) == [("customers", BEFORE_ALL_KEYS, 8, "open", 0)]

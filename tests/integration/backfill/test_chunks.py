@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from backfill.runs import chunks
 from backfill.runs import store as runs
-from backfill.runs.chunks import Chunk, Cut
+from backfill.runs.chunks import Chunk, ChunkEnd
 from backfill.runs.phases import REBUILD, Phase
 from backfill.runs.session import session
 from backfill.runs.store import BEFORE_ALL_KEYS, Run
@@ -23,14 +23,16 @@ class Keys:
 
     def __init__(self, **lasts: Sequence[int]) -> None:
         self.asked: list[tuple[str, int, int]] = []
-        self.cuts: dict[Phase, Cut] = {phase: self._cut(lasts.get(phase.replace("-", "_"), ())) for phase in REBUILD}
+        self.chunk_ends: dict[Phase, ChunkEnd] = {
+            phase: self._next_end(lasts.get(phase.replace("-", "_"), ())) for phase in REBUILD
+        }
 
-    def _cut(self, lasts: Sequence[int]) -> Cut:
-        def cut(_: Cursor[Any], run: Run, size: int) -> int | None:
+    def _next_end(self, lasts: Sequence[int]) -> ChunkEnd:
+        def next_end(_: Cursor[Any], run: Run, size: int) -> int | None:
             self.asked.append((run.phase, run.cursor, size))
             return next((last for last in lasts if last > run.cursor), None)
 
-        return cut
+        return next_end
 
 
 @pytest.fixture
@@ -56,11 +58,11 @@ def test_chunks_lie_one_behind_the_other_through_every_phase_of_two_rounds(
     run = repairing
     keys = Keys(customers=[10, 25], meters=[7], repair_meters=[3], repair_customers=[1])
     done = []
-    run = chunks.prepare(worker, run, 40, keys.cuts)
+    run = chunks.ensure_chunk(worker, run, 40, keys.chunk_ends)
     while run.phase != "done":
         assert _stand(runs.find(worker, str(run.run_id))) == _stand(run)
         done.append(_do(worker, run))
-        run = chunks.prepare(worker, run, 40, keys.cuts)
+        run = chunks.ensure_chunk(worker, run, 40, keys.chunk_ends)
     first = BEFORE_ALL_KEYS
     assert (
         done
@@ -82,7 +84,7 @@ def test_chunks_lie_one_behind_the_other_through_every_phase_of_two_rounds(
     assert _stand(run) == _stand(runs.find(worker, str(run.run_id))) == ("done", first, 10)
     assert run.round == 2
     assert rows(worker) == []
-    assert _stand(chunks.prepare(worker, run, 40, {})) == _stand(run)
+    assert _stand(chunks.ensure_chunk(worker, run, 40, {})) == _stand(run)
 
 
 def test_a_phase_that_was_cut_to_the_last_key_there_can_be_is_not_asked_again(
@@ -90,19 +92,19 @@ def test_a_phase_that_was_cut_to_the_last_key_there_can_be_is_not_asked_again(
 ) -> None:
     keys = Keys(customers=[BIGINT_MAX])
     for _ in range(2):
-        repairing = chunks.prepare(worker, repairing, 1, keys.cuts)
+        repairing = chunks.ensure_chunk(worker, repairing, 1, keys.chunk_ends)
         _do(worker, repairing)
-    assert chunks.prepare(worker, repairing, 1, keys.cuts).phase == "done"
+    assert chunks.ensure_chunk(worker, repairing, 1, keys.chunk_ends).phase == "done"
     assert [phase for phase, *_ in keys.asked] == ["customers", "meters", "repair-meters", "repair-customers"] * 2
 
 
 def test_nothing_is_cut_while_a_chunk_waits_for_somebody(worker: Connection[Any], run: Run) -> None:
     keys = Keys(customers=[10, 25])
-    once = chunks.prepare(worker, run, 1, keys.cuts)
-    assert _stand(chunks.prepare(worker, once, 1, keys.cuts)) == _stand(once)
+    once = chunks.ensure_chunk(worker, run, 1, keys.chunk_ends)
+    assert _stand(chunks.ensure_chunk(worker, once, 1, keys.chunk_ends)) == _stand(once)
     with worker.transaction(), worker.cursor() as cursor:
-        chunks.settle(cursor, once, claimed(cursor, once), "repaired", Tally())
-    assert _stand(chunks.prepare(worker, once, 1, keys.cuts)) == _stand(once), "a repaired one waits as well"
+        chunks.finish_chunk(cursor, once, claimed(cursor, once), "repaired", Tally())
+    assert _stand(chunks.ensure_chunk(worker, once, 1, keys.chunk_ends)) == _stand(once), "a repaired one waits as well"
     assert rows(worker) == [("customers", BEFORE_ALL_KEYS, 10, "repaired", 0)]
 
 
@@ -110,18 +112,18 @@ def test_beside_a_chunk_that_is_held_another_is_cut_and_the_phase_lasts_until_it
     worker: Connection[Any], other: Connection[Any], run: Run
 ) -> None:
     keys = Keys(customers=[10, 25])
-    run = chunks.prepare(other, run, 1, keys.cuts)
+    run = chunks.ensure_chunk(other, run, 1, keys.chunk_ends)
     with other.transaction(), other.cursor() as holder:
         held = claimed(holder, run)
-        run = chunks.prepare(worker, run, 1, keys.cuts)
+        run = chunks.ensure_chunk(worker, run, 1, keys.chunk_ends)
         assert _stand(run) == ("customers", 25, 0)
         assert _do(worker, run) == ("customers", 10, 25)
-        run = chunks.prepare(worker, run, 1, keys.cuts)
+        run = chunks.ensure_chunk(worker, run, 1, keys.chunk_ends)
         assert _stand(run) == ("customers", 25, 1)
         with worker.transaction(), worker.cursor() as cursor:
             assert chunks.claim(cursor, run, "open") is None
-        chunks.settle(holder, run, held, "done", Tally(customers=5))
-    run = chunks.prepare(worker, run, 1, keys.cuts)
+        chunks.finish_chunk(holder, run, held, "done", Tally(customers=5))
+    run = chunks.ensure_chunk(worker, run, 1, keys.chunk_ends)
     assert _stand(run) == ("done", BEFORE_ALL_KEYS, 6)
 
 
@@ -131,7 +133,7 @@ def test_waiting_for_another_s_chunk_has_an_end_and_leaves_nothing_behind(
     def timeout() -> object:
         return worker.execute("SHOW lock_timeout").fetchone()
 
-    run = chunks.prepare(worker, run, 1, Keys(customers=[10]).cuts)
+    run = chunks.ensure_chunk(worker, run, 1, Keys(customers=[10]).chunk_ends)
     before = timeout()
     with other.transaction(), other.cursor() as holder:
         claimed(holder, run)
@@ -145,13 +147,13 @@ def test_waiting_for_another_s_chunk_has_an_end_and_leaves_nothing_behind(
 def test_chunks_are_claimed_by_their_state_in_key_order_with_what_they_have_counted(
     worker: Connection[Any], other: Connection[Any], run: Run
 ) -> None:
-    run = chunks.prepare(worker, run, 1, Keys(customers=[10]).cuts)
+    run = chunks.ensure_chunk(worker, run, 1, Keys(customers=[10]).chunk_ends)
     with worker.transaction(), worker.cursor() as cursor:
         chunks.split(cursor, run, claimed(cursor, run), 4)
     with worker.transaction(), worker.cursor() as cursor:
         first = claimed(cursor, run)
         assert first == Chunk(phase="customers", state="open", after=BEFORE_ALL_KEYS, last=4, tally=Tally())
-        chunks.settle(cursor, run, first, "repaired", Tally(repaired=2))
+        chunks.finish_chunk(cursor, run, first, "repaired", Tally(repaired=2))
     with worker.transaction(), worker.cursor() as cursor, other.transaction(), other.cursor() as beside:
         again = chunks.claim(cursor, run, "repaired")
         assert again == Chunk(
@@ -159,15 +161,15 @@ def test_chunks_are_claimed_by_their_state_in_key_order_with_what_they_have_coun
         )
         assert chunks.claim(beside, run, "repaired") is None
         assert claimed(beside, run).after == 4
-        chunks.settle(cursor, run, again, "done", Tally(unrepaired=1))
+        chunks.finish_chunk(cursor, run, again, "done", Tally(unrepaired=1))
     with worker.transaction(), worker.cursor() as cursor:
-        chunks.settle(cursor, run, claimed(cursor, run), "done", Tally(repaired=3))
-    run = chunks.prepare(worker, run, 1, Keys().cuts)
+        chunks.finish_chunk(cursor, run, claimed(cursor, run), "done", Tally(repaired=3))
+    run = chunks.ensure_chunk(worker, run, 1, Keys().chunk_ends)
     assert (run.tally.repaired, run.tally.unrepaired) == (5, 1)
 
 
 def test_a_chunk_that_is_split_leaves_two_that_cover_the_same_keys(worker: Connection[Any], run: Run) -> None:
-    run = chunks.prepare(worker, run, 1, Keys(customers=[10]).cuts)
+    run = chunks.ensure_chunk(worker, run, 1, Keys(customers=[10]).chunk_ends)
     with worker.transaction(), worker.cursor() as cursor:
         chunks.split(cursor, run, claimed(cursor, run), 4)
     assert rows(worker) == [("customers", BEFORE_ALL_KEYS, 4, "open", 0), ("customers", 4, 10, "open", 0)]
@@ -177,15 +179,15 @@ def test_of_a_run_that_is_no_longer_running_nothing_is_cut_and_what_is_done_coun
     worker: Connection[Any], run: Run
 ) -> None:
     keys = Keys(customers=[10, 25])
-    run = chunks.prepare(worker, run, 1, keys.cuts)
+    run = chunks.ensure_chunk(worker, run, 1, keys.chunk_ends)
     _do(worker, run)
     cancelled = runs.change_state(worker, run, "cancelled")
-    seen = chunks.prepare(worker, run, 1, keys.cuts)
+    seen = chunks.ensure_chunk(worker, run, 1, keys.chunk_ends)
     assert (seen.state, *_stand(seen)) == ("cancelled", "customers", 10, 0)
     assert rows(worker) == [("customers", BEFORE_ALL_KEYS, 10, "done", 1)]
-    assert chunks.seen(worker, str(run.run_id)).tally.customers == 1
+    assert chunks.read_with_progress(worker, str(run.run_id)).tally.customers == 1
     assert rows(worker) == [("customers", BEFORE_ALL_KEYS, 10, "done", 1)], "who looks changes nothing"
-    folded = chunks.fold(worker, run)
+    folded = chunks.collect_finished(worker, run)
     assert (folded.state, folded.tally.customers) == ("cancelled", 1)
     assert runs.find(worker, str(run.run_id)).tally == folded.tally
     assert folded.tally.seconds == cancelled.tally.seconds, "nobody was at it"
@@ -195,10 +197,10 @@ def test_of_a_run_that_is_no_longer_running_nothing_is_cut_and_what_is_done_coun
 def test_what_is_folded_adds_up_to_what_was_there(worker: Connection[Any], run: Run) -> None:
     keys = Keys(customers=[10, 25, 30])
     for customers in (2, 3):
-        run = chunks.prepare(worker, run, 1, keys.cuts)
+        run = chunks.ensure_chunk(worker, run, 1, keys.chunk_ends)
         _do(worker, run, customers=customers)
         seconds = runs.find(worker, str(run.run_id)).tally.seconds
-        folded = chunks.fold(worker, run).tally
+        folded = chunks.collect_finished(worker, run).tally
         assert (folded.customers, folded.seconds) == (sum(range(2, customers + 1)), seconds)
         assert runs.find(worker, str(run.run_id)).tally == folded
 
@@ -207,11 +209,11 @@ def test_runs_share_a_ledger_and_none_of_its_chunks(worker: Connection[Any], run
     others = runs.begin(worker, "rebuild", {"dry_run": False})
     keys = Keys(customers=[10])
     for each in (run, others):
-        chunks.prepare(worker, each, 1, keys.cuts)
+        chunks.ensure_chunk(worker, each, 1, keys.chunk_ends)
     _do(worker, run, customers=7)
-    assert chunks.fold(worker, others).tally.customers == 0
-    assert chunks.prepare(worker, run, 1, keys.cuts).phase == "done"
-    assert chunks.prepare(worker, others, 1, keys.cuts).phase == "customers"
+    assert chunks.collect_finished(worker, others).tally.customers == 0
+    assert chunks.ensure_chunk(worker, run, 1, keys.chunk_ends).phase == "done"
+    assert chunks.ensure_chunk(worker, others, 1, keys.chunk_ends).phase == "customers"
 
 
 def _stand(run: Run) -> tuple[str, int, int]:
@@ -222,5 +224,5 @@ def _do(connection: Connection[Any], run: Run, customers: int = 1) -> tuple[str,
     """Do an open chunk in which so many customers are counted."""
     with connection.transaction(), connection.cursor() as cursor:
         chunk = claimed(cursor, run)
-        chunks.settle(cursor, run, chunk, "done", Tally(customers=customers))
+        chunks.finish_chunk(cursor, run, chunk, "done", Tally(customers=customers))
     return chunk.phase, chunk.after, chunk.last

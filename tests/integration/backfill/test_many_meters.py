@@ -10,7 +10,7 @@ from psycopg import Connection, Cursor
 from sqlalchemy import Engine
 
 from backfill.audit import check, comparison
-from backfill.execution.pool import carry_out
+from backfill.execution.pool import run_pool
 from backfill.migration import payment_meter_ids
 from backfill.runs import chunks
 from backfill.runs import store as runs
@@ -104,7 +104,7 @@ def test_a_run_in_slices_that_is_stopped_after_each_chunk_goes_on_to_the_same_re
     while run.state != "finished":
         with session(engine) as connection:
             run = runs.resume(connection, "drift-check", str(run.run_id), dry=False)
-            run = carry_out(connection, run, stop=_after_one_chunk())
+            run = run_pool(connection, run, stop=_after_one_chunk())
     assert _counts(run) == _counts(whole)
     assert _findings(landlord, run) == _findings(landlord, whole)
 
@@ -113,7 +113,7 @@ def test_a_rebuild_in_slices_holds(landlord: Connection[Any], bounded: Callable[
     landlord.execute(DAMAGE)
     bounded()
     with session(engine) as connection:
-        run = carry_out(connection, runs.begin(connection, "rebuild", {"dry_run": False}), stop=_never)
+        run = run_pool(connection, runs.begin(connection, "rebuild", {"dry_run": False}), stop=_never)
     assert (run.state, run.tally.unrepaired, run.tally.failed) == ("finished", 0, 0)
     assert run.tally.repaired == run.tally.drifted > 0
     assert not _audited(engine).tally.drifted
@@ -194,7 +194,7 @@ def test_what_a_payers_meters_say_costs_no_more_where_they_are_many(
 def _audited(engine: Engine, selection: Selection = Selection()) -> Run:  # noqa: B008 - frozen
     with session(engine) as connection:
         run = runs.begin(connection, "drift-check", {"dry_run": False, **selection.options})
-        return carry_out(connection, run, stop=_never)
+        return run_pool(connection, run, stop=_never)
 
 
 def _counts(run: Run) -> dict[str, Any]:
@@ -215,7 +215,7 @@ def _chunks(worker: Connection[Any], run: Run, size: int) -> list[Sequence[int]]
 
 
 def _ranges(cursor: Cursor[Any], run: Run, size: int) -> Iterator[chunks.Chunk]:
-    while (end := check.cut_customers(cursor, run, size)) is not None:
+    while (end := check.next_customers_end(cursor, run, size)) is not None:
         assert end > run.cursor
         yield chunks.Chunk(phase="customers", state="open", after=run.cursor, last=end, tally=run.tally)
         run = replace(run, cursor=end)

@@ -6,7 +6,7 @@ import pytest
 from psycopg import Connection
 from sqlalchemy import Engine
 
-from backfill.execution.pool import carry_out
+from backfill.execution.pool import run_pool
 from backfill.runs import store as runs
 from backfill.runs.session import session
 from backfill.runs.store import SQL
@@ -72,7 +72,7 @@ def test_a_limited_run_finds_those_of_its_meters(
     database.execute("UPDATE payments SET projected_meter_id = 5000 WHERE payment_id = 91")
     with session(engine) as connection:
         begun = runs.begin(connection, "drift-check", {"selection": selection})
-        ended = carry_out(connection, begun, stop=lambda: False, watch=lambda _: None)
+        ended = run_pool(connection, begun, stop=lambda: False, watch=lambda _: None)
         rows = connection.execute(SQL["findings"], {"run_id": ended.run_id, "limit": None}).fetchall()
     assert {entity_id for _, entity_id, *_ in rows} == meters
     assert (ended.tally.drifted_meters, ended.tally.drifted_customers) == (len(meters), 0)

@@ -11,7 +11,7 @@ import pytest
 from psycopg import Connection
 from sqlalchemy import Engine
 
-from backfill.execution.pool import carry_out
+from backfill.execution.pool import run_pool
 from backfill.execution.runner import exit_code
 from backfill.runs import store as runs
 from backfill.runs.session import session
@@ -108,7 +108,7 @@ class Play:
 
         with session(self._engine) as connection:
             run = runs.begin(connection, "rebuild", {"dry_run": False, "chunk_size": chunk_size})
-            run = carry_out(connection, run, stop=lambda: False, watch=between)
+            run = run_pool(connection, run, stop=lambda: False, watch=between)
         assert not left, [(each.phase, each.cursor) for each in watched]
         return run
 

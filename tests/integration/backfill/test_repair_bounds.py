@@ -7,7 +7,7 @@ from psycopg import Connection, Cursor
 from sqlalchemy import Engine
 
 from backfill.audit import repair
-from backfill.execution.pool import carry_out
+from backfill.execution.pool import run_pool
 from backfill.runs import store as runs
 from backfill.runs.selection import Selection
 from backfill.runs.session import session
@@ -25,7 +25,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     def recorded(cursor: Cursor[Any]) -> object:
         result: object = recompute(cursor)
         counts = "SELECT (SELECT count(DISTINCT meter_id) FROM scope), (SELECT count(DISTINCT customer_id) FROM {})"
-        meters, customers = cursor.execute(counts.format("touched_customers").encode()).fetchone() or (0, 0)
+        meters, customers = cursor.execute(counts.format("affected_customers").encode()).fetchone() or (0, 0)
         held.append((meters, customers))
         return result
 
@@ -72,7 +72,7 @@ def test_a_single_meter_that_drags_in_more_is_repaired_all_the_same(
 
 def _carried_out(engine: Engine, options: dict[str, Any]) -> Run:
     with session(engine) as connection:
-        return carry_out(connection, runs.begin(connection, "rebuild", options), stop=lambda: False)
+        return run_pool(connection, runs.begin(connection, "rebuild", options), stop=lambda: False)
 
 
 def _expect_bounds(held: list[tuple[int, int]]) -> None:

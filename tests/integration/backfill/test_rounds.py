@@ -9,7 +9,7 @@ from psycopg import Connection
 from sqlalchemy import Engine
 
 from backfill.execution.runner import exit_code
-from backfill.execution.worker import CUTS, turn
+from backfill.execution.worker import CHUNK_ENDS, process_chunk
 from backfill.reports import text_report
 from backfill.runs import chunks
 from backfill.runs import store as runs
@@ -119,17 +119,17 @@ def test_a_failed_chunk_ends_the_run_with_the_round_at_hand(database: Connection
 def test_a_worker_that_slept_through_a_round_finds_no_chunk_of_its_own(engine: Engine, audit: Audit) -> None:
     audit()
     with session(engine) as connection:
-        asleep = chunks.prepare(connection, runs.begin(connection, "rebuild", OPTIONS), 2, CUTS)
+        asleep = chunks.ensure_chunk(connection, runs.begin(connection, "rebuild", OPTIONS), 2, CHUNK_ENDS)
         run = asleep
         while run.round == 1:
-            turn(connection, run)
-            run = chunks.prepare(connection, run, 2, CUTS)
+            process_chunk(connection, run)
+            run = chunks.ensure_chunk(connection, run, 2, CHUNK_ENDS)
         with connection.transaction():
             connection.execute(
                 "INSERT INTO backfill_chunks (run_id, round, phase, after_key, last_key) VALUES (%s, 2, %s, 0, 9)",
                 [run.run_id, asleep.phase],
             )
-        assert turn(connection, asleep) is None
+        assert process_chunk(connection, asleep) is None
 
 
 def test_a_run_from_before_there_were_rounds_compares_everything_again(

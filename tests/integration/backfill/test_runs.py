@@ -8,8 +8,8 @@ import pytest
 from psycopg import Connection
 from sqlalchemy import Engine
 
-from backfill.execution.pool import carry_out
-from backfill.execution.worker import CUTS, turn
+from backfill.execution.pool import run_pool
+from backfill.execution.worker import CHUNK_ENDS, process_chunk
 from backfill.runs import chunks
 from backfill.runs import store as runs
 from backfill.runs.phases import TRANSITIONS, Command
@@ -40,7 +40,7 @@ def test_a_signal_pauses_after_the_chunk_at_hand(database: Connection[Any], engi
         run = runs.begin(connection, "drift-check", OPTIONS)
         with asked_to_stop() as stop:
             signal.raise_signal(signal.SIGTERM)
-            paused = carry_out(connection, run, stop=stop, watch=lambda _: None)
+            paused = run_pool(connection, run, stop=stop, watch=lambda _: None)
         assert (paused.state, paused.tally.customers) == ("paused", 0)
     with session(engine) as connection:
         run = runs.resume(connection, "drift-check", str(run.run_id), dry=False)
@@ -105,7 +105,7 @@ def test_a_run_ended_by_another_process_stops(database: Connection[Any], engine:
 
     with session(engine) as connection:
         run = runs.begin(connection, "drift-check", OPTIONS)
-        ended = carry_out(connection, run, stop=lambda: False, watch=cancel)
+        ended = run_pool(connection, run, stop=lambda: False, watch=cancel)
     assert (ended.state, ended.tally.customers) == ("cancelled", 2)
     assert database.execute("SELECT count(*) FROM backfill_chunks").fetchone() == (0,)
 
@@ -119,7 +119,7 @@ def test_states_change_along_the_table_only(engine: Engine) -> None:
 
 
 def _to_the_end(connection: Connection[Any], run: Run) -> Run:
-    return carry_out(connection, run, stop=lambda: False, watch=lambda _: None)
+    return run_pool(connection, run, stop=lambda: False, watch=lambda _: None)
 
 
 def _killed_and_resumed(engine: Engine, command: Command, *, every: int) -> Run:
@@ -132,9 +132,9 @@ def _killed_and_resumed(engine: Engine, command: Command, *, every: int) -> Run:
             for _ in range(every):
                 if run.phase == "done":
                     return _to_the_end(connection, run)
-                run = chunks.prepare(connection, run, size=1, cuts=CUTS)
+                run = chunks.ensure_chunk(connection, run, size=1, chunk_ends=CHUNK_ENDS)
                 if run.phase != "done":
-                    turn(connection, run)
+                    process_chunk(connection, run)
 
 
 def _findings(database: Connection[Any], run: Run) -> list[tuple[Any, ...]]:

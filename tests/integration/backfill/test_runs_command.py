@@ -6,7 +6,7 @@ from typing import Any
 from psycopg import Connection
 from sqlalchemy import Engine
 
-from backfill.execution.pool import carry_out
+from backfill.execution.pool import run_pool
 from backfill.runs import store as runs
 from backfill.runs.session import session
 from tests.conftest import RunCommand
@@ -33,7 +33,7 @@ def test_a_cancelled_run_is_not_gone_on_with(
     cancelled = run_command("backfill", "runs", "cancel", str(run.run_id), env=environment)
     assert cancelled.exit_code == 0, cancelled.stderr
     assert cancelled.stdout == f"rebuild {run.run_id} is cancelled; 1 processes at it stop after their chunks\n"
-    assert carry_out(database, run, stop=lambda: False).state == "cancelled"
+    assert run_pool(database, run, stop=lambda: False).state == "cancelled"
     for arguments, line in {
         ("rebuild", "--resume", str(run.run_id)): "that run is cancelled; start a new one with `backfill rebuild`",
         ("runs", "cancel", str(run.run_id)): "is cancelled and cannot become cancelled",

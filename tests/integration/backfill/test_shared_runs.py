@@ -13,8 +13,8 @@ import pytest
 from psycopg import Connection
 from sqlalchemy import Engine
 
-from backfill.execution.pool import carry_out
-from backfill.execution.worker import CUTS, turn
+from backfill.execution.pool import run_pool
+from backfill.execution.worker import CHUNK_ENDS, process_chunk
 from backfill.runs import chunks, workers
 from backfill.runs import store as runs
 from backfill.runs.phases import Command
@@ -65,7 +65,7 @@ def test_a_run_killed_at_random_ends_with_the_findings_of_an_undisturbed_one_eac
             assert kills < 50 * KILLS, "the run makes no headway"
     assert kills >= KILLS
     with session(engine) as connection:
-        ended = carry_out(connection, runs.resume(connection, "rebuild", str(run.run_id), dry=False), stop=_never)
+        ended = run_pool(connection, runs.resume(connection, "rebuild", str(run.run_id), dry=False), stop=_never)
     assert (ended.state, _report(damaged, ended)) == ("finished", undisturbed)
     assert damaged.execute("SELECT entity, entity_id FROM repairs GROUP BY 1, 2 HAVING count(*) > 1").fetchall() == []
     left = "SELECT count(*) FROM drift WHERE repaired_at IS NULL AND run_id = %s"
@@ -79,12 +79,12 @@ def test_what_was_repaired_is_only_compared_by_whoever_comes_next(damaged: Conne
     with session(engine) as connection:
         run = runs.begin(connection, "rebuild", OPTIONS)
         while run.phase != "repair-meters":
-            turn(connection, run)
-            run = chunks.prepare(connection, run, size=1, cuts=CUTS)
-        turn(connection, run)
+            process_chunk(connection, run)
+            run = chunks.ensure_chunk(connection, run, size=1, chunk_ends=CHUNK_ENDS)
+        process_chunk(connection, run)
     assert damaged.execute("SELECT state, tally ->> 'repaired' FROM backfill_chunks").fetchall() == [("repaired", "1")]
     with session(engine) as connection:
-        ended = carry_out(connection, runs.resume(connection, "rebuild", str(run.run_id), dry=False), stop=_never)
+        ended = run_pool(connection, runs.resume(connection, "rebuild", str(run.run_id), dry=False), stop=_never)
     assert ended.tally.repaired == ended.tally.drifted
     assert damaged.execute("SELECT entity, entity_id FROM repairs GROUP BY 1, 2 HAVING count(*) > 1").fetchall() == []
 
@@ -115,8 +115,8 @@ def test_the_last_to_leave_pauses_the_run(database: Connection[Any], engine: Eng
         run = runs.begin(first, "rebuild", OPTIONS)
         assert runs.resume(second, "rebuild", str(run.run_id), dry=False).state == "running"
         assert workers.count(database, run.run_id) == 2
-        assert carry_out(first, run, stop=lambda: True).state == "running"
-        assert carry_out(second, run, stop=lambda: True).state == "paused"
+        assert run_pool(first, run, stop=lambda: True).state == "running"
+        assert run_pool(second, run, stop=lambda: True).state == "paused"
     assert runs.find(database, str(run.run_id)).state == "paused"
 
 
@@ -129,7 +129,7 @@ def test_a_worker_that_fails_stops_the_others_of_its_process(damaged: Connection
     with session(engine) as connection:
         run = runs.begin(connection, "drift-check", OPTIONS)
         with pytest.raises(StateError, match="no connection is left"):
-            carry_out(connection, run, stop=_never, others=[broken])
+            run_pool(connection, run, stop=_never, others=[broken])
     assert runs.find(damaged, str(run.run_id)).state == "running"
 
 
@@ -178,7 +178,7 @@ def _never() -> bool:
 def _carried_out(engine: Engine, command: Command, *, workers: int, dry_run: bool = False, chunk_size: int = 1) -> Run:
     with session(engine) as connection:
         run = runs.begin(connection, command, {"dry_run": dry_run, "chunk_size": chunk_size})
-        return carry_out(connection, run, stop=_never, others=[lambda: session(engine)] * (workers - 1))
+        return run_pool(connection, run, stop=_never, others=[lambda: session(engine)] * (workers - 1))
 
 
 def _report(database: Connection[Any], run: Run) -> tuple[list[tuple[Any, ...]], dict[str, Any]]:
@@ -204,10 +204,10 @@ def _work_until_killed(engine: Engine, run: Run, statements: int) -> bool:
         connection.cursor_factory = Doomed
         try:
             while True:
-                run = chunks.prepare(connection, run, size=1, cuts=CUTS)
+                run = chunks.ensure_chunk(connection, run, size=1, chunk_ends=CHUNK_ENDS)
                 if run.phase == "done":
                     return False
-                if turn(connection, run) is None:
+                if process_chunk(connection, run) is None:
                     chunks.wait(connection, run)
         except psycopg.OperationalError:
             return True

@@ -12,8 +12,8 @@ from psycopg import Connection
 from pydantic import SecretStr
 from sqlalchemy import Engine, make_url
 
-from backfill.execution.runner import EXIT_PAUSED, carried_out, exit_code
-from backfill.execution.worker import Manner
+from backfill.execution.runner import EXIT_PAUSED, exit_code, run_to_completion
+from backfill.execution.worker import RunTuning
 from backfill.migration import migrate, payment_meter_ids
 from backfill.migration.migrate import Migration
 from backfill.migration.run_step import perform
@@ -90,18 +90,20 @@ def test_a_statement_that_waits_is_given_up_and_the_run_goes_on_to_the_same_repo
 ) -> None:
     with session(engine) as connection:
         undisturbed = _findings(
-            damaged, carried_out(hasty, connection, runs.begin(connection, "drift-check", {"dry_run": False}))
+            damaged, run_to_completion(hasty, connection, runs.begin(connection, "drift-check", {"dry_run": False}))
         )
     assert undisturbed
     with session(engine) as connection, signalled(connect(), hold):
         run = runs.begin(connection, command, {"dry_run": False, "chunk_size": 1})
-        run = carried_out(hasty, connection, run, engine=engine, manner=Manner(workers=workers, governed=False))
+        run = run_to_completion(
+            hasty, connection, run, engine=engine, tuning=RunTuning(workers=workers, governed=False)
+        )
     assert (run.state, run.tally.failed, run.tally.repaired, exit_code(run)) == ("paused", 0, 0, EXIT_PAUSED)
     states = damaged.execute("SELECT DISTINCT state FROM backfill_chunks WHERE state <> 'done'").fetchall()
     assert states in ([], [("open",)])
 
     with session(engine) as connection:
-        run = carried_out(hasty, connection, runs.resume(connection, command, str(run.run_id), dry=False))
+        run = run_to_completion(hasty, connection, runs.resume(connection, command, str(run.run_id), dry=False))
     assert (run.state, run.tally.failed, run.tally.customers, run.tally.meters) == ("finished", 0, 6, 11)
     assert _findings(damaged, run) == undisturbed
     assert bool(run.tally.repaired) == (command == "rebuild")
@@ -119,12 +121,12 @@ def test_a_server_that_does_not_answer_is_left_and_the_run_goes_on_later(
         with signalled(connect(), "LOCK TABLE billing.invoices", then=proxy.hang), session(unsure) as connection:
             run = runs.begin(connection, "drift-check", {"dry_run": False})
             with pytest.raises(GivenUpError, match=r"did not answer; go on with `backfill drift-check --resume \S+`$"):
-                carried_out(behind, connection, run, engine=unsure, manner=Manner(workers=2, governed=False))
+                run_to_completion(behind, connection, run, engine=unsure, tuning=RunTuning(workers=2, governed=False))
     finally:
         unsure.dispose()
         proxy.close()
     with session(engine) as connection:
-        run = carried_out(hasty, connection, runs.resume(connection, "drift-check", str(run.run_id), dry=False))
+        run = run_to_completion(hasty, connection, runs.resume(connection, "drift-check", str(run.run_id), dry=False))
     assert (run.state, run.tally.failed, run.tally.customers, run.tally.drifted_meters) == ("finished", 0, 6, 3)
     assert damaged.execute("SELECT count(*) FROM backfill_chunks").fetchone() == (0,)
 

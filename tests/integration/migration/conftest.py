@@ -8,7 +8,7 @@ import pytest
 from psycopg import Connection
 from sqlalchemy import Engine, text
 
-from backfill.execution.pool import carry_out
+from backfill.execution.pool import run_pool
 from backfill.migration.run_step import Performed, perform
 from backfill.migration.step import Options, Row, Step
 from backfill.runs import store as runs
@@ -87,7 +87,7 @@ def drift(engine: Engine) -> Iterator[Drift]:
 
         def check() -> list[Any]:
             run = runs.begin(connection, "drift-check", {"chunk_size": 3})
-            run = carry_out(connection, run, stop=lambda: False, watch=lambda _: None)
+            run = run_pool(connection, run, stop=lambda: False, watch=lambda _: None)
             assert run.tally.failed == 0, run.tally.failures
             return list(connection.execute(SQL["findings"], {"run_id": run.run_id, "limit": None}))
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from psycopg import Connection
 from sqlalchemy import Engine
 
-from backfill.execution.pool import carry_out
+from backfill.execution.pool import run_pool
 from backfill.migration.backup import back_up, restore
 from backfill.runs import store as runs
 from backfill.runs.session import session
@@ -67,7 +67,7 @@ def test_beside_a_consumer_both_end_and_a_rebuild_makes_it_exact(
 
         def rebuilt() -> list[Any]:
             run = runs.begin(connection, "rebuild", {"chunk_size": 100})
-            run = carry_out(connection, run, stop=lambda: False, watch=lambda _: None)
+            run = run_pool(connection, run, stop=lambda: False, watch=lambda _: None)
             assert (run.tally.failed, run.tally.unrepaired) == (0, 0)
             return drift()
 

@@ -119,6 +119,6 @@ def _found(validation: Validation, name: str, ids: list[int]) -> None:
     """Hold a validation to have found these alone under this name, and to exit by its severity."""
     (found,) = [each for each in validation.checked if each.rows]
     assert (found.check.name, found.ids, found.rows) == (name, ids, max(len(ids), 1))
-    assert found.check.mend
+    assert found.check.fix
     severity = next(check.severity for check in CHECKS if check.name == name)
     assert validation.exit_code == (1 if severity == "error" else 0)

@@ -10,9 +10,9 @@ import pytest
 from confluent_kafka import TopicPartition
 from sqlalchemy import Engine, text
 
-from backfill.execution.worker import Manner
+from backfill.execution.worker import RunTuning
 from backfill.options import ReportFormat
-from backfill.reports.output import Telling
+from backfill.reports.output import ReportOptions
 from backfill.verify_log.verify import Asked, verify_log
 from events.contract.decode import Decoder
 from events.contract.types import ENTITIES, Entity, topic_of
@@ -117,7 +117,7 @@ class Logged:
 
     def verify(self, **asked: Any) -> Verified:  # noqa: ANN401 - what `Asked` takes
         """Run the auditor of the log, and read its report."""
-        how = {"telling": Telling(format=ReportFormat.JSON), "manner": Manner(governed=False), **asked}
+        how = {"report": ReportOptions(format=ReportFormat.JSON), "tuning": RunTuning(governed=False), **asked}
         with redirect_stdout(io.StringIO()) as out:
             code = verify_log(self.settings, Asked(**how))
         [report] = [text for text in out.getvalue().splitlines() if text.startswith("{")]  # beside log lines

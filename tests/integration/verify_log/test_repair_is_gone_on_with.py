@@ -49,14 +49,14 @@ def test_a_signal_after_the_last_page_was_replayed_pauses_it(damaged: Logged, mo
 
 
 def test_a_rebuild_that_is_cancelled_is_no_repair(damaged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
-    carried_out = runner.carried_out
+    run_to_completion = runner.run_to_completion
 
     def cancelled(settings: Any, connection: Connection[Any], run: Run, **named: Any) -> Run:  # noqa: ANN401 - handed on
         damaged.sql("UPDATE backfill_runs SET state = 'cancelled' WHERE run_id = :run_id", run_id=run.run_id)
-        return carried_out(settings, connection, run, **named)
+        return run_to_completion(settings, connection, run, **named)
 
     with monkeypatch.context() as patched:
-        patched.setattr(runner, "carried_out", cancelled)
+        patched.setattr(runner, "run_to_completion", cancelled)
         with pytest.raises(WorkFailed, match="was ended"):
             damaged.verify(repair=True)
     _require_mended_by_resuming(damaged)

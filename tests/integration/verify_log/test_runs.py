@@ -55,15 +55,15 @@ def test_stopped_again_and_again_it_ends_with_the_same_report(damaged: Logged, m
 def test_killed_in_every_phase_it_ends_with_the_same_report(damaged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
     """A chunk of each is begun twice: the first time nothing of it is left."""
     undisturbed = damaged.verify(chunk_size=1)
-    settle, begun = chunks.settle, set[str]()
+    finish_chunk, begun = chunks.finish_chunk, set[str]()
 
     def killed_at_first(cursor: Any, run: Any, chunk: Any, *rest: Any) -> None:  # noqa: ANN401 - handed on
         if chunk.phase not in begun:
             begun.add(chunk.phase)
             raise Killed
-        settle(cursor, run, chunk, *rest)
+        finish_chunk(cursor, run, chunk, *rest)
 
-    monkeypatch.setattr(chunks, "settle", killed_at_first)
+    monkeypatch.setattr(chunks, "finish_chunk", killed_at_first)
     with pytest.raises(Killed):
         damaged.verify(chunk_size=1)
     [(run_id,)] = damaged.sql("SELECT run_id::text FROM backfill_runs WHERE state = 'running'")

@@ -10,10 +10,10 @@ from sqlalchemy import Engine
 
 from backfill.alerts.alerting import Alerting
 from backfill.alerts.channels import addresses
-from backfill.execution.pool import carry_out
+from backfill.execution.pool import run_pool
 from backfill.execution.runner import Request, execute
-from backfill.execution.worker import CUTS, turn
-from backfill.reports.output import Telling
+from backfill.execution.worker import CHUNK_ENDS, process_chunk
+from backfill.reports.output import ReportOptions
 from backfill.runs import chunks
 from backfill.runs import store as runs
 from backfill.runs.session import session
@@ -38,12 +38,12 @@ def _check(settings: Settings, *to: str) -> int:
 
 
 def _repair(settings: Settings) -> None:
-    request = Request(command="rebuild", telling=Telling(), silent=True)
+    request = Request(command="rebuild", report=ReportOptions(), silent=True)
     assert execute(settings, request) == 0
 
 
 def _request() -> Request:
-    return Request(command="drift-check", telling=Telling(), silent=True)
+    return Request(command="drift-check", report=ReportOptions(), silent=True)
 
 
 def test_one_alert_a_cause_then_silence_then_one_when_it_is_over(
@@ -95,17 +95,17 @@ def test_amid_a_long_run_new_drift_is_said_at_once_and_its_repair_too(
     with session(engine) as connection:
         run = runs.begin(connection, "drift-check", {"dry_run": False, "chunk_size": 1})
         for _ in range(5):
-            run = chunks.prepare(connection, run, size=1, cuts=CUTS)
-            turn(connection, run)
-            alerting.amid(connection, run)
+            run = chunks.ensure_chunk(connection, run, size=1, chunk_ends=CHUNK_ENDS)
+            process_chunk(connection, run)
+            alerting.during_run(connection, run)
         assert inbox.titles == ["Drift: customer-sum-off found"]
         assert "KES 0.10 in all so far, on 0 meters and 1 customers" in inbox.messages[0]["message"]
-        run = carry_out(connection, run, stop=lambda: False, watch=lambda _: None)
-        alerting.after(connection, run)
+        run = run_pool(connection, run, stop=lambda: False, watch=lambda _: None)
+        alerting.run_ended(connection, run)
         assert inbox.titles[1:] == ["Drift: customer-sum-off changed"]
         assert "KES 0.20 in all, on 0 meters and 2 customers" in inbox.messages[1]["message"]
         _repair(settings)
-        alerting.amid(connection, runs.begin(connection, "drift-check", {"dry_run": False, "chunk_size": 1}))
+        alerting.during_run(connection, runs.begin(connection, "drift-check", {"dry_run": False, "chunk_size": 1}))
     assert inbox.titles[2:] == ["Drift: customer-sum-off over"]
 
 

@@ -11,9 +11,9 @@ from sqlalchemy import Engine
 
 from backfill.alerts.alerting import Alerting
 from backfill.alerts.channels import addresses
-from backfill.execution.pool import carry_out
+from backfill.execution.pool import run_pool
 from backfill.execution.runner import Request
-from backfill.reports.output import Telling
+from backfill.reports.output import ReportOptions
 from backfill.runs import store as runs
 from backfill.runs.selection import Selection
 from backfill.runs.session import session
@@ -56,14 +56,14 @@ def test_an_older_run_that_is_gone_on_with_ends_no_newer_alert(
 ) -> None:
     with session(engine) as connection:
         older = runs.begin(connection, "drift-check", OPTIONS)
-        carry_out(connection, older, stop=lambda: True)
+        run_pool(connection, older, stop=lambda: True)
     database.execute("UPDATE customer_balances SET balance = balance + 1 WHERE customer_id = 1")
     assert _check(settings, inbox) == 1
     database.execute("UPDATE customer_balances SET balance = balance - 1 WHERE customer_id = 1")
     with session(engine) as connection:
         resumed = runs.resume(connection, "drift-check", str(older.run_id), dry=False)
-        Alerting(settings, addresses(settings, [inbox.address])).after(
-            connection, carry_out(connection, resumed, stop=lambda: False)
+        Alerting(settings, addresses(settings, [inbox.address])).run_ended(
+            connection, run_pool(connection, resumed, stop=lambda: False)
         )
     assert inbox.titles == ["Drift: customer-sum-off found"]
     assert _check(settings, inbox) == 0
@@ -75,11 +75,11 @@ def test_processes_that_end_a_shared_check_together_say_each_alert_once(
 ) -> None:
     database.execute(EDIT)
     with session(engine) as connection:
-        run = carry_out(connection, runs.begin(connection, "drift-check", OPTIONS), stop=lambda: False)
+        run = run_pool(connection, runs.begin(connection, "drift-check", OPTIONS), stop=lambda: False)
 
     def alert(_: int) -> None:
         with session(engine) as connection:
-            Alerting(settings, addresses(settings, [inbox.address])).after(connection, run)
+            Alerting(settings, addresses(settings, [inbox.address])).run_ended(connection, run)
 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(alert, range(4)))
@@ -127,5 +127,5 @@ def test_what_is_no_file_is_not_replaced(environment: dict[str, str], run_comman
 
 
 def _check(settings: Settings, inbox: Inbox, selection: Selection | None = None) -> int:
-    request = Request(command="drift-check", telling=Telling(), silent=True, selection=selection or Selection())
+    request = Request(command="drift-check", report=ReportOptions(), silent=True, selection=selection or Selection())
     return once(settings, request, Alerting(settings, addresses(settings, [inbox.address])))

@@ -1,7 +1,7 @@
 """One alert of each cause when it appears, changes or is over; none while nothing changed."""
 
 from backfill.alerts.alert import Found, State
-from backfill.alerts.decide import Said, decide
+from backfill.alerts.decide import LastAlert, decide
 
 EDITED = "projection-edited"
 
@@ -10,11 +10,11 @@ def _found(digest: str = "a") -> dict[str, Found]:
     return {EDITED: Found(cause=EDITED, digest=digest)}
 
 
-def _said(state: State, digest: str = "a") -> dict[str, Said]:
-    return {EDITED: Said(state, Found(cause=EDITED, digest=digest))}
+def _said(state: State, digest: str = "a") -> dict[str, LastAlert]:
+    return {EDITED: LastAlert(state, Found(cause=EDITED, digest=digest))}
 
 
-def _decided(found: dict[str, Found], said: dict[str, Said], *, settled: bool) -> list[str]:
+def _decided(found: dict[str, Found], said: dict[str, LastAlert], *, settled: bool) -> list[str]:
     return [state for state, _ in decide(found, said, {EDITED} if settled else set())]
 
 

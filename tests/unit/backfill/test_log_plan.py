@@ -26,7 +26,7 @@ def test_chunks_cover_every_offset_once_and_hold_whole_blocks(ranges: list[tuple
     plan = Plan([_range(number, low, low + length) for number, (low, length) in enumerate(ranges)])
     plan = Plan.of(plan.options)
     after, covered = BEFORE_ALL_KEYS, dict.fromkeys(range(len(ranges)), 0)
-    while (last := plan.cut(after, size)) is not None:
+    while (last := plan.next_end(after, size)) is not None:
         part = plan.part(after, last)
         covered[part.range.partition] += part.end - part.start
         assert part.range.low <= part.start < part.end <= part.range.end

@@ -4,7 +4,7 @@ import pytest
 
 from backfill.option_values import seconds
 from backfill.throttle import pace
-from backfill.throttle.pace import Left
+from backfill.throttle.pace import Remaining
 from events.runtime.errors import InputError
 
 
@@ -17,7 +17,7 @@ def test_a_large_database_is_checked_in_chunks_a_minute_apart_and_a_small_one_in
 
 
 def test_rests_fill_the_time_that_is_left() -> None:
-    chunks, clock, took = Left(customers=1000, meters=2000).chunks(100), 0.0, 0.1
+    chunks, clock, took = Remaining(customers=1000, meters=2000).chunks(100), 0.0, 0.1
     while chunks > 0:
         clock += took + pace.pause_seconds(chunks=chunks, seconds=100 - clock - took, took=took)
         chunks -= 1

@@ -7,34 +7,34 @@ import pytest
 
 from backfill.runs.tally import Tally
 from backfill.throttle.governor import (
+    DUTY_CYCLE_MIN,
     LAG_MIN,
     LEARN_LOOKS,
-    PART_MIN,
     TRANSACTION_MS_MIN,
     Governor,
-    Look,
-    next_part,
-    pressed,
+    Observation,
+    next_duty_cycle,
+    overload_reason,
 )
-from backfill.throttle.pace import SIZE_FIRST, SIZE_MAX, SIZE_MIN, TARGET_SECONDS, Pace, RowRate, adapted
+from backfill.throttle.pace import SIZE_FIRST, SIZE_MAX, SIZE_MIN, TARGET_SECONDS, Pace, RowRate, next_size
 from tests.unit.backfill.examples import run
 
-CALM: Final = Look(transaction_ms=40.0, lag=100)
+CALM: Final = Observation(transaction_ms=40.0, lag=100)
 
 
 @pytest.mark.parametrize("microseconds_a_key", [10, 100, 1000])
 def test_a_chunk_comes_to_take_the_time_wanted(microseconds_a_key: int) -> None:
     size = SIZE_FIRST
     for _ in range(12):
-        size = adapted(size, size * microseconds_a_key / 1e6)
+        size = next_size(size, size * microseconds_a_key / 1e6)
     wanted = TARGET_SECONDS / (microseconds_a_key / 1e6)
     assert size == pytest.approx(min(SIZE_MAX, wanted), rel=0.05)
 
 
 def test_one_slow_chunk_does_not_upset_the_size_nor_can_any_make_it_too_small_or_too_large() -> None:
-    assert adapted(4000, 100.0) == 2000
-    assert adapted(SIZE_MIN, 100.0) == SIZE_MIN
-    assert adapted(SIZE_MAX, 0.0) == SIZE_MAX
+    assert next_size(4000, 100.0) == 2000
+    assert next_size(SIZE_MIN, 100.0) == SIZE_MIN
+    assert next_size(SIZE_MAX, 0.0) == SIZE_MAX
 
 
 def test_a_size_that_somebody_chose_stays() -> None:
@@ -65,37 +65,39 @@ def test_rows_are_held_to_their_rate_whoever_reads_them() -> None:
 
 
 def test_consumers_are_pressed_where_transactions_or_lag_have_grown() -> None:
-    assert not pressed(CALM, CALM)
-    assert not pressed(Look(transaction_ms=None, lag=90_000), CALM), "none is at work"
-    assert "transactions take 100 ms, 40 ms when left alone" in pressed(Look(transaction_ms=100.0, lag=0), CALM)
-    assert "90,000 messages behind" in pressed(Look(transaction_ms=40.0, lag=90_000), CALM)
+    assert not overload_reason(CALM, CALM)
+    assert not overload_reason(Observation(transaction_ms=None, lag=90_000), CALM), "none is at work"
+    assert "transactions take 100 ms, 40 ms when left alone" in overload_reason(
+        Observation(transaction_ms=100.0, lag=0), CALM
+    )
+    assert "90,000 messages behind" in overload_reason(Observation(transaction_ms=40.0, lag=90_000), CALM)
 
 
 def test_what_is_small_anyhow_presses_nobody() -> None:
-    idle = Look(transaction_ms=1.0, lag=0)
-    assert not pressed(Look(transaction_ms=TRANSACTION_MS_MIN, lag=LAG_MIN), idle)
+    idle = Observation(transaction_ms=1.0, lag=0)
+    assert not overload_reason(Observation(transaction_ms=TRANSACTION_MS_MIN, lag=LAG_MIN), idle)
 
 
 def test_a_part_shrinks_at_once_to_no_less_than_a_tenth_and_grows_back() -> None:
     parts = [1.0]
     for _ in range(5):
-        parts.append(next_part(parts[-1], "pressed"))
+        parts.append(next_duty_cycle(parts[-1], "pressed"))
     assert parts[:3] == [1.0, 0.5, 0.25]
-    assert parts[-1] == PART_MIN
+    assert parts[-1] == DUTY_CYCLE_MIN
     for _ in range(11):
-        parts.append(next_part(parts[-1], ""))
+        parts.append(next_duty_cycle(parts[-1], ""))
     assert parts[-1] == 1.0
 
 
 def test_work_is_no_more_than_its_part_and_why_is_said_when_that_changes(capsys: pytest.CaptureFixture[str]) -> None:
     governor = Governor(CALM)
     assert governor(run(), Tally(), 0.2) == 0.0
-    slow = Look(transaction_ms=500.0, lag=0)
+    slow = Observation(transaction_ms=500.0, lag=0)
     for _ in range(2):
-        governor.judge(slow)
+        governor.update(slow)
     assert governor(run(), Tally(), 0.2) == pytest.approx(0.6)
     for _ in range(12):
-        governor.judge(CALM)
+        governor.update(CALM)
     assert governor(run(), Tally(), 0.2) == 0.0
     said = capsys.readouterr()
     lines = [line for line in (said.out + said.err).splitlines() if "giving way" in line]
@@ -107,7 +109,7 @@ def test_work_is_no_more_than_its_part_and_why_is_said_when_that_changes(capsys:
 def test_what_transactions_take_beside_a_run_at_its_least_becomes_usual() -> None:
     governor = Governor(CALM)
     for _ in range(4 + LEARN_LOOKS):
-        governor.judge(Look(transaction_ms=500.0, lag=0))
+        governor.update(Observation(transaction_ms=500.0, lag=0))
     assert governor.alone.transaction_ms == 500.0
-    governor.judge(Look(transaction_ms=520.0, lag=0))
-    assert governor.part > PART_MIN
+    governor.update(Observation(transaction_ms=520.0, lag=0))
+    assert governor.duty_cycle > DUTY_CYCLE_MIN
