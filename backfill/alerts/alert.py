@@ -16,7 +16,7 @@ from uuid import UUID
 from backfill.reports.money import money
 from events.runtime.console import printable
 
-State = Literal["raised", "changed", "over"]
+State = Literal["raised", "changed", "resolved"]
 CHECKER_FAILED: Final = "checker-failed"
 COVERAGE_BEHIND: Final = "coverage-behind"
 OF_THE_CHECKER: Final = frozenset({CHECKER_FAILED, COVERAGE_BEHIND})
@@ -28,7 +28,7 @@ LOOKALIKES: Final = str.maketrans({"<": "‹", ">": "›", "@": "＠", "`": "ˋ"
 NAME_DOT: Final = re.compile(r"(?<=[\w-])\.(?=[^\W\d])")
 """What makes a link of a bare name such as example.org in some of them."""
 
-TITLES: Final[Mapping[State, str]] = {"raised": "found", "changed": "changed", "over": "over"}
+TITLES: Final[Mapping[State, str]] = {"raised": "found", "changed": "changed", "resolved": "resolved"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,13 +73,13 @@ def compose(  # noqa: PLR0913 - an alert's own members
         "first_meters": list(found.first_meters),
         "first_customers": list(found.first_customers),
         "detail": printable(found.detail).replace("\n", " ")[:DETAIL_MAX],
-        "look_closer": look_closer(found),
+        "suggested_command": suggested_command(found),
         "at": at.isoformat(),
     }
     return Alert(found.cause, state, found.digest, run_id, document)
 
 
-def look_closer(found: Found) -> str:
+def suggested_command(found: Found) -> str:
     """Name the command that shows more."""
     if found.cause in OF_THE_CHECKER:
         return "backfill runs"
@@ -116,12 +116,12 @@ def _lines(document: Mapping[str, Any]) -> list[str]:
         counts = f"{document['meters']:,} meters and {document['customers']:,} customers"
         amount = money(Decimal(document["amount"]), document["currency"])
         more = "" if document["whole_run"] else " so far"
-        lines.append(f"{'It was' if state == 'over' else 'Off by'} {amount} in all{more}, on {counts}.")
+        lines.append(f"{'It was' if state == 'resolved' else 'Off by'} {amount} in all{more}, on {counts}.")
         lines.append(_first("Meters", document["first_meters"], document["meters"]))
         lines.append(_first("Customers", document["first_customers"], document["customers"]))
     lines.append(inert(document["detail"]))
     lines.append(f"Run: {run}" if run else "")
-    lines.append("" if state == "over" else f"Look closer: {document['look_closer']}")
+    lines.append("" if state == "resolved" else f"For details: {document['suggested_command']}")
     return lines
 
 

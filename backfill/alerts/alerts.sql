@@ -45,7 +45,7 @@ ORDER BY cause, alert_id DESC;
 -- Causes on which an alert is open though all that its run found of them was repaired since.
 SELECT a.cause
 FROM (SELECT DISTINCT ON (cause) cause, state, run_id FROM alerts ORDER BY cause, alert_id DESC) a
-WHERE a.state <> 'over'
+WHERE a.state <> 'resolved'
   AND EXISTS (SELECT FROM drift d WHERE d.run_id = a.run_id AND d.cause = a.cause)
   AND NOT EXISTS (
       SELECT FROM drift d
@@ -63,8 +63,8 @@ VALUES (%(run_id)s, %(cause)s, %(state)s, %(digest)s, %(document)s, %(delivered_
 SELECT a.alert_id, a.document
 FROM (SELECT DISTINCT ON (cause) * FROM alerts ORDER BY cause, alert_id DESC) a
 WHERE NOT %(address)s = ANY (a.delivered_to)
-  AND (a.state <> 'over'
-       OR 'over' <> (SELECT b.state FROM alerts b
+  AND (a.state <> 'resolved'
+       OR 'resolved' <> (SELECT b.state FROM alerts b
                      WHERE b.cause = a.cause AND %(address)s = ANY (b.delivered_to)
                      ORDER BY b.alert_id DESC LIMIT 1))
 ORDER BY a.alert_id;

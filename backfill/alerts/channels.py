@@ -123,7 +123,7 @@ class Service:
         """Send title and lines as plain text."""
         from apprise import NotifyFormat, NotifyType  # noqa: PLC0415 - it takes a second
 
-        kind = NotifyType.SUCCESS if document["state"] == "over" else NotifyType.FAILURE
+        kind = NotifyType.SUCCESS if document["state"] == "resolved" else NotifyType.FAILURE
         title, body = alert.title(document), alert.body(document)
         if not self._service.notify(body, title=title, notify_type=kind, body_format=NotifyFormat.TEXT):
             raise UndeliveredError("it did not take the alert, or cannot be reached")

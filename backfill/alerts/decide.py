@@ -23,10 +23,10 @@ def decide(
     """Name what has to be said; only of `settled` causes has all been seen, so that less or none of one means that."""
     for cause in sorted(found.keys() | last_alerts.keys()):
         now, before = found.get(cause), last_alerts.get(cause)
-        is_open = before is not None and before.state != "over"
+        is_open = before is not None and before.state != "resolved"
         if now and not is_open:
             yield "raised", now
         elif now and before and cause in settled and now.digest != before.found.digest:
             yield "changed", now
         elif not now and before and is_open and cause in settled:
-            yield "over", before.found
+            yield "resolved", before.found

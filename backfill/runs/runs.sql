@@ -197,10 +197,5 @@ WHERE state IN ('running', 'paused', 'failed')
   AND started_at > clock_timestamp() - make_interval(secs => %(age_max)s);
 
 -- name: last_compared
--- When a run that compared everything last ended.
-SELECT finished_at
-FROM backfill_runs
-WHERE command IN ('drift-check', 'rebuild') AND state = 'finished' AND (tally ->> 'failed')::bigint = 0
-  AND NOT options ? 'selection'
-ORDER BY started_at DESC
-LIMIT 1;
+-- When the newest run that compared everything ended.
+SELECT finished_at FROM verified_runs ORDER BY started_at DESC LIMIT 1;

@@ -14,28 +14,21 @@ GROUP BY reason
 ORDER BY open DESC, reason;
 
 -- name: last_verified
--- When everything was last compared, however that turned out, and whether whoever watches promised it sooner. What the
--- auditor's role left in a document may be anything: what is no sensible number is passed over, and fails nothing.
-SELECT r.run_id, r.command, r.started_at, r.finished_at, promised.seconds AS promised_seconds,
-       coalesce(r.finished_at < now() - make_interval(secs => promised.seconds), false) AS overdue
-FROM backfill_runs r
-LEFT JOIN (SELECT jsonb_path_query_first(options, '$.promised_seconds ? (@ >= 0 && @ <= 1000000000)')::float8
-                      AS seconds
-           FROM backfill_runs
-           WHERE command = 'drift-check' AND options ? 'promised_seconds'
+-- The newest run that compared everything, whatever it found, and whether the latest schedule promised a newer one.
+SELECT r.run_id, r.command, r.started_at, r.finished_at, promised.promised_seconds,
+       coalesce(r.finished_at < now() - make_interval(secs => promised.promised_seconds), false) AS overdue
+FROM verified_runs r
+LEFT JOIN (SELECT promised_seconds FROM whole_runs
+           WHERE command = 'drift-check' AND promised_seconds IS NOT NULL
            ORDER BY started_at DESC LIMIT 1) promised ON true
-WHERE r.command IN ('drift-check', 'rebuild') AND r.state = 'finished' AND r.tally -> 'failed' = '0'
-  AND NOT r.options ? 'selection'
 ORDER BY r.started_at DESC
 LIMIT 1;
 
 -- name: last_check
--- The newest run that compared the whole projection, and what it found.
-SELECT r.run_id, r.command, r.state, r.started_at, r.finished_at,
-       jsonb_path_query_first(r.tally, '$.failed ? (@ >= 0 && @ <= 1000000000)')::integer AS failed,
+-- The newest run over the whole projection, in whatever state it is, and what it found.
+SELECT r.run_id, r.command, r.state, r.started_at, r.finished_at, r.failed_chunks AS failed,
        (SELECT count(*) FROM drift d WHERE d.run_id = r.run_id) AS findings,
        (SELECT count(*) FROM drift d WHERE d.run_id = r.run_id AND d.repaired_at IS NOT NULL) AS repaired
-FROM backfill_runs r
-WHERE r.command IN ('drift-check', 'rebuild') AND NOT r.options ? 'selection'
+FROM whole_runs r
 ORDER BY r.started_at DESC
 LIMIT 1;

@@ -1,14 +1,10 @@
 """No table takes a key that is not positive, a number that is none, or a date that is not finite."""
 
 from collections.abc import Iterator
-from importlib.resources import as_file, files
 from typing import Any, Final
 
 import psycopg
 import pytest
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from psycopg import Connection
 from sqlalchemy import Engine, text
 
@@ -18,8 +14,8 @@ from events.runtime.errors import StateError
 from events.runtime.settings import Settings
 from projector.consume.writer import Writer
 from projector.database import revision
-from projector.database.engines import make_engine
 from projector.deployment import schema
+from tests.support import old_schema
 from tests.support.examples import assigned, customer, invoice, payment
 from tests.support.merge_harness import Lane
 
@@ -77,15 +73,8 @@ def connection(engine: Engine, settings: Settings) -> Iterator[Connection[Any]]:
 @pytest.fixture
 def older(settings: Settings) -> Iterator[Engine]:
     """Have a schema as it was before its values were constrained."""
-    engine = make_engine(settings.model_copy(update={"schema_name": "older"}), program="tests")
-    with engine.begin() as connection, as_file(files("projector.database") / "migrations") as folder:
-        connection.execute(text("CREATE SCHEMA older"))
-        config = Config()
-        config.set_main_option("script_location", str(folder).replace("%", "%%"))
-        config.attributes.update(connection=connection, schema="older")
-        command.upgrade(config, str(ScriptDirectory.from_config(config).get_revision("0005").down_revision))
-    yield engine
-    engine.dispose()
+    with old_schema.before(settings, "0005") as engine:
+        yield engine
 
 
 def test_every_such_value_is_refused_in_every_column_and_every_table(connection: Connection[Any]) -> None:

@@ -56,7 +56,7 @@ def test_one_alert_a_cause_then_silence_then_one_when_it_is_over(
     assert sorted(inbox.titles) == ["Drift: customer-sum-off found", "Drift: projection-edited found"]
     edited = next(message for message in inbox.messages if "projection-edited" in message["title"])
     assert "Off by KES 1,000.00 in all, on 1 meters and 0 customers." in edited["message"]
-    assert "Look closer: backfill explain --meter 11" in edited["message"]
+    assert "For details: backfill explain --meter 11" in edited["message"]
 
     assert _check(settings, inbox.address) == 1
     assert len(inbox.messages) == 2
@@ -67,7 +67,7 @@ def test_one_alert_a_cause_then_silence_then_one_when_it_is_over(
 
     _repair(settings)
     assert _check(settings, inbox.address) == 0
-    assert sorted(inbox.titles[3:]) == ["Drift: customer-sum-off over", "Drift: projection-edited over"]
+    assert sorted(inbox.titles[3:]) == ["Drift: customer-sum-off resolved", "Drift: projection-edited resolved"]
     assert _check(settings, inbox.address) == 0
     assert len(inbox.messages) == 5
 
@@ -106,7 +106,7 @@ def test_amid_a_long_run_new_drift_is_said_at_once_and_its_repair_too(
         assert "KES 0.20 in all, on 0 meters and 2 customers" in inbox.messages[1]["message"]
         _repair(settings)
         alerting.during_run(connection, runs.begin(connection, "drift-check", {"dry_run": False, "chunk_size": 1}))
-    assert inbox.titles[2:] == ["Drift: customer-sum-off over"]
+    assert inbox.titles[2:] == ["Drift: customer-sum-off resolved"]
 
 
 def test_an_address_that_is_away_is_reported_and_told_later(
@@ -165,7 +165,7 @@ def test_a_chunk_that_cannot_be_compared_is_alerted_on_once(
     assert "<!here>" not in inbox.messages[0]["message"]
     database.execute("DROP TRIGGER refuse ON drift")
     assert _check(settings, inbox.address) == 1
-    assert inbox.titles[1:] == ["Drift check: checker-failed over", "Drift: projection-edited found"]
+    assert inbox.titles[1:] == ["Drift check: checker-failed resolved", "Drift: projection-edited found"]
 
 
 def test_a_database_that_is_away_is_alerted_on_once_by_one_process_and_over_when_it_is_back(
@@ -179,7 +179,7 @@ def test_a_database_that_is_away_is_alerted_on_once_by_one_process_and_over_when
     assert inbox.titles == ["Drift check: checker-failed found"]
     assert "hush" not in inbox.messages[0]["message"]
     assert once(settings, _request(), alerting) == 0
-    assert inbox.titles[1:] == ["Drift check: checker-failed over"]
+    assert inbox.titles[1:] == ["Drift check: checker-failed resolved"]
 
 
 def test_a_wrong_address_is_refused_in_one_line(environment: dict[str, str], run_command: RunCommand) -> None:

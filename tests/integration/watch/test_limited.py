@@ -67,7 +67,7 @@ def test_an_older_run_that_is_gone_on_with_ends_no_newer_alert(
         )
     assert inbox.titles == ["Drift: customer-sum-off found"]
     assert _check(settings, inbox) == 0
-    assert inbox.titles[1:] == ["Drift: customer-sum-off over"]
+    assert inbox.titles[1:] == ["Drift: customer-sum-off resolved"]
 
 
 def test_processes_that_end_a_shared_check_together_say_each_alert_once(
@@ -103,7 +103,7 @@ def test_a_round_that_somebody_else_ended_is_said_and_tried_again(
     database.execute("UPDATE backfill_runs SET state = 'cancelled' WHERE state = 'running'")
     wait_until(lambda: "Drift check: checker-failed found" in inbox.titles, what="the alert")
     assert "was cancelled by another process before it was done" in service.stderr.read_text()
-    wait_until(lambda: "Drift check: checker-failed over" in inbox.titles, what="the next round")
+    wait_until(lambda: "Drift check: checker-failed resolved" in inbox.titles, what="the next round")
 
 
 def test_a_report_asked_for_as_a_file_is_written_beside_alerts_on_standard_output(

@@ -39,9 +39,9 @@ def test_a_check_every_second_says_what_is_new_and_ends_with_a_signal(  # noqa: 
     wait_until(lambda: len(inbox.titles) == 2, what="the all-clear")
     service.process.send_signal(signal.SIGTERM)
     assert service.process.wait(30) == 0, service.stderr.read_text()
-    assert inbox.titles[1:] == ["Drift: projection-edited over"]
+    assert inbox.titles[1:] == ["Drift: projection-edited resolved"]
     assert [(each["alert"], each["state"]) for each in _lines(service.stdout)] == [
-        ("projection-edited", "raised"), ("projection-edited", "over"),
+        ("projection-edited", "raised"), ("projection-edited", "resolved"),
     ]  # fmt: skip
     assert "hush" not in service.stderr.read_text()
 
@@ -121,7 +121,7 @@ def test_coverage_that_falls_behind_is_alerted_on_and_shown(  # noqa: PLR0913, P
     wait_until(lambda: len(inbox.titles) == 2, what="alerts")
     again.process.send_signal(signal.SIGTERM)
     assert again.process.wait(30) == 0
-    assert inbox.titles == ["Drift check: coverage-behind found", "Drift check: coverage-behind over"]
+    assert inbox.titles == ["Drift check: coverage-behind found", "Drift check: coverage-behind resolved"]
     assert "promised is within 2:00:00" in inbox.messages[0]["message"]
     assert _verified(engine)["overdue"] is False
 
@@ -138,7 +138,7 @@ def test_a_round_that_fails_is_said_and_tried_again(
     database.execute("ALTER TABLE customer_balances RENAME TO gone")
     wait_until(lambda: "Drift check: checker-failed found" in inbox.titles, what="the alert")
     database.execute("ALTER TABLE gone RENAME TO customer_balances")
-    wait_until(lambda: "Drift check: checker-failed over" in inbox.titles, what="the all-clear")
+    wait_until(lambda: "Drift check: checker-failed resolved" in inbox.titles, what="the all-clear")
     service.process.send_signal(signal.SIGTERM)
     assert service.process.wait(30) == 0, service.stderr.read_text()
     assert sum("checker-failed" in title for title in inbox.titles) == 2

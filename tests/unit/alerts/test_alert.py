@@ -27,12 +27,12 @@ def test_people_read_amount_counts_ids_and_what_to_type() -> None:
         "Meters: 3, 4, ...",
         "Customers: 8, 9",
         f"Run: {UUID(int=1)}",
-        "Look closer: backfill explain --meter 3",
+        "For details: backfill explain --meter 3",
     ]
     assert "so far" in body(_document(found, whole=False))
-    over = _document(found, "over")
-    assert title(over) == "Drift: history-moved over"
-    assert "Look closer" not in body(over)
+    resolved = _document(found, "resolved")
+    assert title(resolved) == "Drift: history-moved resolved"
+    assert "For details" not in body(resolved)
 
 
 def test_programs_read_the_same_and_more() -> None:
@@ -41,7 +41,7 @@ def test_programs_read_the_same_and_more() -> None:
     assert (read["alert"], read["state"], read["amount"], read["first_customers"]) == (
         "customer-sum-off", "raised", "0.10", [8],
     )  # fmt: skip
-    assert read["look_closer"] == "backfill rebuild --dry-run"
+    assert read["suggested_command"] == "backfill rebuild --dry-run"
 
 
 def test_injected_text_is_inert() -> None:

@@ -41,7 +41,7 @@ def test_kafka_needs_its_servers() -> None:
 
 def test_one_that_does_not_answer_says_so() -> None:
     (address,) = addresses(_settings(), ["json://user:hush@127.0.0.1:1/?retry=0"])
-    document = {"alert": "x", "state": "raised", "amount": None, "detail": "", "run_id": None, "look_closer": "y"}
+    document = {"alert": "x", "state": "raised", "amount": None, "detail": "", "run_id": None, "suggested_command": "y"}
     with pytest.raises(UndeliveredError) as failed:
         address.send(document)
     assert "hush" not in str(failed.value)

@@ -21,13 +21,13 @@ def _decided(found: dict[str, Found], said: dict[str, LastAlert], *, settled: bo
 def test_what_appears_is_raised_at_once() -> None:
     for settled in (True, False):
         assert _decided(_found(), {}, settled=settled) == ["raised"]
-        assert _decided(_found(), _said("over"), settled=settled) == ["raised"]
+        assert _decided(_found(), _said("resolved"), settled=settled) == ["raised"]
 
 
 def test_nothing_is_repeated_while_nothing_changed() -> None:
     assert _decided(_found(), _said("raised"), settled=True) == []
     assert _decided(_found(), _said("changed"), settled=True) == []
-    assert _decided({}, _said("over"), settled=True) == []
+    assert _decided({}, _said("resolved"), settled=True) == []
     assert _decided({}, {}, settled=True) == []
 
 
@@ -35,4 +35,4 @@ def test_less_or_other_is_believed_only_once_all_was_seen() -> None:
     assert _decided(_found("b"), _said("raised"), settled=False) == []
     assert _decided(_found("b"), _said("raised"), settled=True) == ["changed"]
     assert _decided({}, _said("raised"), settled=False) == []
-    assert _decided({}, _said("changed"), settled=True) == ["over"]
+    assert _decided({}, _said("changed"), settled=True) == ["resolved"]
