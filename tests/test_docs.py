@@ -27,6 +27,7 @@ ROOT: Final = Path(__file__).parent.parent
 PAGES: Final = (
     "README.md",
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "SECURITY.md",
     *(page.relative_to(ROOT).as_posix() for page in sorted((ROOT / "docs").rglob("*.md"))),
 )
