@@ -7,6 +7,7 @@
     environment        what a subprocess needs to work with `settings`
     kafka_environment  the same with Kafka
     run_command        run one of the three programs to its end
+    programs           how programs are started, for the whole session
     start_command      start one of the three programs; killed afterwards if it still runs
     wait_until         wait for a condition, or fail saying which
 
@@ -15,12 +16,10 @@ Only what a test asks for is started: unit tests start nothing, tests of the dat
 
 import os
 import signal
-import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import psycopg
 import pytest
@@ -35,10 +34,13 @@ from projector.deployment import schema
 from projector.kafka_log.broker import Broker
 from projector.sandbox import processes
 from tests.support import secret_canaries
+from tests.support.programs import Programs, Started
 from tests.support.services import Services
 from tests.support.written_down import write_down
 
-pytest_plugins: Final = ("tests.support.workers", "tests.support.engines", "tests.support.pristine")
+pytest_plugins: Final = tuple(
+    f"tests.support.{name}" for name in ("workers", "engines", "pristine", "deployment", "merge_harness")
+)
 
 PARTITIONS: Final = 3  # enough for two consumers to share unevenly
 COMMAND_SECONDS: Final = 120.0
@@ -115,6 +117,13 @@ def kafka_environment(kafka_settings: Settings) -> dict[str, str]:
     return _environment(kafka_settings)
 
 
+@pytest.fixture(scope="session")
+def programs() -> Iterator[Programs]:
+    made = Programs()
+    yield made
+    made.close()
+
+
 class Result(NamedTuple):
     """How a program ended and what it wrote."""
 
@@ -132,30 +141,13 @@ class RunCommand(Protocol):
 
 
 @pytest.fixture
-def run_command(tmp_path: Path) -> RunCommand:
+def run_command(programs: Programs, tmp_path: Path) -> RunCommand:
     def run(*arguments: str, env: Mapping[str, str], stdin: str = "", timeout: float = COMMAND_SECONDS) -> Result:
-        done = subprocess.run(
-            _command(*arguments),
-            env=env,
-            cwd=tmp_path,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+        done = Result(*programs.run(*arguments, env=env, folder=tmp_path, stdin=stdin, timeout=timeout))
         secret_canaries.require_harmless(arguments, done.stdout, done.stderr)
-        return Result(done.returncode, done.stdout, done.stderr)
+        return done
 
     return run
-
-
-class Started(NamedTuple):
-    """A program that runs, and the files it writes to."""
-
-    process: subprocess.Popen[bytes]
-    stdout: Path
-    stderr: Path
 
 
 class StartCommand(Protocol):
@@ -165,18 +157,13 @@ class StartCommand(Protocol):
 
 
 @pytest.fixture
-def start_command(tmp_path: Path) -> Iterator[StartCommand]:
+def start_command(programs: Programs, tmp_path: Path) -> Iterator[StartCommand]:
     started: list[Started] = []
     commands: list[tuple[str, ...]] = []
-    files: list[IO[bytes]] = []
 
     def start(*arguments: str, env: Mapping[str, str]) -> Started:
         stdout, stderr = (tmp_path / f"command-{len(started)}.{stream}" for stream in ("out", "err"))
-        files.extend((stdout.open("wb"), stderr.open("wb")))
-        process = subprocess.Popen(
-            _command(*arguments), env=env, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=files[-2], stderr=files[-1]
-        )
-        started.append(Started(process, stdout, stderr))
+        started.append(programs.start_in(tmp_path, *arguments, env=env, stdout=stdout, stderr=stderr))
         commands.append(arguments)
         return started[-1]
 
@@ -184,8 +171,6 @@ def start_command(tmp_path: Path) -> Iterator[StartCommand]:
     for each in started:
         each.process.kill()
         each.process.wait()
-    for file in files:
-        file.close()
     for command, each in zip(commands, started, strict=True):
         stdout, stderr = (file.read_text(errors="replace") for file in (each.stdout, each.stderr))
         print(f"--- {command}: exit code {each.process.returncode}\n{stderr[-TAIL:]}")  # noqa: T201 - where a test fails
@@ -237,8 +222,3 @@ def _on(services: Services, database: str) -> str:
 def _administer(services: Services, statement: str) -> None:
     with psycopg.connect(services.database_url, autocommit=True) as connection:
         connection.execute(statement.encode())
-
-
-def _command(program: str, *arguments: str) -> list[str]:
-    """Run the installed console script beside this interpreter."""
-    return [str(Path(sys.executable).parent / program), *arguments]

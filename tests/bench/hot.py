@@ -15,7 +15,7 @@ from tests.bench.plan import Measurement
 from tests.bench.programs import run
 from tests.bench.workload import Workload, say
 from tests.support.examples import CloudEvent, invoice, payment
-from tests.support.merge_harness import Lane
+from tests.support.merge_harness import MergeHarness
 
 BATCH: Final = 5_000
 REPEATED: Final = 9  # of which the median counts
@@ -33,15 +33,17 @@ def measure(workload: Workload) -> Iterator[Figure]:
 
 def _hot_invoice(workload: Workload) -> list[Figure]:
     payments = workload.plan.shape
-    with _lane(workload, "hot_invoice") as lane:
+    with _lane(workload, "hot_invoice") as harness:
         say(f"{payments:,} payments of as many invoices, then of one")
-        _each(lane, [invoice(ORDINARY + key, ORDINARY + key, "1.00") for key in range(payments)])
-        ordinary = _each(lane, [payment(ORDINARY + key, "1.00", invoice_id=ORDINARY + key) for key in range(payments)])
-        lane.apply([invoice(1, 1, "1.00")])
-        hot = _each(lane, [payment(key, "1.00", invoice_id=1) for key in range(1, payments + 1)])
-        _vacuum(lane)
-        ordinary_ms = _repeated(lane, lambda _: invoice(ORDINARY, ORDINARY, "1.00"))
-        hot_ms = _repeated(lane, lambda _: invoice(1, 1, "1.00"))
+        _each(harness, [invoice(ORDINARY + key, ORDINARY + key, "1.00") for key in range(payments)])
+        ordinary = _each(
+            harness, [payment(ORDINARY + key, "1.00", invoice_id=ORDINARY + key) for key in range(payments)]
+        )
+        harness.apply([invoice(1, 1, "1.00")])
+        hot = _each(harness, [payment(key, "1.00", invoice_id=1) for key in range(1, payments + 1)])
+        _vacuum(harness)
+        ordinary_ms = _repeated(harness, lambda _: invoice(ORDINARY, ORDINARY, "1.00"))
+        hot_ms = _repeated(harness, lambda _: invoice(1, 1, "1.00"))
     return [
         Figure(key="hot-invoice.ordinary_payment_us", what="a payment, of as many invoices", value=ordinary, unit="µs"),
         Figure(key="hot-invoice.payment_us", what=f"a payment, {payments:,} of one invoice", value=hot, unit="µs"),
@@ -57,13 +59,13 @@ def _hot_invoice(workload: Workload) -> list[Figure]:
 
 def _hot_meter(workload: Workload) -> list[Figure]:
     payments = workload.plan.shape
-    with _lane(workload, "hot_meter") as lane:
+    with _lane(workload, "hot_meter") as harness:
         say(f"{payments:,} payments of as many meters, then of one")
-        ordinary = _each(lane, [payment(ORDINARY + key, "1.00", meter_id=ORDINARY + key) for key in range(payments)])
-        hot = _each(lane, [payment(key, "1.00", meter_id=1) for key in range(1, payments + 1)])
-        _vacuum(lane)
-        ordinary_ms = _repeated(lane, lambda version: _redated(ORDINARY, ORDINARY, version))
-        hot_ms = _repeated(lane, lambda version: _redated(1, 1, version))
+        ordinary = _each(harness, [payment(ORDINARY + key, "1.00", meter_id=ORDINARY + key) for key in range(payments)])
+        hot = _each(harness, [payment(key, "1.00", meter_id=1) for key in range(1, payments + 1)])
+        _vacuum(harness)
+        ordinary_ms = _repeated(harness, lambda version: _redated(ORDINARY, ORDINARY, version))
+        hot_ms = _repeated(harness, lambda version: _redated(1, 1, version))
     return [
         Figure(key="hot-meter.ordinary_payment_us", what="a payment, of as many meters", value=ordinary, unit="µs"),
         Figure(key="hot-meter.payment_us", what=f"a payment, {payments:,} of one meter", value=hot, unit="µs"),
@@ -83,39 +85,39 @@ def _redated(key: int, meter: int, version: int) -> CloudEvent:
     return payment(key, "1.00", "amended", meter_id=meter, version=version, paid_at=f"{year}-01-01T00:00:00Z")
 
 
-def _each(lane: Lane, events: Sequence[CloudEvent]) -> float:
+def _each(harness: MergeHarness, events: Sequence[CloudEvent]) -> float:
     """Apply events in batches; return the microseconds that one took, decoding left out."""
-    batches = [lane.batch(events[first : first + BATCH]) for first in range(0, len(events), BATCH)]
+    batches = [harness.batch(events[first : first + BATCH]) for first in range(0, len(events), BATCH)]
     begun = time.perf_counter()
     for batch in batches:
-        lane.apply_batch(batch)
+        harness.apply_batch(batch)
     return (time.perf_counter() - begun) / len(events) * 1e6
 
 
-def _repeated(lane: Lane, event: Callable[[int], CloudEvent]) -> float:
+def _repeated(harness: MergeHarness, event: Callable[[int], CloudEvent]) -> float:
     """Apply an event alone again and again, given a version that grows; return the median of the milliseconds."""
     seconds = []
     for version in range(2, 2 + REPEATED):
-        batch = lane.batch([event(version)])
+        batch = harness.batch([event(version)])
         begun = time.perf_counter()
-        lane.apply_batch(batch)
+        harness.apply_batch(batch)
         seconds.append(time.perf_counter() - begun)
     return median(seconds) * 1e3
 
 
-def _vacuum(lane: Lane) -> None:
-    lane.connection.execute("VACUUM (ANALYZE)")
+def _vacuum(harness: MergeHarness) -> None:
+    harness.connection.execute("VACUUM (ANALYZE)")
 
 
 @contextmanager
-def _lane(workload: Workload, schema: str) -> Iterator[Lane]:
+def _lane(workload: Workload, schema: str) -> Iterator[MergeHarness]:
     environment = workload.environment | {"PROJECTOR_SCHEMA": schema}
     run(workload.folder, f"init-{schema}", "projector", "init", environment=environment).expect(0)
     settings = workload.settings.model_copy(update={"schema_name": schema})
     engine = make_engine(settings, program="bench")
-    lane = Lane(engine, settings)
+    harness = MergeHarness(engine, settings)
     try:
-        yield lane
+        yield harness
     finally:
-        lane.close()
+        harness.close()
         engine.dispose()

@@ -1,6 +1,6 @@
 """The whole way: simulated, published, consumed, and the same to the cent as an oracle that shares no code."""
 
-from tests.e2e.deployment import Deployment, shuffled
+from tests.support.deployment import Deployment, shuffled
 
 MONTHS = ("--seed", "1", "--customers", "150", "--months", "3", "--duplicates", "5%", "--shuffle", "10%")
 

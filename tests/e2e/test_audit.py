@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from events.publish import publish
 from tests.conftest import Result
-from tests.e2e.deployment import EAGER, Deployment, ended, log
+from tests.support.deployment import EAGER, Deployment, ended, log
 from tests.support.oracle import differences, drifted, read_projection, recomputed
 
 BATCHES: Final = {"PROJECTOR_BATCH_EVENTS_MAX": "50"}

@@ -11,9 +11,10 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from tests.conftest import RunCommand, StartCommand, Started, WaitUntil
-from tests.e2e.deployment import EAGER, Deployment, log, records, wait_for_exit
+from tests.conftest import RunCommand, StartCommand, WaitUntil
 from tests.integration.backfill import history
+from tests.support.deployment import EAGER, Deployment, log, records, wait_for_exit
+from tests.support.programs import Started
 from tests.support.written_down import in_currency, write_down
 
 QUICK: Final = {"PROJECTOR_KAFKA__SESSION_TIMEOUT_MS": "1000", "PROJECTOR_KAFKA__HEARTBEAT_INTERVAL_MS": "300"}

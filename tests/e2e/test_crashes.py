@@ -3,7 +3,7 @@
 import random
 from typing import Final
 
-from tests.e2e.deployment import EAGER, Deployment, ended, log
+from tests.support.deployment import EAGER, Deployment, ended, log
 
 KILLS: Final = 6
 SMALL_BATCHES: Final = {

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.e2e.deployment import COOPERATIVE, EAGER, NEXT_GENERATION, QUICK, Deployment, ended, log, wait_for_exit
 from tests.e2e.test_stops import last_line
+from tests.support.deployment import COOPERATIVE, EAGER, NEXT_GENERATION, QUICK, Deployment, ended, log, wait_for_exit
 
 ID = {"PROJECTOR_KAFKA__GROUP_INSTANCE_ID": "one"}
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 from confluent_kafka import cimpl
 
 from events.contract.types import topic_of
-from tests.e2e.deployment import Deployment
+from tests.support.deployment import Deployment
 from tests.support.examples import invoice
 
 BAD: Final = b"\xff\xfe"

@@ -6,8 +6,8 @@ from typing import Final
 import psycopg
 import pytest
 
-from tests.conftest import Started
-from tests.e2e.deployment import EAGER, NEXT_GENERATION, Deployment, ended, log, records
+from tests.support.deployment import EAGER, NEXT_GENERATION, Deployment, ended, log, records
+from tests.support.programs import Started
 
 SMALL_BATCHES: Final = {"PROJECTOR_BATCH_EVENTS_MAX": "20"}
 PROTOCOLS: Final = {"range": EAGER, "consumer": NEXT_GENERATION}

@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import Producer
 
 from events.contract.types import Entity, topic_of
-from tests.e2e.deployment import Deployment
+from tests.support.deployment import Deployment
 from tests.support.examples import assigned, customer, invoice, payment
 
 GOOD: Final = [

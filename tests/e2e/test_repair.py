@@ -9,7 +9,7 @@ from threading import Event
 from typing import Final
 
 from events.publish import publish
-from tests.e2e.deployment import EAGER, Deployment, ended, log
+from tests.support.deployment import EAGER, Deployment, ended, log
 from tests.support.rewriting import rewritten
 
 BATCHES: Final = {"PROJECTOR_BATCH_EVENTS_MAX": "50"}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.conftest import Started
-from tests.e2e.deployment import COOPERATIVE, EAGER, NEXT_GENERATION, Deployment, ended, log, records
+from tests.support.deployment import COOPERATIVE, EAGER, NEXT_GENERATION, Deployment, ended, log, records
+from tests.support.programs import Started
 
 SMALL_BATCHES = {"PROJECTOR_BATCH_EVENTS_MAX": "20"}
 PROTOCOLS = {"range": EAGER, "cooperative-sticky": COOPERATIVE, "consumer": NEXT_GENERATION}

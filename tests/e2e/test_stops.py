@@ -10,7 +10,7 @@ from confluent_kafka import TopicPartition
 from events.contract.types import topic_of
 from events.runtime import kafka
 from projector.deployment import schema
-from tests.e2e.deployment import EAGER, NEXT_GENERATION, Deployment, log, records, wait_for_exit
+from tests.support.deployment import EAGER, NEXT_GENERATION, Deployment, log, records, wait_for_exit
 
 SMALL_BATCHES: Final = {"PROJECTOR_BATCH_EVENTS_MAX": "20"}
 BUDGET_SECONDS: Final = 20.0  # the default of PROJECTOR_SHUTDOWN_SECONDS

@@ -10,7 +10,7 @@ from typing import Final
 
 from events.publish import publish
 from tests.conftest import Result
-from tests.e2e.deployment import EAGER, Deployment, ended, log
+from tests.support.deployment import EAGER, Deployment, ended, log
 
 BATCHES: Final = {"PROJECTOR_BATCH_EVENTS_MAX": "50"}
 TRAFFIC: Final = ("--seed", "12", "--customers", "60", "--months", "3", "--shuffle", "10%", "--duplicates", "10%")

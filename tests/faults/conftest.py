@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.faults import servers as servers_module
-from tests.faults.fault_run import Scene
-from tests.faults.fork_server import Nursery
+from tests.faults.fault_run import FaultRun
 from tests.faults.plan import Plan, plan
 from tests.faults.servers import Servers
+from tests.support.programs import Programs
 
 
 @pytest.fixture(scope="session")
@@ -18,17 +18,10 @@ def servers() -> Iterator[Servers]:
         yield found
 
 
-@pytest.fixture(scope="session")
-def nursery() -> Iterator[Nursery]:
-    made = Nursery()
-    yield made
-    made.close()
-
-
 @pytest.fixture
-def scene(servers: Servers, nursery: Nursery, tmp_path: Path) -> Iterator[Scene]:
+def fault_run(servers: Servers, programs: Programs, tmp_path: Path) -> Iterator[FaultRun]:
     """Give one consumer and one auditor to a test that does its own harm."""
     drawn = Plan(**{**vars(plan(1)), "protocol": "cooperative-sticky", "consumers": 1, "faults": ()})
-    made = Scene(drawn, servers, nursery, tmp_path)
+    made = FaultRun(drawn, servers, programs, tmp_path)
     yield made
     made.close()

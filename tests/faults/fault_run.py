@@ -22,13 +22,13 @@ from projector.deployment import schema
 from projector.errors import TopicMissing
 from projector.positions import store as positions
 from projector.sandbox.processes import wait_until
-from tests.e2e.deployment import COOPERATIVE, EAGER, NEXT_GENERATION, TopicPartition
-from tests.faults.fork_server import Nursery
 from tests.faults.plan import Plan
-from tests.faults.program import Program, Started
+from tests.faults.program import Program
 from tests.faults.proxy import Proxy
 from tests.faults.servers import TEMPLATE, Servers
 from tests.support import hostile_sessions
+from tests.support.deployment import COOPERATIVE, EAGER, NEXT_GENERATION, TopicPartition
+from tests.support.programs import Programs, Started
 from tests.support.written_down import write_down
 
 PROTOCOLS: Final = {"range": EAGER, "cooperative-sticky": COOPERATIVE, "consumer": NEXT_GENERATION}
@@ -47,10 +47,10 @@ WHERE datname = current_database() AND application_name IN ('projector run', 'ba
 """
 
 
-class Scene:
+class FaultRun:
     """What the faults befall."""
 
-    def __init__(self, plan: Plan, servers: Servers, nursery: Nursery, folder: Path) -> None:
+    def __init__(self, plan: Plan, servers: Servers, programs: Programs, folder: Path) -> None:
         self.plan = plan
         self.servers = servers
         own = uuid.uuid4().hex[:8]
@@ -72,8 +72,8 @@ class Scene:
         self.rewriting: Iterator[dict[str, Any]] | None = None
         self._undelivered: list[str] = []
         self._producer = self._make_producer()
-        self._draw = random.Random(f"scene {plan.seed}")
-        self._nursery = nursery
+        self._draw = random.Random(f"messages {plan.seed}")
+        self._programs = programs
         self._folder = folder
         self._births = self._audits = 0
         self.consumers = [self._program(f"consumer {n}", self._start_consumer) for n in range(plan.consumers)]
@@ -222,8 +222,7 @@ class Scene:
     def _start(self, *command: str, proxy: Proxy) -> Started:
         self._births += 1
         out, err = (self._folder / f"{command[0]}-{self._births}.{stream}" for stream in ("out", "err"))
-        child = self._nursery.start(*command, env=self.environment(proxy), folder=self._folder, stdout=out, stderr=err)
-        return Started(child, out, err)
+        return self._programs.start_in(self._folder, *command, env=self.environment(proxy), stdout=out, stderr=err)
 
     def _make_producer(self) -> Producer:
         own = {"message.timeout.ms": DELIVERY_MS, "topic.metadata.refresh.interval.ms": 500}

@@ -14,8 +14,8 @@ import psycopg
 
 from events.simulate.render import Sent
 from projector.sandbox.processes import wait_until
-from tests.faults.fault_run import Scene
-from tests.faults.program import Started
+from tests.faults.fault_run import FaultRun
+from tests.support.programs import Started
 from tests.support.rewriting import rewritten
 
 EDITS: Final = {
@@ -45,37 +45,37 @@ SLICE_SECONDS: Final = 5.0
 REBUILDS: Final = 3  # tries at one that nothing disturbs
 
 
-def edit(scene: Scene, kind: str) -> None:
+def edit(run: FaultRun, kind: str) -> None:
     """Edit what this kind edits in every third meter or customer, row by row as a hand does."""
-    rest = scene.edits % ONE_IN
-    scene.edits += 1
-    with psycopg.connect(scene.servers.url(scene.database), autocommit=True, connect_timeout=2) as hand:
+    rest = run.edits % ONE_IN
+    run.edits += 1
+    with psycopg.connect(run.servers.url(run.database), autocommit=True, connect_timeout=2) as hand:
         for table, column, change in EDITS[kind]:
             hit = f"SELECT ctid FROM billing.{table} WHERE {column} % {ONE_IN} = {rest}"
             for (place,) in hand.execute(hit.encode()).fetchall():
                 hand.execute(f"UPDATE billing.{table} SET {change} WHERE ctid = %s".encode(), [place])
 
 
-def hand_over(scene: Scene) -> None:
+def hand_over(run: FaultRun) -> None:
     """Send some amended assignments, once there are any."""
-    if not any(sent.entity == "assignments" for sent in scene.sound):
+    if not any(sent.entity == "assignments" for sent in run.sound):
         return
-    if scene.rewriting is None:
-        scene.rewriting = rewritten((sent.line for sent in scene.sound), random.Random(scene.plan.seed))
-    scene.send([(_sent(event), True) for event in islice(scene.rewriting, MOVES)])
+    if run.rewriting is None:
+        run.rewriting = rewritten((sent.line for sent in run.sound), random.Random(run.plan.seed))
+    run.send([(_sent(event), True) for event in islice(run.rewriting, MOVES)])
 
 
-def rebuild_beside(scene: Scene) -> None:
+def rebuild_beside(run: FaultRun) -> None:
     """Edit once more, and rebuild beside assignment traffic until a rebuild has ended by itself: it has to say 0."""
-    scene.auditor.send(signal.SIGKILL)
+    run.auditor.send(signal.SIGKILL)
     for kind in EDITS:
-        edit(scene, kind)
+        edit(run, kind)
     for _ in range(REBUILDS):
-        rebuilt = scene.begin("backfill", "rebuild", "--chunk-size", str(scene.plan.chunk_size), "--no-governor")
+        rebuilt = run.begin("backfill", "rebuild", "--chunk-size", str(run.plan.chunk_size), "--no-governor")
         while rebuilt.process.poll() is None:
-            hand_over(scene)
-            behind = len(scene.sound) + len(scene.poison) - AHEAD
-            wait_until(lambda: rebuilt.process.poll() is not None or scene.applied() >= behind, seconds=SLICE_SECONDS)  # noqa: B023
+            hand_over(run)
+            behind = len(run.sound) + len(run.poison) - AHEAD
+            wait_until(lambda: rebuilt.process.poll() is not None or run.applied() >= behind, seconds=SLICE_SECONDS)  # noqa: B023
         if rebuilt.process.poll() != 2:  # a service that has only just come back
             break
     assert rebuilt.process.poll() == 0, _said(rebuilt)

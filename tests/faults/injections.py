@@ -13,7 +13,7 @@ from events.runtime import kafka
 from events.runtime.errors import ServiceUnavailable
 from projector.sandbox.processes import wait_until
 from tests.faults import hands, log_faults
-from tests.faults.fault_run import Scene
+from tests.faults.fault_run import FaultRun
 from tests.faults.plan import Fault
 from tests.faults.program import Program
 
@@ -29,17 +29,17 @@ WHERE %s = ANY (pg_blocking_pids(pid)) AND application_name = %s ORDER BY pid
 AUDITORS_TABLE: Final = "backfill_runs"  # which moves with every chunk
 
 
-def inject(scene: Scene, fault: Fault) -> Heal:
+def inject(run: FaultRun, fault: Fault) -> Heal:
     """Do the harm."""
-    return KINDS[fault.kind](scene, fault)
+    return KINDS[fault.kind](run, fault)
 
 
-def _consumer(scene: Scene, fault: Fault) -> Program:
-    return scene.consumers[fault.victim % len(scene.consumers)]
+def _consumer(run: FaultRun, fault: Fault) -> Program:
+    return run.consumers[fault.victim % len(run.consumers)]
 
 
-def _anybody(scene: Scene, fault: Fault) -> Program:
-    return (*scene.consumers, scene.auditor)[fault.victim % (len(scene.consumers) + 1)]
+def _anybody(run: FaultRun, fault: Fault) -> Program:
+    return (*run.consumers, run.auditor)[fault.victim % (len(run.consumers) + 1)]
 
 
 def _nothing() -> None:
@@ -56,17 +56,17 @@ def _pause(program: Program) -> Heal:
     return lambda: program.send(signal.SIGCONT)
 
 
-def _at(scene: Scene, fault: Fault, table: str, name: str) -> Heal:
+def _at(run: FaultRun, fault: Fault, table: str, name: str) -> Heal:
     """Hold a table until a session of such a program waits for it, and let the program or the session suffer there."""
     try:
-        with _waiting_at(scene, table, name) as (pid, program):
+        with _waiting_at(run, table, name) as (pid, program):
             match fault.kind.split()[0]:
                 case "kill":
                     return _kill(program)
                 case "pause":
                     return _pause(program)
                 case "terminate":
-                    scene.sql("SELECT pg_terminate_backend(%s)", pid)
+                    run.sql("SELECT pg_terminate_backend(%s)", pid)
                 case "reset":
                     program.proxy.reset()
     except (psycopg.Error, TimeoutError):  # nobody came by, or another fault is in the way
@@ -75,40 +75,40 @@ def _at(scene: Scene, fault: Fault, table: str, name: str) -> Heal:
 
 
 @contextmanager
-def _waiting_at(scene: Scene, table: str, name: str) -> Iterator[tuple[int, Program]]:
+def _waiting_at(run: FaultRun, table: str, name: str) -> Iterator[tuple[int, Program]]:
     found: list[tuple[int, int]] = []
-    with psycopg.connect(scene.servers.url(scene.database), connect_timeout=2) as holder:
+    with psycopg.connect(run.servers.url(run.database), connect_timeout=2) as holder:
         holder.execute(f"SET lock_timeout = '{POINT_SECONDS:g}s'")
         holder.execute(f"LOCK TABLE billing.{table} IN SHARE MODE".encode())
 
         def came_by() -> bool:
-            found[:] = scene.sql(WAITING, holder.info.backend_pid, name)
+            found[:] = run.sql(WAITING, holder.info.backend_pid, name)
             return bool(found)
 
         if not wait_until(came_by, seconds=POINT_SECONDS):
             raise TimeoutError
-        program = scene.owner(found[0][1])
+        program = run.owner(found[0][1])
         if program is None:
             raise TimeoutError
         yield found[0][0], program
         holder.rollback()
 
 
-def _end_session(scene: Scene, fault: Fault) -> Heal:
+def _end_session(run: FaultRun, fault: Fault) -> Heal:
     with suppress(psycopg.Error, ProcessLookupError):
-        sessions = scene.sessions()
+        sessions = run.sessions()
         if sessions:
             pid = sessions[fault.victim % len(sessions)][0]
             if fault.kind == "terminate":
-                scene.sql("SELECT pg_terminate_backend(%s)", pid)
+                run.sql("SELECT pg_terminate_backend(%s)", pid)
             else:
                 os.kill(pid, signal.SIGKILL)
     return _nothing
 
 
-def _end_server(scene: Scene, fault: Fault) -> Heal:
+def _end_server(run: FaultRun, fault: Fault) -> Heal:
     how, name = fault.kind.split()
-    server = scene.servers.postgres if name == "postgres" else scene.servers.kafka
+    server = run.servers.postgres if name == "postgres" else run.servers.kafka
     (server.kill if how == "kill" else server.stop)()
 
     def start() -> None:
@@ -118,16 +118,16 @@ def _end_server(scene: Scene, fault: Fault) -> Heal:
     return start
 
 
-def _storm(scene: Scene, _: Fault) -> Heal:
+def _storm(run: FaultRun, _: Fault) -> Heal:
     """Let members join that take partitions and read nothing, and leave."""
     protocols = {"consumer": {"group.protocol": "consumer"}}
-    classic = {"partition.assignment.strategy": scene.plan.protocol, "session.timeout.ms": 6000}
-    properties = {"group.id": scene.settings.group_id, "enable.auto.commit": False, "auto.offset.reset": "latest"}
-    properties |= protocols.get(scene.plan.protocol, classic)
-    members = [kafka.consumer(scene.settings, **properties) for _ in range(STORM_MEMBERS)]
+    classic = {"partition.assignment.strategy": run.plan.protocol, "session.timeout.ms": 6000}
+    properties = {"group.id": run.settings.group_id, "enable.auto.commit": False, "auto.offset.reset": "latest"}
+    properties |= protocols.get(run.plan.protocol, classic)
+    members = [kafka.consumer(run.settings, **properties) for _ in range(STORM_MEMBERS)]
     given: list[int] = []
     for member in members:
-        member.subscribe(scene.topics, on_assign=lambda *_: given.append(1))
+        member.subscribe(run.topics, on_assign=lambda *_: given.append(1))
 
     def joined() -> bool:
         for member in members:
@@ -140,60 +140,60 @@ def _storm(scene: Scene, _: Fault) -> Heal:
     return _nothing
 
 
-def _add_partitions(scene: Scene, fault: Fault) -> Heal:
-    topic = scene.topics[fault.victim % len(scene.topics)]
-    now = sum(name == topic for name, _ in scene.places())
-    for future in scene.admin.create_partitions([NewPartitions(topic, now + 1)]).values():
+def _add_partitions(run: FaultRun, fault: Fault) -> Heal:
+    topic = run.topics[fault.victim % len(run.topics)]
+    now = sum(name == topic for name, _ in run.places())
+    for future in run.admin.create_partitions([NewPartitions(topic, now + 1)]).values():
         future.result()
     return _nothing
 
 
-def _disturb(scene: Scene, fault: Fault) -> Heal:
+def _disturb(run: FaultRun, fault: Fault) -> Heal:
     """Have a proxy misbehave in the way that the kind begins with."""
     mode, *kafka_ = fault.kind.split()
-    proxy = scene.servers.kafka_proxy if kafka_ else _anybody(scene, fault).proxy
+    proxy = run.servers.kafka_proxy if kafka_ else _anybody(run, fault).proxy
     {"hang": proxy.hang, "reset": proxy.reset, "trickle": proxy.trickle, "away": proxy.away}[mode]()
     return proxy.back
 
 
-def _fill_disk(scene: Scene, _: Fault) -> Heal:
-    scene.servers.disk.fill()
-    return scene.servers.heal_disk
+def _fill_disk(run: FaultRun, _: Fault) -> Heal:
+    run.servers.disk.fill()
+    return run.servers.heal_disk
 
 
-def _redeliver(scene: Scene, _: Fault) -> Heal:
-    scene.redeliver()
+def _redeliver(run: FaultRun, _: Fault) -> Heal:
+    run.redeliver()
     return _nothing
 
 
-def _edit(scene: Scene, fault: Fault) -> Heal:
+def _edit(run: FaultRun, fault: Fault) -> Heal:
     with suppress(psycopg.Error):
-        hands.edit(scene, fault.kind)
-    hands.hand_over(scene)
+        hands.edit(run, fault.kind)
+    hands.hand_over(run)
     return _nothing
 
 
-def _consumer_at(scene: Scene, fault: Fault) -> Heal:
-    return _at(scene, fault, fault.table, "projector run")
+def _consumer_at(run: FaultRun, fault: Fault) -> Heal:
+    return _at(run, fault, fault.table, "projector run")
 
 
-def _lasting_nothing(done: Callable[[Scene, Fault], None]) -> Callable[[Scene, Fault], Heal]:
+def _lasting_nothing(done: Callable[[FaultRun, Fault], None]) -> Callable[[FaultRun, Fault], Heal]:
     """Do what leaves nothing to undo."""
 
-    def do(scene: Scene, fault: Fault) -> Heal:
-        done(scene, fault)
+    def do(run: FaultRun, fault: Fault) -> Heal:
+        done(run, fault)
         return _nothing
 
     return do
 
 
-KINDS: Final[Mapping[str, Callable[[Scene, Fault], Heal]]] = {
-    "kill": lambda scene, fault: _kill(_consumer(scene, fault)),
-    "pause": lambda scene, fault: _pause(_consumer(scene, fault)),
+KINDS: Final[Mapping[str, Callable[[FaultRun, Fault], Heal]]] = {
+    "kill": lambda run, fault: _kill(_consumer(run, fault)),
+    "pause": lambda run, fault: _pause(_consumer(run, fault)),
     **dict.fromkeys(("kill at", "pause at", "terminate at", "reset at"), _consumer_at),
-    "kill auditor": lambda scene, _: _kill(scene.auditor),
-    "pause auditor": lambda scene, _: _pause(scene.auditor),
-    "kill auditor at": lambda scene, fault: _at(scene, fault, AUDITORS_TABLE, "backfill"),
+    "kill auditor": lambda run, _: _kill(run.auditor),
+    "pause auditor": lambda run, _: _pause(run.auditor),
+    "kill auditor at": lambda run, fault: _at(run, fault, AUDITORS_TABLE, "backfill"),
     **dict.fromkeys(("terminate", "kill backend"), _end_session),
     **dict.fromkeys(("hang", "reset", "trickle", "away"), _disturb),
     **dict.fromkeys(("hang kafka", "reset kafka", "trickle kafka", "away kafka"), _disturb),

@@ -14,7 +14,7 @@ from confluent_kafka.admin import NewTopic
 from events.contract.types import ENTITIES, TopicPartition, topic_of
 from projector.kafka_log.topic_configuration import CREATED_WITH
 from projector.sandbox.processes import wait_until
-from tests.faults.fault_run import Scene
+from tests.faults.fault_run import FaultRun
 from tests.faults.plan import Fault
 from tests.faults.program import Program
 
@@ -27,84 +27,84 @@ STOPS: Final = re.compile(
 )
 
 
-def truncate(scene: Scene, fault: Fault) -> None:
+def truncate(run: FaultRun, fault: Fault) -> None:
     """Restore the broker from a copy of its logs, and let them grow again beyond where they had been.
 
     What is lost is what was sent twice, so that nothing has to be published again; what is sent from then on would be
     skipped by a consumer that reads on at its offset.
     """
-    if len(scene.sound) < SENT_MIN:
+    if len(run.sound) < SENT_MIN:
         return
-    scene.heal()
-    scene.delivered()
-    scene.servers.copy_logs()
-    scene.redeliver()
-    scene.delivered()
-    wait_until(lambda: scene.positions() == scene.ends(), seconds=APPLY_SECONDS)
+    run.heal()
+    run.delivered()
+    run.servers.copy_logs()
+    run.redeliver()
+    run.delivered()
+    wait_until(lambda: run.positions() == run.ends(), seconds=APPLY_SECONDS)
     at_work = fault.victim % 2 == 0
-    for program in scene.consumers if not at_work else ():
+    for program in run.consumers if not at_work else ():
         program.send(signal.SIGKILL)
-    scene.servers.kafka_proxy.away()  # for as long as the log is shorter than it was: its end would tell
-    scene.servers.restore_logs()
-    scene.reconnect()
-    scene.redeliver()
-    scene.redeliver()
-    scene.delivered()
-    scene.servers.kafka_proxy.back()
-    for program in scene.consumers if not at_work else ():
+    run.servers.kafka_proxy.away()  # for as long as the log is shorter than it was: its end would tell
+    run.servers.restore_logs()
+    run.reconnect()
+    run.redeliver()
+    run.redeliver()
+    run.delivered()
+    run.servers.kafka_proxy.back()
+    for program in run.consumers if not at_work else ():
         program.run()
-    recover(scene)
+    recover(run)
 
 
-def recreate(scene: Scene, fault: Fault) -> None:
+def recreate(run: FaultRun, fault: Fault) -> None:
     """Delete a topic and create it again, and send all sound events that it held and more.
 
     A poisoned one of it has a dead letter where it had been read; where nobody had come that far, it is gone.
     """
-    scene.heal()
-    scene.delivered()
+    run.heal()
+    run.delivered()
     entity = ENTITIES[fault.victim % len(ENTITIES)]
-    topic = topic_of(entity, scene.settings.topic_prefix)
-    partitions = sum(name == topic for name, _ in scene.places())
-    scene.admin.delete_topics([topic])[topic].result()
-    assert wait_until(lambda: topic not in scene.admin.list_topics(timeout=10).topics, seconds=STOP_SECONDS)
-    scene.admin.create_topics([NewTopic(topic, partitions, 1, config=dict(CREATED_WITH))])[topic].result()
-    scene.reconnect()
-    lost = [(sent, True) for sent in scene.sound if sent.entity == entity]
-    scene.send([*lost, *lost[: len(lost) // 2]])
-    scene.delivered()
-    poison = {place for place in scene.poison if place[0] == topic}
-    stood = recover(scene)
-    scene.poison -= poison
-    scene.outlived |= {place for place in poison if place[2] < stood.get(place[:2], 0)}
+    topic = topic_of(entity, run.settings.topic_prefix)
+    partitions = sum(name == topic for name, _ in run.places())
+    run.admin.delete_topics([topic])[topic].result()
+    assert wait_until(lambda: topic not in run.admin.list_topics(timeout=10).topics, seconds=STOP_SECONDS)
+    run.admin.create_topics([NewTopic(topic, partitions, 1, config=dict(CREATED_WITH))])[topic].result()
+    run.reconnect()
+    lost = [(sent, True) for sent in run.sound if sent.entity == entity]
+    run.send([*lost, *lost[: len(lost) // 2]])
+    run.delivered()
+    poison = {place for place in run.poison if place[0] == topic}
+    stood = recover(run)
+    run.poison -= poison
+    run.outlived |= {place for place in poison if place[2] < stood.get(place[:2], 0)}
 
 
-def recover(scene: Scene) -> dict[TopicPartition, int]:
+def recover(run: FaultRun) -> dict[TopicPartition, int]:
     """See every consumer stop for what was done, type what is printed, and start them again.
 
     Returns:
         Where the group stood when all had stopped; nothing where no position was stored that cannot be served.
 
     """
-    if not problems(scene):
+    if not problems(run):
         return {}
-    for program in scene.consumers:
+    for program in run.consumers:
         _require_stopped(program)
-    stood = scene.positions()
-    for problem in problems(scene):
+    stood = run.positions()
+    for problem in problems(run):
         command = WAY_OUT.search(problem["problem"])
         assert command is not None, problem
-        done = scene.check("projector", *command[1].split(), "--yes")
+        done = run.check("projector", *command[1].split(), "--yes")
         assert done.process.poll() == 0, done.stdout.read_text() + done.stderr.read_text()
-    assert not problems(scene)
-    for program in scene.consumers:
+    assert not problems(run)
+    for program in run.consumers:
         program.run()
     return stood
 
 
-def problems(scene: Scene) -> list[dict[str, Any]]:
+def problems(run: FaultRun) -> list[dict[str, Any]]:
     """Ask which positions cannot be served."""
-    shown = scene.check("projector", "positions", "show", "--format", "json")
+    shown = run.check("projector", "positions", "show", "--format", "json")
     assert shown.process.poll() in {0, 1}, shown.stderr.read_text()
     found = json.loads(shown.stdout.read_text())["positions"]
     return [position for position in found if position["problem"]]

@@ -3,19 +3,9 @@
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import NamedTuple
 
-from tests.faults.fork_server import Child
 from tests.faults.proxy import Proxy
-
-
-class Started(NamedTuple):
-    """A program that was started, and the files it writes to."""
-
-    process: Child
-    stdout: Path
-    stderr: Path
+from tests.support.programs import Started
 
 
 @dataclass

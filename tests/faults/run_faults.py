@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from projector.sandbox.processes import wait_until
-from tests.faults.fault_run import Scene
+from tests.faults.fault_run import FaultRun
 from tests.faults.hands import rebuild_beside
 from tests.faults.injections import Heal, inject
 from tests.faults.plan import Fault
@@ -28,84 +28,84 @@ FROM pg_stat_activity WHERE datname = current_database() ORDER BY pid
 LETTERS: Final = "SELECT topic, partition, source_offset FROM billing.dead_letters"
 
 
-def conduct(scene: Scene) -> None:
+def run_faults(run: FaultRun) -> None:
     """Do what the plan says."""
-    programs = (*scene.consumers, scene.auditor)
+    programs = (*run.consumers, run.auditor)
     for program in programs:
         program.run()
-    wait_until(lambda: all(program.has_begun for program in scene.consumers), seconds=BEGIN_SECONDS)
-    messages = scene.messages()
-    size = len(messages) // (len(scene.plan.faults) + 1)
+    wait_until(lambda: all(program.has_begun for program in run.consumers), seconds=BEGIN_SECONDS)
+    messages = run.messages()
+    size = len(messages) // (len(run.plan.faults) + 1)
     lasting: list[Heal] = []
-    for number, fault in enumerate(scene.plan.faults):
-        scene.send(messages[number * size : (number + 1) * size])
-        scene.await_applied(int((number + fault.after) * size))
-        heal = inject(scene, fault)
+    for number, fault in enumerate(run.plan.faults):
+        run.send(messages[number * size : (number + 1) * size])
+        run.await_applied(int((number + fault.after) * size))
+        heal = inject(run, fault)
         while lasting:
             lasting.pop()()
         if fault.overlaps:
             lasting.append(heal)
         else:
-            _hold(scene, fault)
+            _hold(run, fault)
             heal()
         for program in programs:
-            keep_running(scene, program)
-    scene.send(messages[len(scene.plan.faults) * size :])
+            keep_running(run, program)
+    run.send(messages[len(run.plan.faults) * size :])
     while lasting:
         lasting.pop()()
-    scene.heal()
-    if scene.edits:
-        rebuild_beside(scene)
+    run.heal()
+    if run.edits:
+        rebuild_beside(run)
 
 
-def settle(scene: Scene) -> None:
+def settle(run: FaultRun) -> None:
     """Let the programs come to rest: all is applied, the audit under way has ended, killed ones are gone on with."""
-    scene.delivered()
-    ends = scene.ends()
-    for program in scene.consumers:
-        keep_running(scene, program)
-    await_(scene, lambda: scene.applied() >= sum(ends.values()), "all to be applied", CATCH_UP_SECONDS)
-    for program in scene.consumers:
-        keep_running(scene, program)
+    run.delivered()
+    ends = run.ends()
+    for program in run.consumers:
+        keep_running(run, program)
+    await_(run, lambda: run.applied() >= sum(ends.values()), "all to be applied", CATCH_UP_SECONDS)
+    for program in run.consumers:
+        keep_running(run, program)
         program.send(signal.SIGTERM)
-    await_(scene, lambda: scene.auditor.exit_code is not None, "the auditor to end", CHECK_SECONDS)
-    _require_honest(scene, scene.auditor)
-    for program in scene.consumers:
-        await_(scene, lambda: program.exit_code is not None, f"{program.name} to drain", END_SECONDS)  # noqa: B023
+    await_(run, lambda: run.auditor.exit_code is not None, "the auditor to end", CHECK_SECONDS)
+    _require_honest(run, run.auditor)
+    for program in run.consumers:
+        await_(run, lambda: program.exit_code is not None, f"{program.name} to drain", END_SECONDS)  # noqa: B023
         assert _drained(program), f"{program.name} drained with {program.exit_code}"
 
 
-def judge(scene: Scene) -> None:
+def judge(run: FaultRun) -> None:
     """See that nothing was lost, doubled or invented, by us or by the auditor."""
-    assert scene.positions() == scene.ends()
-    assert {tuple(row) for row in scene.sql(LETTERS)} == scene.poison | scene.outlived
-    assert scene.edits or scene.sql("SELECT * FROM billing.drift") == []
-    with scene.engine.connect() as connection:
-        difference = differences(expected(sent.line for sent in scene.sound), read_projection(connection))
+    assert run.positions() == run.ends()
+    assert {tuple(row) for row in run.sql(LETTERS)} == run.poison | run.outlived
+    assert run.edits or run.sql("SELECT * FROM billing.drift") == []
+    with run.engine.connect() as connection:
+        difference = differences(expected(sent.line for sent in run.sound), read_projection(connection))
     assert not difference, difference
-    for program in (*scene.consumers, scene.auditor):
+    for program in (*run.consumers, run.auditor):
         for started in program.logs:
             text = started.stderr.read_text()
             assert "Traceback" not in text, f"{program.name}: {text[-3000:]}"
-    for run_id, command in scene.sql(LEFT)[-1:] if not scene.edits else []:
-        _require_clean(scene, command, "--resume", run_id)
-    _require_clean(scene, "drift-check")
+    for run_id, command in run.sql(LEFT)[-1:] if not run.edits else []:
+        _require_clean(run, command, "--resume", run_id)
+    _require_clean(run, "drift-check")
 
 
-def keep_running(scene: Scene, program: Program) -> None:
+def keep_running(run: FaultRun, program: Program) -> None:
     """Start a program again that was killed, or an audit that has ended; nothing else may have ended it."""
     if program.exit_code is None:
         return
     if program.name == "auditor":
-        _require_honest(scene, program)
+        _require_honest(run, program)
     else:
         assert program.killed, f"{program.name} ended by itself with {program.exit_code}"
     program.run()
 
 
-def await_(scene: Scene, condition: Callable[[], bool], what: str, seconds: float) -> None:
+def await_(run: FaultRun, condition: Callable[[], bool], what: str, seconds: float) -> None:
     """Wait for a condition, or say which did not come; no consumer may end meanwhile by itself."""
-    assert wait_until(condition, seconds=seconds), f"after {seconds:g} s still waiting for {what}; {_state(scene)}"
+    assert wait_until(condition, seconds=seconds), f"after {seconds:g} s still waiting for {what}; {_state(run)}"
 
 
 def _drained(program: Program) -> bool:
@@ -113,26 +113,26 @@ def _drained(program: Program) -> bool:
     return program.exit_code == 0 or (program.exit_code == -signal.SIGTERM and not program.has_begun)
 
 
-def _require_clean(scene: Scene, *command: str) -> None:
-    done = scene.check("backfill", *command)
+def _require_clean(run: FaultRun, *command: str) -> None:
+    done = run.check("backfill", *command)
     assert done.process.poll() == 0, done.stdout.read_text() + done.stderr.read_text()
 
 
-def _require_honest(scene: Scene, auditor: Program) -> None:
+def _require_honest(run: FaultRun, auditor: Program) -> None:
     if not auditor.killed and auditor.started is not None:
         command = auditor.started.process.args[1]
         text = auditor.started.stdout.read_text() + auditor.started.stderr.read_text()
-        may = AUDITS_MAY[command] | ({1} if scene.edits else set())
+        may = AUDITS_MAY[command] | ({1} if run.edits else set())
         assert auditor.exit_code in may, f"{command} ended with {auditor.exit_code}: {text}"
 
 
-def _hold(scene: Scene, fault: Fault) -> None:
+def _hold(run: FaultRun, fault: Fault) -> None:
     """Let a fault last its time, or until nothing is left for it to harm."""
-    sent = len(scene.sound) + len(scene.poison)
-    wait_until(lambda: scene.applied() >= sent, seconds=fault.seconds)
+    sent = len(run.sound) + len(run.poison)
+    wait_until(lambda: run.applied() >= sent, seconds=fault.seconds)
 
 
-def _state(scene: Scene) -> str:
-    codes = {program.name: program.exit_code for program in (*scene.consumers, scene.auditor)}
-    sessions = "\n".join(map(str, scene.sql(SESSIONS)))
-    return f"exit codes {codes}, positions {scene.positions()}, ends {scene.ends()}, sessions\n{sessions}"
+def _state(run: FaultRun) -> str:
+    codes = {program.name: program.exit_code for program in (*run.consumers, run.auditor)}
+    sessions = "\n".join(map(str, run.sql(SESSIONS)))
+    return f"exit codes {codes}, positions {run.positions()}, ends {run.ends()}, sessions\n{sessions}"

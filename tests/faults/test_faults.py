@@ -19,11 +19,11 @@ import pytest
 
 from tests.conftest import TAIL
 from tests.faults import injections
-from tests.faults.fault_run import Scene
-from tests.faults.fork_server import Nursery
+from tests.faults.fault_run import FaultRun
 from tests.faults.plan import KINDS, Plan, plan
-from tests.faults.run_faults import conduct, judge, settle
+from tests.faults.run_faults import judge, run_faults, settle
 from tests.faults.servers import Servers
+from tests.support.programs import Programs
 
 ALWAYS: Final = (1, 2, 3, 4, 5)
 """Seeds that every run of the tests has."""
@@ -39,14 +39,14 @@ def seeds() -> list[int]:
 
 
 @pytest.mark.parametrize("seed", seeds())
-def test_nothing_is_lost_doubled_or_invented(servers: Servers, nursery: Nursery, tmp_path: Path, seed: int) -> None:
+def test_nothing_is_lost_doubled_or_invented(servers: Servers, programs: Programs, tmp_path: Path, seed: int) -> None:
     drawn = plan(seed)
-    scene = Scene(drawn, servers, nursery, tmp_path)
-    with _told(drawn, scene):
-        conduct(scene)
-        settle(scene)
-        judge(scene)
-    scene.close()
+    fault_run = FaultRun(drawn, servers, programs, tmp_path)
+    with _told(drawn, fault_run):
+        run_faults(fault_run)
+        settle(fault_run)
+        judge(fault_run)
+    fault_run.close()
 
 
 def test_a_seed_is_a_plan_and_every_kind_comes_up() -> None:
@@ -56,17 +56,17 @@ def test_a_seed_is_a_plan_and_every_kind_comes_up() -> None:
 
 
 @contextmanager
-def _told(drawn: Plan, scene: Scene) -> Iterator[None]:
+def _told(drawn: Plan, fault_run: FaultRun) -> Iterator[None]:
     """Say of a failure what was done, and what the programs wrote."""
     begun = time.monotonic()
     try:
         yield
     except BaseException:
         print(drawn)  # noqa: T201
-        for program in (*scene.consumers, scene.auditor):
+        for program in (*fault_run.consumers, fault_run.auditor):
             for number, started in enumerate(program.logs, 1):
                 text = started.stderr.read_text()[-TAIL:] + started.stdout.read_text()[-TAIL:]
                 print(f"--- {program.name}, start {number}: exit code {started.process.poll()}\n{text}")  # noqa: T201
-        scene.close()
+        fault_run.close()
         raise
-    print(f"seed {drawn.seed}: {time.monotonic() - begun:.1f} s, {len(scene.sound)} events")  # noqa: T201
+    print(f"seed {drawn.seed}: {time.monotonic() - begun:.1f} s, {len(fault_run.sound)} events")  # noqa: T201

@@ -12,7 +12,7 @@ from tests.bench.figures import MARKS, megabytes
 from tests.bench.memory import Message, large, send, small
 from tests.bench.programs import peak_bytes
 from tests.conftest import StartCommand
-from tests.faults.fault_run import Scene
+from tests.faults.fault_run import FaultRun
 
 BACKLOGS: Final[dict[str, tuple[str, Callable[[], Iterable[Message]]]]] = {
     "large": ("invoices", lambda: large(160)),
@@ -26,22 +26,22 @@ SETTLE_SECONDS: Final = 90.0
 
 
 @pytest.mark.parametrize("kind", BACKLOGS)
-def test_a_backlog_is_not_held(scene: Scene, start_command: StartCommand, kind: str) -> None:
+def test_a_backlog_is_not_held(fault_run: FaultRun, start_command: StartCommand, kind: str) -> None:
     """The first batch waits for a lock, and meanwhile the consumer reads until it has enough."""
     table, messages = BACKLOGS[kind]
     limit = MARKS[f"memory.{kind}"].limit
-    send(scene.settings.kafka_bootstrap_servers, scene.settings.topic_prefix, messages())
+    send(fault_run.settings.kafka_bootstrap_servers, fault_run.settings.topic_prefix, messages())
     bounds = {"PROJECTOR_BATCH_EVENTS_MAX": "20000"}
-    with psycopg.connect(scene.servers.url(scene.database)) as holder:
+    with psycopg.connect(fault_run.servers.url(fault_run.database)) as holder:
         holder.execute(f"LOCK TABLE billing.{table} IN SHARE MODE".encode())
-        env = scene.environment(scene.consumers[0].proxy) | bounds
+        env = fault_run.environment(fault_run.consumers[0].proxy) | bounds
         consumer = psutil.Process(start_command("projector", "run", env=env).process.pid)
         ours = holder.info.backend_pid
-        assert wait_until(lambda: bool(scene.sql(BLOCKED, ours)), seconds=SETTLE_SECONDS), "it applies nothing"
+        assert wait_until(lambda: bool(fault_run.sql(BLOCKED, ours)), seconds=SETTLE_SECONDS), "it applies nothing"
         assert wait_until(lambda: _rests(consumer), seconds=SETTLE_SECONDS), "it reads on and on"
         assert megabytes(peak_bytes(consumer)) < limit
         holder.rollback()
-    assert wait_until(lambda: scene.positions() == scene.ends(), seconds=SETTLE_SECONDS)
+    assert wait_until(lambda: fault_run.positions() == fault_run.ends(), seconds=SETTLE_SECONDS)
     assert megabytes(peak_bytes(consumer)) < limit
 
 

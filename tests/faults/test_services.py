@@ -13,7 +13,7 @@ from sqlalchemy import make_url
 from projector.database.retry import WAIT_MAX_SECONDS
 from projector.sandbox.processes import wait_until
 from tests.conftest import RunCommand
-from tests.faults.fault_run import Scene
+from tests.faults.fault_run import FaultRun
 from tests.faults.program import Program
 from tests.faults.proxy import Proxy
 
@@ -22,7 +22,7 @@ OUTAGE_SECONDS: Final = 8.0
 CPU_SHARE_MAX: Final = 0.1  # of a core: a loop that spins takes all of one
 RETURN_SECONDS: Final = 2 * WAIT_MAX_SECONDS + 24  # the longest wait, a session of the group, and a slow machine
 AT_ONCE_SECONDS: Final = 10.0  # on a busy machine; a connection to a service that hangs is given up after more
-BUDGET_SECONDS: Final = 5  # of a drain, as the scene sets it
+BUDGET_SECONDS: Final = 5  # of a drain, as a fault run sets it
 WRONG: Final = "wr0ng"
 
 
@@ -31,46 +31,46 @@ def service(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def test_away_at_start_it_is_waited_for(scene: Scene, service: str, run_command: RunCommand) -> None:
-    [consumer] = scene.consumers
-    _proxy(scene, service).away()
+def test_away_at_start_it_is_waited_for(fault_run: FaultRun, service: str, run_command: RunCommand) -> None:
+    [consumer] = fault_run.consumers
+    _proxy(fault_run, service).away()
     consumer.run()
     _await(lambda: len(_tries(consumer)) > 1, f"two tries to find {service}", seconds=40)
     assert all(service in one["why"] for one in _tries(consumer))
-    assert not _ready(scene, run_command)
+    assert not _ready(fault_run, run_command)
     assert consumer.exit_code is None
 
-    _proxy(scene, service).back()
-    _found_again(scene, run_command)
+    _proxy(fault_run, service).back()
+    _found_again(fault_run, run_command)
 
 
-def test_away_later_it_is_waited_for_in_peace(scene: Scene, service: str, run_command: RunCommand) -> None:
-    [consumer] = scene.consumers
+def test_away_later_it_is_waited_for_in_peace(fault_run: FaultRun, service: str, run_command: RunCommand) -> None:
+    [consumer] = fault_run.consumers
     consumer.run()
-    messages = scene.messages()
-    scene.send(messages[:50])
-    scene.delivered()
-    _await(lambda: scene.applied() == 50, "the first to be applied")
-    _proxy(scene, service).away()
-    scene.send(messages[50:])
+    messages = fault_run.messages()
+    fault_run.send(messages[:50])
+    fault_run.delivered()
+    _await(lambda: fault_run.applied() == 50, "the first to be applied")
+    _proxy(fault_run, service).away()
+    fault_run.send(messages[50:])
 
     assert _cpu_seconds(consumer, OUTAGE_SECONDS) < CPU_SHARE_MAX * OUTAGE_SECONDS
     assert consumer.exit_code is None
-    assert scene.applied() == 50
-    assert not _ready(scene, run_command)
+    assert fault_run.applied() == 50
+    assert not _ready(fault_run, run_command)
     if service == "PostgreSQL":
         tries = [one for one in _tries(consumer) if one["why"].startswith("PostgreSQL at 127.0.0.1")]
         assert OUTAGE_SECONDS / WAIT_MAX_SECONDS - 1 <= len(tries) <= 20
     else:
-        assert f"127.0.0.1:{scene.servers.kafka_proxy.port}" in _log(consumer)
+        assert f"127.0.0.1:{fault_run.servers.kafka_proxy.port}" in _log(consumer)
 
-    _proxy(scene, service).back()
-    _found_again(scene, run_command)
+    _proxy(fault_run, service).back()
+    _found_again(fault_run, run_command)
 
 
-def test_a_signal_ends_the_wait_at_once(scene: Scene, service: str) -> None:
-    [consumer] = scene.consumers
-    _proxy(scene, service).away()
+def test_a_signal_ends_the_wait_at_once(fault_run: FaultRun, service: str) -> None:
+    [consumer] = fault_run.consumers
+    _proxy(fault_run, service).away()
     consumer.run()
     _await(lambda: _tries(consumer), f"a try to find {service}", seconds=20)
     consumer.send(signal.SIGTERM)
@@ -80,39 +80,39 @@ def test_a_signal_ends_the_wait_at_once(scene: Scene, service: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["away", "hang"])
-def test_a_drain_without_a_service_keeps_to_its_budget(scene: Scene, service: str, mode: str) -> None:
+def test_a_drain_without_a_service_keeps_to_its_budget(fault_run: FaultRun, service: str, mode: str) -> None:
     """What was not applied is read again; a connection that hangs is given up."""
-    [consumer] = scene.consumers
+    [consumer] = fault_run.consumers
     consumer.run()
-    messages = scene.messages()
-    scene.send(messages[:50])
-    scene.delivered()
-    _await(lambda: scene.applied() == 50, "the first to be applied")
-    getattr(_proxy(scene, service), mode)()
-    scene.send(messages[50:])
-    scene.delivered()
+    messages = fault_run.messages()
+    fault_run.send(messages[:50])
+    fault_run.delivered()
+    _await(lambda: fault_run.applied() == 50, "the first to be applied")
+    getattr(_proxy(fault_run, service), mode)()
+    fault_run.send(messages[50:])
+    fault_run.delivered()
     consumer.send(signal.SIGTERM)
     _await(lambda: consumer.exit_code is not None, "the end", seconds=BUDGET_SECONDS + 8)
     assert consumer.exit_code == 0, _log(consumer)
     assert "Traceback" not in _log(consumer)
 
-    _proxy(scene, service).back()
+    _proxy(fault_run, service).back()
     consumer.run()
-    _await(lambda: scene.positions() == scene.ends(), "the next to apply the rest")
+    _await(lambda: fault_run.positions() == fault_run.ends(), "the next to apply the rest")
 
 
-def test_who_does_not_wait_ends_with_2_and_one_line(scene: Scene, run_command: RunCommand) -> None:
-    [consumer] = scene.consumers
+def test_who_does_not_wait_ends_with_2_and_one_line(fault_run: FaultRun, run_command: RunCommand) -> None:
+    [consumer] = fault_run.consumers
     consumer.proxy.away()
     for command in (("projector", "run", "--until-caught-up"), ("projector", "init"), ("backfill", "drift-check")):
-        result = run_command(*command, env=scene.environment(consumer.proxy))
+        result = run_command(*command, env=fault_run.environment(consumer.proxy))
         assert result.exit_code == 2
         assert result.stderr.count("\n") == 1
         assert "PostgreSQL at 127.0.0.1" in result.stderr
 
 
-def test_what_waiting_does_not_mend_ends_a_consumer_at_once(scene: Scene, run_command: RunCommand) -> None:
-    env = scene.environment(scene.consumers[0].proxy)
+def test_what_waiting_does_not_mend_ends_a_consumer_at_once(fault_run: FaultRun, run_command: RunCommand) -> None:
+    env = fault_run.environment(fault_run.consumers[0].proxy)
     url = make_url(env["PROJECTOR_DATABASE_URL"])
     for changed, said in (
         ({"PROJECTOR_DATABASE_URL": url.set(password=WRONG).render_as_string(hide_password=False)}, "authentication"),
@@ -126,26 +126,26 @@ def test_what_waiting_does_not_mend_ends_a_consumer_at_once(scene: Scene, run_co
         assert WRONG not in result.stderr
 
 
-def _proxy(scene: Scene, service: str) -> Proxy:
-    return scene.consumers[0].proxy if service == "PostgreSQL" else scene.servers.kafka_proxy
+def _proxy(fault_run: FaultRun, service: str) -> Proxy:
+    return fault_run.consumers[0].proxy if service == "PostgreSQL" else fault_run.servers.kafka_proxy
 
 
-def _found_again(scene: Scene, run_command: RunCommand) -> None:
+def _found_again(fault_run: FaultRun, run_command: RunCommand) -> None:
     """See a consumer go on by itself, and status say so."""
-    [consumer] = scene.consumers
-    _await(lambda: scene.positions() == scene.ends(), "all to be applied", seconds=RETURN_SECONDS)
+    [consumer] = fault_run.consumers
+    _await(lambda: fault_run.positions() == fault_run.ends(), "all to be applied", seconds=RETURN_SECONDS)
     _await(lambda: any(one["event"] == "joined" for one in _records(consumer)), "the consumer to have joined")
     assert consumer.exit_code is None
     assert len(consumer.logs) == 1
-    assert _ready(scene, run_command)
-    password = make_url(scene.servers.postgres.url).password
+    assert _ready(fault_run, run_command)
+    password = make_url(fault_run.servers.postgres.url).password
     assert password
     assert password not in _log(consumer)
 
 
-def _ready(scene: Scene, run_command: RunCommand) -> bool:
+def _ready(fault_run: FaultRun, run_command: RunCommand) -> bool:
     """Ask as a health check does."""
-    result = run_command("projector", "status", "--json", env=scene.environment(scene.consumers[0].proxy))
+    result = run_command("projector", "status", "--json", env=fault_run.environment(fault_run.consumers[0].proxy))
     assert result.exit_code in {0, 2}, result.stderr
     return result.exit_code == 0
 

@@ -13,8 +13,9 @@ from typing import Any, Final
 import psutil
 import pytest
 
-from tests.conftest import RunCommand, StartCommand, Started, WaitUntil
+from tests.conftest import RunCommand, StartCommand, WaitUntil
 from tests.support.machine_load import busy
+from tests.support.programs import Started
 
 ROOT: Final = Path(__file__).parents[2]
 SECONDS_MAX: Final = 60  # the promise, for a machine that does nothing else

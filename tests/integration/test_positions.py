@@ -9,17 +9,15 @@ from typing import Final
 
 import pytest
 from confluent_kafka import TopicPartition
-from sqlalchemy import Engine
 
 from events.contract.types import topic_of
 from events.runtime import kafka
 from events.runtime.errors import StateError
-from events.runtime.settings import Settings
 from projector.deployment import schema
 from projector.positions import reset
 from projector.positions import store as positions
-from tests.conftest import Result, RunCommand, StartCommand, WaitUntil
-from tests.e2e.deployment import EAGER, NEXT_GENERATION, Deployment, one_line
+from tests.conftest import Result
+from tests.support.deployment import EAGER, NEXT_GENERATION, Deployment, one_line
 from tests.support.examples import assigned, invoice, line, payment
 
 EVENTS: Final = [
@@ -30,18 +28,6 @@ EVENTS: Final = [
 ]
 LINES: Final = [line(event).decode() for event in EVENTS]
 MORE: Final = [line(invoice(n, n % 2 + 1, "1.00")).decode() for n in range(31, 41)]
-
-
-@pytest.fixture
-def deployment(  # noqa: PLR0913, PLR0917 - fixtures
-    kafka_settings: Settings,
-    kafka_environment: dict[str, str],
-    engine: Engine,
-    run_command: RunCommand,
-    start_command: StartCommand,
-    wait_until: WaitUntil,
-) -> Deployment:
-    return Deployment(kafka_settings, kafka_environment, engine, run_command, start_command, wait_until)
 
 
 @pytest.fixture

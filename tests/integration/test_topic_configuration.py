@@ -15,7 +15,7 @@ from events.runtime.settings import Settings
 from projector.kafka_log import topic_configuration
 from projector.kafka_log.broker import Broker
 from tests.conftest import RunCommand, WaitUntil
-from tests.e2e.deployment import one_line
+from tests.support.deployment import one_line
 
 
 def test_a_compacted_topic_is_refused_and_short_retention_is_warned_of(

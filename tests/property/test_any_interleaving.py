@@ -1,18 +1,15 @@
 """Two transactions may be held anywhere, one in the middle of the other: both end, and in what the oracle computes."""
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
-import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from events.runtime.settings import Settings
 from tests.property.hypothesis_profiles import effort, patient
 from tests.support.examples import CloudEvent
 from tests.support.interleaving import STATEMENTS_MAX, play
-from tests.support.merge_harness import Lane, disagreement, empty
+from tests.support.merge_harness import MergeHarness, disagreement, empty
 from tests.support.strategies import histories
 
 pytestmark = patient
@@ -41,22 +38,14 @@ def meetings(draw: st.DrawFn) -> Meeting:
     return Meeting(before, one or history, other or history, draw(points), draw(points))
 
 
-@pytest.fixture
-def lanes(engine: Engine, settings: Settings) -> Iterator[tuple[Lane, Lane]]:
-    pair = Lane(engine, settings, 0), Lane(engine, settings, 1)
-    yield pair
-    for lane in pair:
-        lane.close()
-
-
 @effort(150)
 @given(meeting=meetings())
 def test_wherever_two_transactions_meet_the_state_is_the_oracles(
-    engine: Engine, lanes: tuple[Lane, Lane], meeting: Meeting
+    engine: Engine, harnesses: tuple[MergeHarness, MergeHarness], meeting: Meeting
 ) -> None:
     empty(engine)
-    for lane in lanes:
-        lane.begin()
-    lanes[0].apply(meeting.before)
-    event(str(play(engine, (lanes[0], meeting.one, meeting.here), (lanes[1], meeting.other, meeting.there))))
+    for harness in harnesses:
+        harness.begin()
+    harnesses[0].apply(meeting.before)
+    event(str(play(engine, (harnesses[0], meeting.one, meeting.here), (harnesses[1], meeting.other, meeting.there))))
     assert not disagreement(engine, meeting.before + meeting.one + meeting.other)

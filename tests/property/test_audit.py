@@ -14,7 +14,7 @@ from events.runtime.settings import Settings
 from tests.property.auditor import Auditor
 from tests.property.hypothesis_profiles import effort, patient
 from tests.support.examples import CloudEvent
-from tests.support.merge_harness import Lane, disagreement, empty
+from tests.support.merge_harness import MergeHarness, disagreement, empty
 from tests.support.oracle import differences, drifted, recomputed
 from tests.support.strategies import deliveries, histories
 
@@ -91,13 +91,6 @@ def edits_of(draw: st.DrawFn, templates: tuple[str, ...]) -> list[str]:
 
 
 @pytest.fixture
-def lane(engine: Engine, settings: Settings) -> Iterator[Lane]:
-    lane = Lane(engine, settings)
-    yield lane
-    lane.close()
-
-
-@pytest.fixture
 def auditor(engine: Engine, settings: Settings) -> Iterator[Auditor]:
     with session(engine) as connection:
         yield Auditor(engine, settings, connection)
@@ -106,23 +99,23 @@ def auditor(engine: Engine, settings: Settings) -> Iterator[Auditor]:
 @effort(25)
 @given(data=st.data(), history=histories())
 def test_what_the_projector_did_is_never_drift(
-    engine: Engine, lane: Lane, auditor: Auditor, data: st.DataObject, history: list[CloudEvent]
+    engine: Engine, harness: MergeHarness, auditor: Auditor, data: st.DataObject, history: list[CloudEvent]
 ) -> None:
     empty(engine)
-    lane.begin()
+    harness.begin()
     for batch in data.draw(deliveries(history)):
-        lane.apply(batch)
+        harness.apply(batch)
     assert auditor.check().findings == 0
 
 
 @effort(50)
 @given(history=histories(), edits=edits_of(HISTORY + ROWS + MARKS + PROJECTION))
 def test_each_edit_is_found_with_every_column_it_put_wrong_and_nothing_else_and_is_mended(
-    engine: Engine, lane: Lane, auditor: Auditor, history: list[CloudEvent], edits: list[str]
+    engine: Engine, harness: MergeHarness, auditor: Auditor, history: list[CloudEvent], edits: list[str]
 ) -> None:
     empty(engine)
-    lane.begin()
-    lane.apply(history)
+    harness.begin()
+    harness.apply(history)
     _edit(engine, edits)
 
     recorded = auditor.recorded()
@@ -136,11 +129,11 @@ def test_each_edit_is_found_with_every_column_it_put_wrong_and_nothing_else_and_
 @effort(50)
 @given(history=histories(), edits=st.one_of(edits_of(ROWS), edits_of(MARKS)))
 def test_what_was_edited_is_named_unless_the_figures_fit_either(
-    engine: Engine, lane: Lane, auditor: Auditor, history: list[CloudEvent], edits: list[str]
+    engine: Engine, harness: MergeHarness, auditor: Auditor, history: list[CloudEvent], edits: list[str]
 ) -> None:
     empty(engine)
-    lane.begin()
-    lane.apply(history)
+    harness.begin()
+    harness.apply(history)
     _edit(engine, edits)
 
     auditor.check()
@@ -156,17 +149,22 @@ def test_what_was_edited_is_named_unless_the_figures_fit_either(
 @effort(25)
 @given(data=st.data(), history=histories(40), edits=edits_of(PROJECTION + MARKS))
 def test_a_rebuild_beside_a_consumer_loses_nothing_of_either(  # noqa: PLR0913, PLR0917 - fixtures and draws
-    engine: Engine, lane: Lane, auditor: Auditor, data: st.DataObject, history: list[CloudEvent], edits: list[str]
+    engine: Engine,
+    harness: MergeHarness,
+    auditor: Auditor,
+    data: st.DataObject,
+    history: list[CloudEvent],
+    edits: list[str],
 ) -> None:
     """What it could not see any more, since it had passed, the next one finds; history is the stream's at the end."""
     empty(engine)
-    lane.begin()
+    harness.begin()
     half = len(history) // 2
-    lane.apply(history[:half])
+    harness.apply(history[:half])
     _edit(engine, edits)
     batches = data.draw(deliveries(history[half:]))
     with ThreadPoolExecutor(1) as pool:
-        applied = [pool.submit(lane.apply, batch) for batch in batches]
+        applied = [pool.submit(harness.apply, batch) for batch in batches]
         assert auditor.rebuild().failed == 0
         for future in applied:
             future.result()

@@ -1,19 +1,16 @@
 """Two consumers that apply overlapping keys at the same time end in what the oracle computes, and never deadlock."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import zip_longest
 from threading import Barrier
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from events.runtime.settings import Settings
 from tests.property.hypothesis_profiles import effort, patient
 from tests.support.examples import CloudEvent
-from tests.support.merge_harness import Lane, disagreement, empty
+from tests.support.merge_harness import MergeHarness, disagreement, empty
 from tests.support.strategies import deliveries, histories
 
 pytestmark = patient
@@ -21,29 +18,21 @@ pytestmark = patient
 PATIENCE_SECONDS = 30.0
 
 
-@pytest.fixture
-def lanes(engine: Engine, settings: Settings) -> Iterator[tuple[Lane, Lane]]:
-    pair = Lane(engine, settings, 0), Lane(engine, settings, 1)
-    yield pair
-    for lane in pair:
-        lane.close()
-
-
 @effort(80)
 @given(data=st.data(), history=histories(max_size=40))
 def test_the_state_is_the_oracles_after_every_round(
-    engine: Engine, lanes: tuple[Lane, Lane], data: st.DataObject, history: list[CloudEvent]
+    engine: Engine, harnesses: tuple[MergeHarness, MergeHarness], data: st.DataObject, history: list[CloudEvent]
 ) -> None:
     """Each round both begin a batch at the same instant; what one is given the other often has as well."""
     empty(engine)
-    shares = [data.draw(deliveries(data.draw(_share(history)) or history)) for _ in lanes]
-    for lane in lanes:
-        lane.begin()
+    shares = [data.draw(deliveries(data.draw(_share(history)) or history)) for _ in harnesses]
+    for harness in harnesses:
+        harness.begin()
     seen: list[CloudEvent] = []
-    barrier = Barrier(len(lanes), timeout=PATIENCE_SECONDS)
-    with ThreadPoolExecutor(len(lanes)) as pool:
+    barrier = Barrier(len(harnesses), timeout=PATIENCE_SECONDS)
+    with ThreadPoolExecutor(len(harnesses)) as pool:
         for batches in zip_longest(*shares, fillvalue=[]):
-            list(pool.map(_apply_together, lanes, batches, [barrier] * len(lanes), timeout=PATIENCE_SECONDS))
+            list(pool.map(_apply_together, harnesses, batches, [barrier] * len(harnesses), timeout=PATIENCE_SECONDS))
             seen += [event for batch in batches for event in batch]
             assert not disagreement(engine, seen)
 
@@ -54,7 +43,7 @@ def _share(history: list[CloudEvent]) -> st.SearchStrategy[list[CloudEvent]]:
     return kept.map(lambda flags: [event for event, flag in zip(history, flags, strict=True) if flag])
 
 
-def _apply_together(lane: Lane, events: list[CloudEvent], barrier: Barrier) -> None:
+def _apply_together(harness: MergeHarness, events: list[CloudEvent], barrier: Barrier) -> None:
     barrier.wait()
     if events:
-        lane.apply(events)
+        harness.apply(events)

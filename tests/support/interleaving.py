@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 
 from projector.consume.merge import Applied
 from tests.support.examples import CloudEvent
-from tests.support.merge_harness import Lane
+from tests.support.merge_harness import MergeHarness
 
 PATIENCE_SECONDS: Final = 20.0
 POLL_SECONDS: Final = 0.002
@@ -24,12 +24,14 @@ Rest = Literal["held", "waiting", "done"]
 class Held:
     """A batch that is being applied in a thread and stops after its n-th statement until it is let go."""
 
-    def __init__(self, pool: ThreadPoolExecutor, lane: Lane, events: list[CloudEvent], hold_after: int) -> None:
+    def __init__(
+        self, pool: ThreadPoolExecutor, harness: MergeHarness, events: list[CloudEvent], hold_after: int
+    ) -> None:
         self._hold_after, self._ran = hold_after, 0
         self._held, self._free = Event(), Event()
-        self._pid = lane.connection.info.backend_pid
-        lane.connection.cursor_factory = self._cursor_factory()
-        self._applied: Future[Applied] = pool.submit(lane.apply, events)
+        self._pid = harness.connection.info.backend_pid
+        harness.connection.cursor_factory = self._cursor_factory()
+        self._applied: Future[Applied] = pool.submit(harness.apply, events)
 
     def let_go(self) -> Self:
         """Open the gate; what is held goes on."""
@@ -73,7 +75,9 @@ class Held:
 
 
 def play(
-    engine: Engine, first: tuple[Lane, list[CloudEvent], int], second: tuple[Lane, list[CloudEvent], int]
+    engine: Engine,
+    first: tuple[MergeHarness, list[CloudEvent], int],
+    second: tuple[MergeHarness, list[CloudEvent], int],
 ) -> tuple[Rest, Rest]:
     """Bring the first to its point, then the second as far as it can go; let the first end, then the second.
 

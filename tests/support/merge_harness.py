@@ -1,9 +1,10 @@
 """Feed the projector's merge without a broker: messages numbered as a partition's log would number them."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
+import pytest
 from psycopg import Connection
 from sqlalchemy import Engine, text
 
@@ -21,14 +22,14 @@ TABLES: Final = (
 )
 
 
-class Lane:
+class MergeHarness:
     """One consumer: a connection of its own, and one partition of each topic that nobody else reads.
 
     Args:
-        engine: of the database under test; the lane takes one connection out of its pool and gives it back on close.
+        engine: of the database under test; the harness takes one connection out of its pool and gives it back on close.
         settings: whose group owns the positions.
-        partition: the lane's, on every topic.
-        begin: write the positions; two lanes on one partition share those of the first.
+        partition: the harness's, on every topic.
+        begin: write the positions; two harnesses on one partition share those of the first.
 
     """
 
@@ -56,7 +57,7 @@ class Lane:
             )
 
     def batch(self, events: Iterable[CloudEvent]) -> Batch:
-        """Append events to the lane's log, and hand them out as one batch."""
+        """Append events to the harness's log, and hand them out as one batch."""
         items = [self._item(event) for event in events]
         ends = end_offsets_of(items)
         known = {place: next(i.message.offset for i in items if i.message[:2] == place) for place in ends}
@@ -67,7 +68,7 @@ class Lane:
         return self.apply_batch(self.batch(events))
 
     def apply_batch(self, batch: Batch) -> merge.Applied:
-        """Apply a batch of this lane in one transaction."""
+        """Apply a batch of this harness in one transaction."""
         return merge.apply(self.connection, batch, self.settings.group_id)
 
     def close(self) -> None:
@@ -97,3 +98,18 @@ def disagreement(engine: Engine, events: Sequence[CloudEvent]) -> str:
     """Say how the database differs from what these events amount to; an empty text where it doesn't."""
     with engine.connect() as connection:
         return differences(expected(events), read_projection(connection))
+
+
+@pytest.fixture
+def harness(engine: Engine, settings: Settings) -> Iterator[MergeHarness]:
+    made = MergeHarness(engine, settings)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def harnesses(engine: Engine, settings: Settings) -> Iterator[tuple[MergeHarness, MergeHarness]]:
+    pair = MergeHarness(engine, settings, 0), MergeHarness(engine, settings, 1)
+    yield pair
+    for harness in pair:
+        harness.close()

@@ -13,7 +13,7 @@ from events.runtime.settings import Settings
 from projector.consume.writer import Writer
 from tests.conftest import RunCommand, StartCommand, WaitUntil
 from tests.support.examples import invoice
-from tests.support.merge_harness import Lane
+from tests.support.merge_harness import MergeHarness
 
 MESSAGES = 31  # that these five customers make
 
@@ -29,14 +29,14 @@ def consumer(database: Connection[Any], settings: Settings) -> Connection[Any]:
 
 
 def test_a_consumer_leaves_word_of_how_long_its_last_transaction_took(engine: Engine, settings: Settings) -> None:
-    lane = Lane(engine, settings)
+    harness = MergeHarness(engine, settings)
     writer = Writer(engine, settings)
     try:
         for number in (1, 2):
-            writer.submit(lane.batch([invoice(number, 1, "1.00")])).result(30)
+            writer.submit(harness.batch([invoice(number, 1, "1.00")])).result(30)
     finally:
         writer.close(Deadline.after(10))
-        lane.close()
+        harness.close()
     with engine.connect() as connection:
         took = connection.exec_driver_sql("SELECT transaction_ms FROM positions WHERE transaction_ms > 0").scalars()
         assert 0 < next(took) < 60_000

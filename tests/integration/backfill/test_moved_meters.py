@@ -19,7 +19,7 @@ from backfill.runs.store import Run
 from events.runtime.settings import Settings
 from tests.integration.backfill.conftest import Audit
 from tests.support.examples import CloudEvent, assigned, invoice
-from tests.support.merge_harness import Lane
+from tests.support.merge_harness import MergeHarness
 
 Batches = list[list[CloudEvent]]
 Moment = Callable[[list[Run]], bool]
@@ -92,8 +92,8 @@ UNSEEN: Final = [
 class Play:
     """A rebuild, and a consumer that applies batches at a chosen moment of it."""
 
-    def __init__(self, engine: Engine, lane: Lane, audit: Audit) -> None:
-        self._engine, self._lane, self._audit = engine, lane, audit
+    def __init__(self, engine: Engine, harness: MergeHarness, audit: Audit) -> None:
+        self._engine, self._lane, self._audit = engine, harness, audit
 
     def rebuild(self, moment: Moment, batches: Batches, chunk_size: int = 2) -> Run:
         """Rebuild; the run has to have come by the moment."""
@@ -120,10 +120,10 @@ class Play:
 
 @pytest.fixture
 def play(database: Connection[Any], engine: Engine, settings: Settings, audit: Audit) -> Iterator[Play]:
-    lane = Lane(engine, settings)
-    assert database.info.dbname == lane.connection.info.dbname
-    yield Play(engine, lane, audit)
-    lane.close()
+    harness = MergeHarness(engine, settings)
+    assert database.info.dbname == harness.connection.info.dbname
+    yield Play(engine, harness, audit)
+    harness.close()
 
 
 @pytest.mark.parametrize(("damage", "moved"), PLAYED)

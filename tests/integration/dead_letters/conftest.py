@@ -15,7 +15,7 @@ from projector.consume.batch import Batch, end_offsets_of, make_item
 from projector.dead_letters.resolve import Retried, retry
 from projector.dead_letters.selection import Selection
 from tests.support.examples import CloudEvent, invoice, line
-from tests.support.merge_harness import Lane
+from tests.support.merge_harness import MergeHarness
 from tests.support.written_down import in_currency
 
 TIMESTAMP_MS: Final = 1_767_225_600_000
@@ -25,9 +25,9 @@ EVENTS: Final = [invoice(n, n % 3 + 1, f"{n}.25") for n in range(1, 8)]
 class Reader:
     """One partition of each topic, read in batches."""
 
-    def __init__(self, lane: Lane) -> None:
-        self.lane = lane
-        self.settings = lane.settings
+    def __init__(self, harness: MergeHarness) -> None:
+        self.harness = harness
+        self.settings = harness.settings
         self._decode = Decoder(self.settings.currency, self.settings.topic_prefix)
         self._next: dict[str, int] = {}
         self._topic_id: str | None = None
@@ -39,36 +39,36 @@ class Reader:
         topic = topic_of(entity, self.settings.topic_prefix)
         start = self._next.get(topic, 0)
         messages = [
-            Message(topic, self.lane.partition, start + n, TIMESTAMP_MS, key, value, headers)
+            Message(topic, self.harness.partition, start + n, TIMESTAMP_MS, key, value, headers)
             for n, value in enumerate(values)
         ]
         self._next[topic] = start + len(values)
         items = [make_item(message, self._decode(message)) for message in messages]
         batch = Batch(
-            items=items, start_offsets={(topic, self.lane.partition): start}, end_offsets=end_offsets_of(items)
+            items=items, start_offsets={(topic, self.harness.partition): start}, end_offsets=end_offsets_of(items)
         )
         batch = replace(batch, topic_ids={topic: self._topic_id})
-        return merge.apply(self.lane.connection, batch, self.settings.group_id)
+        return merge.apply(self.harness.connection, batch, self.settings.group_id)
 
     def replay(self) -> None:
         """Begin again at offset 0."""
         self._next.clear()
-        with self.lane.connection.transaction():
-            self.lane.connection.execute("UPDATE positions SET next_offset = 0")
+        with self.harness.connection.transaction():
+            self.harness.connection.execute("UPDATE positions SET next_offset = 0")
 
     def recreated(self, topic_id: str) -> None:
         """Begin at offset 0 of other topics of the same names."""
         self.replay()
         self._topic_id = topic_id
-        with self.lane.connection.transaction():
-            self.lane.connection.execute("UPDATE positions SET topic_id = %s", [topic_id])
+        with self.harness.connection.transaction():
+            self.harness.connection.execute("UPDATE positions SET topic_id = %s", [topic_id])
 
 
 @pytest.fixture
 def reader(engine: Engine, settings: Settings) -> Iterator[Reader]:
-    lane = Lane(engine, settings, partition=4)
-    yield Reader(lane)
-    lane.close()
+    harness = MergeHarness(engine, settings, partition=4)
+    yield Reader(harness)
+    harness.close()
 
 
 @pytest.fixture
@@ -101,8 +101,8 @@ def in_dollars(events: Sequence[CloudEvent]) -> list[CloudEvent]:
 
 def retried(engine: Engine, settings: Settings, chosen: Selection | None = None) -> Retried:
     """Retry with dollars accepted, on a connection of its own."""
-    lane = Lane(engine, settings, begin=False)
+    harness = MergeHarness(engine, settings, begin=False)
     try:
-        return retry(lane.connection, chosen or Selection(), Decoder("USD", settings.topic_prefix), "tests")
+        return retry(harness.connection, chosen or Selection(), Decoder("USD", settings.topic_prefix), "tests")
     finally:
-        lane.close()
+        harness.close()

@@ -3,17 +3,14 @@
 from collections.abc import Iterable
 from typing import Final
 
-import pytest
 from confluent_kafka import Producer
 from sqlalchemy import Engine
 
 from events.contract.types import topic_of
-from events.runtime.settings import Settings
 from projector.consume.circuit_breaker import BreakerHistory, read_history
 from projector.positions.store import Position
-from tests.conftest import RunCommand, StartCommand, WaitUntil
-from tests.e2e.deployment import Deployment
 from tests.integration.dead_letters.conftest import Reader, dollars
+from tests.support.deployment import Deployment
 from tests.support.examples import invoice, line
 from tests.support.written_down import in_currency
 
@@ -26,18 +23,6 @@ AGAIN: Final = """
     SELECT topic, partition, source_offset, timestamp_ms + 1, topic_id, digest, reason, detail, headers
     FROM dead_letters"""  # at each offset another message, as in a log that was cut and has grown again
 BAD: Final = dollars(*(invoice(n, 1, "1.00") for n in range(11, 71)))
-
-
-@pytest.fixture
-def deployment(  # noqa: PLR0913, PLR0917 - fixtures
-    kafka_settings: Settings,
-    kafka_environment: dict[str, str],
-    engine: Engine,
-    run_command: RunCommand,
-    start_command: StartCommand,
-    wait_until: WaitUntil,
-) -> Deployment:
-    return Deployment(kafka_settings, kafka_environment, engine, run_command, start_command, wait_until)
 
 
 def test_a_run_stops_the_consumer_at_every_start_until_somebody_decides(deployment: Deployment) -> None:

@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import Engine
 
 from tests.conftest import RunCommand, StartCommand
-from tests.e2e.deployment import one_line
 from tests.integration.dead_letters.conftest import Reader, dollars, letters
+from tests.support.deployment import one_line
 from tests.support.examples import invoice, payment
 
 HOSTILE = b'{"name": "\x1b[31mred\x07 \xff\xfe", "[bold]": "\xe2\x80\xae"}'

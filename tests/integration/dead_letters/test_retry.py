@@ -11,7 +11,6 @@ from projector.dead_letters import selection
 from projector.dead_letters.resolve import discard
 from projector.dead_letters.selection import Selection, fitting
 from tests.conftest import RunCommand
-from tests.e2e.deployment import one_line
 from tests.integration.dead_letters.conftest import (
     EVENTS,
     Reader,
@@ -21,6 +20,7 @@ from tests.integration.dead_letters.conftest import (
     retried,
     states,
 )
+from tests.support.deployment import one_line
 from tests.support.examples import invoice, line, payment
 from tests.support.merge_harness import disagreement
 from tests.support.written_down import in_currency
@@ -175,10 +175,10 @@ def test_a_selection_is_walked_in_chunks(
 ) -> None:
     monkeypatch.setattr(selection, "CHUNK_LETTERS", 2)
     reader.read([*dollars(*EVENTS), b"no json", b"no json"])
-    chunks = [len(ids) for ids in Selection().chunks(reader.lane.connection)]
+    chunks = [len(ids) for ids in Selection().chunks(reader.harness.connection)]
     assert chunks == [2, 2, 2, 2, 1]
     assert retried(engine, settings).applied == len(EVENTS)
-    assert discard(reader.lane.connection, Selection(), by="tests", why="noise") == 2
+    assert discard(reader.harness.connection, Selection(), by="tests", why="noise") == 2
     assert not disagreement(engine, in_dollars(EVENTS))
 
 

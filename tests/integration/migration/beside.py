@@ -10,13 +10,13 @@ from backfill.migration.step import Options, Step, walk
 from tests.integration.migration.conftest import Drift
 from tests.support.examples import CloudEvent
 from tests.support.interleaving import NEVER, play
-from tests.support.merge_harness import Lane, empty
+from tests.support.merge_harness import MergeHarness, empty
 
 STATEMENTS_MAX: Final = 60  # no step with one chunk, and no batch, runs more
 
 
 class StandIn(Protocol):
-    """What is held in a lane's place."""
+    """What is held in a harness's place."""
 
     connection: Connection[Any]
 
@@ -37,20 +37,24 @@ class StepLane:
 
 
 def play_everywhere(
-    engine: Engine, lane: Lane, step: StandIn, events: tuple[list[CloudEvent], list[CloudEvent]], drift: Drift
+    engine: Engine,
+    harness: MergeHarness,
+    step: StandIn,
+    events: tuple[list[CloudEvent], list[CloudEvent]],
+    drift: Drift,
 ) -> None:
     """Hold the batch, then the step, after every statement; let the other come; both have to end exact."""
     before, batch = events
-    stand_in = cast("Lane", step)
+    stand_in = cast("MergeHarness", step)
     roles: list[Callable[[int], tuple[Any, Any]]] = [
-        lambda point: ((lane, batch, point), (stand_in, [], NEVER)),
-        lambda point: ((stand_in, [], point), (lane, batch, NEVER)),
+        lambda point: ((harness, batch, point), (stand_in, [], NEVER)),
+        lambda point: ((stand_in, [], point), (harness, batch, NEVER)),
     ]
     for number, role in enumerate(roles):
         for point in range(1, STATEMENTS_MAX + 1):
             empty(engine)
-            lane.begin()
-            lane.apply(before)
+            harness.begin()
+            harness.apply(before)
             met, came = play(engine, *role(point))
             wrong = drift()
             assert not wrong, f"role {number}, {met} after statement {point}, the other was {came}: {wrong}"

@@ -15,7 +15,6 @@ from backfill.runs import store as runs
 from backfill.runs.session import session
 from backfill.runs.store import SQL
 from events.runtime.settings import Settings
-from tests.support.merge_harness import Lane
 
 DATA: Final = ("invoices", "payments", "meter_assignments", "customers", "meter_balances", "customer_balances")
 
@@ -47,13 +46,6 @@ class Drift(Protocol):
     """Check for drift; return what was found."""
 
     def __call__(self) -> list[Any]: ...
-
-
-@pytest.fixture
-def lane(engine: Engine, settings: Settings) -> Iterator[Lane]:
-    made = Lane(engine, settings)
-    yield made
-    made.close()
 
 
 @pytest.fixture

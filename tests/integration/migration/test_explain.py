@@ -15,7 +15,7 @@ from events.runtime.errors import InputError
 from events.runtime.settings import Settings
 from tests.integration.migration.conftest import Do
 from tests.support.examples import assigned, customer, invoice, payment
-from tests.support.merge_harness import Lane
+from tests.support.merge_harness import MergeHarness
 
 EVENTS = [
     assigned(1, 1, 7), customer(7, "Ada [bold]"),
@@ -33,10 +33,10 @@ EVENTS = [
 
 
 @pytest.fixture
-def filled(lane: Lane, do: Do) -> Lane:
-    lane.apply(EVENTS)
+def filled(harness: MergeHarness, do: Do) -> MergeHarness:
+    harness.apply(EVENTS)
     do(STEP)
-    return lane
+    return harness
 
 
 @pytest.mark.usefixtures("filled")
@@ -71,7 +71,7 @@ def test_days_are_business_days_and_cut_the_statement(settings: Settings, audito
 
 
 def test_a_row_changed_outside_the_stream_is_told_beside_its_line(
-    filled: Lane, settings: Settings, auditor: Connection[Any], capsys: pytest.CaptureFixture[str]
+    filled: MergeHarness, settings: Settings, auditor: Connection[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with filled.connection.transaction():
         filled.connection.execute("UPDATE invoices SET amount = 110 WHERE invoice_id = 1")
@@ -87,7 +87,7 @@ def test_a_row_changed_outside_the_stream_is_told_beside_its_line(
 
 
 def test_rows_that_contradict_their_marks_are_told_though_the_sums_agree(
-    filled: Lane, settings: Settings, auditor: Connection[Any], capsys: pytest.CaptureFixture[str]
+    filled: MergeHarness, settings: Settings, auditor: Connection[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with filled.connection.transaction():
         filled.connection.execute("UPDATE invoices SET amount = 150 - amount WHERE invoice_id IN (1, 2)")
@@ -120,10 +120,10 @@ def test_the_document_holds_money_as_strings_and_every_place(
 
 
 def test_an_import_is_no_place_on_a_topic_and_far_dates_are_shown(
-    lane: Lane, settings: Settings, auditor: Connection[Any], capsys: pytest.CaptureFixture[str]
+    harness: MergeHarness, settings: Settings, auditor: Connection[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with lane.connection.transaction():
-        lane.connection.execute(
+    with harness.connection.transaction():
+        harness.connection.execute(
             "INSERT INTO invoices (invoice_id, meter_id, amount, currency, invoice_date)"
             " VALUES (1, 5, 10, 'KES', '5874897-12-31'), (2, 5, 10, 'KES', '44000-01-01')"
         )

@@ -11,7 +11,7 @@ from backfill.migration.invoice_amounts import STEP
 from tests.integration.migration.beside import StepLane, play_everywhere
 from tests.integration.migration.conftest import Contents, Do, Drift
 from tests.support.examples import CloudEvent, assigned, invoice, payment
-from tests.support.merge_harness import Lane
+from tests.support.merge_harness import MergeHarness
 
 
 def _line(kind: str, amount: str) -> dict[str, str]:
@@ -34,9 +34,9 @@ EVENTS: list[CloudEvent] = [
 
 
 @pytest.fixture
-def filled(lane: Lane) -> Lane:
-    lane.apply(EVENTS)
-    return lane
+def filled(harness: MergeHarness) -> MergeHarness:
+    harness.apply(EVENTS)
+    return harness
 
 
 @pytest.mark.usefixtures("filled")
@@ -82,7 +82,7 @@ def test_the_second_run_changes_nothing(do: Do, contents: Contents) -> None:
     ],
 )  # fmt: skip
 def test_lines_that_cannot_be_read_are_told_and_left(
-    filled: Lane, engine: Engine, do: Do, contents: Contents, lines: str
+    filled: MergeHarness, engine: Engine, do: Do, contents: Contents, lines: str
 ) -> None:
     do(STEP)
     with filled.connection.transaction():
@@ -93,7 +93,7 @@ def test_lines_that_cannot_be_read_are_told_and_left(
     assert _figures(engine)[3] == ("70.00", None)
 
 
-def test_lines_of_a_legacy_import_may_hold_numbers(filled: Lane, engine: Engine, do: Do, drift: Drift) -> None:
+def test_lines_of_a_legacy_import_may_hold_numbers(filled: MergeHarness, engine: Engine, do: Do, drift: Drift) -> None:
     legacy = '[{"type": "WATER", "amount": 12.5}, {"type": "BALANCE", "amount": 57.50}]'
     with filled.connection.transaction():
         filled.connection.execute("UPDATE invoices SET lines = %s::jsonb WHERE invoice_id = 3", [legacy])
@@ -102,7 +102,7 @@ def test_lines_of_a_legacy_import_may_hold_numbers(filled: Lane, engine: Engine,
     assert not drift()
 
 
-def test_an_amount_too_large_is_told_and_the_others_go_on(filled: Lane, do: Do, drift: Drift) -> None:
+def test_an_amount_too_large_is_told_and_the_others_go_on(filled: MergeHarness, do: Do, drift: Drift) -> None:
     huge = '[{"type": "WATER", "amount": "9999999999999999"}, {"type": "LEVY", "amount": "9999999999999999"}]'
     with filled.connection.transaction():
         filled.connection.execute("UPDATE invoices SET lines = %s::jsonb WHERE invoice_id = 4", [huge])
@@ -123,9 +123,9 @@ BATCH = [
 
 
 def test_beside_a_consumer_both_end_exact_wherever_the_first_is_held(
-    lane: Lane, engine: Engine, auditor: Connection[Any], drift: Drift
+    harness: MergeHarness, engine: Engine, auditor: Connection[Any], drift: Drift
 ) -> None:
-    play_everywhere(engine, lane, StepLane(auditor, STEP), (EVENTS, BATCH), drift)
+    play_everywhere(engine, harness, StepLane(auditor, STEP), (EVENTS, BATCH), drift)
 
 
 def _figures(engine: Engine) -> dict[int, tuple[str, str | None]]:

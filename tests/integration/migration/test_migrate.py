@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 
 from tests.conftest import Result, RunCommand
 from tests.integration.migration.conftest import Contents, Drift
-from tests.support.merge_harness import Lane
+from tests.support.merge_harness import MergeHarness
 
 LEGACY: Final = """
 INSERT INTO customers (customer_id, name) SELECT n, 'Customer ' || n FROM generate_series(1, 20) n;
@@ -39,9 +39,9 @@ def backfill(run_command: RunCommand, environment: dict[str, str]) -> Backfill:
 
 
 @pytest.fixture
-def legacy(lane: Lane) -> Connection[Any]:
-    lane.connection.execute(LEGACY)
-    return lane.connection
+def legacy(harness: MergeHarness) -> Connection[Any]:
+    harness.connection.execute(LEGACY)
+    return harness.connection
 
 
 @pytest.mark.usefixtures("legacy")

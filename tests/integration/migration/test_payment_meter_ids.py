@@ -12,7 +12,7 @@ from backfill.migration.step import Options, walk
 from tests.integration.migration.beside import StepLane, play_everywhere
 from tests.integration.migration.conftest import Contents, Do, Drift
 from tests.support.examples import CloudEvent, assigned, invoice, payment
-from tests.support.merge_harness import Lane
+from tests.support.merge_harness import MergeHarness
 
 LATER = "2026-03-01T00:00:00Z"
 
@@ -40,9 +40,9 @@ ALLOCATED = {1: 11, 2: 22, 3: 31, 4: 41, 5: 41, 9: 11, 12: 11}
 
 
 @pytest.fixture
-def filled(lane: Lane) -> Lane:
-    lane.apply(EVENTS)
-    return lane
+def filled(harness: MergeHarness) -> MergeHarness:
+    harness.apply(EVENTS)
+    return harness
 
 
 @pytest.mark.usefixtures("filled")
@@ -101,7 +101,7 @@ def test_killed_after_any_chunk_it_is_simply_run_again(
 
 
 def test_an_allocation_outlives_versions_without_a_meter_and_gives_way_to_one(
-    filled: Lane, engine: Engine, do: Do, drift: Drift
+    filled: MergeHarness, engine: Engine, do: Do, drift: Drift
 ) -> None:
     do(STEP)
     filled.apply([payment(1, "5.00", "amended", customer_id=1, version=2)])
@@ -142,14 +142,14 @@ BATCH = [
 
 
 def test_beside_a_consumer_both_end_exact_wherever_the_first_is_held(
-    lane: Lane, engine: Engine, auditor: Connection[Any], drift: Drift
+    harness: MergeHarness, engine: Engine, auditor: Connection[Any], drift: Drift
 ) -> None:
     """The batch brings an awaited invoice, a meter of a payment's own, a reversal, a change of hands, new rows."""
-    play_everywhere(engine, lane, StepLane(auditor, STEP), (EVENTS, BATCH), drift)
+    play_everywhere(engine, harness, StepLane(auditor, STEP), (EVENTS, BATCH), drift)
 
 
 def test_a_payment_that_fits_nowhere_is_told_and_the_others_go_on(
-    filled: Lane, engine: Engine, do: Do, drift: Drift
+    filled: MergeHarness, engine: Engine, do: Do, drift: Drift
 ) -> None:
     filled.apply([payment(50, "9999999999999999.00", meter_id=31)])
     did = do(STEP)

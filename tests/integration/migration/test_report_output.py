@@ -17,16 +17,16 @@ from events.runtime.settings import Settings
 from tests.conftest import RunCommand
 from tests.integration.migration.conftest import Do
 from tests.support.examples import assigned, payment
-from tests.support.merge_harness import Lane
+from tests.support.merge_harness import MergeHarness
 
 LOST = 25
 
 
 @pytest.fixture
-def filled(lane: Lane) -> Lane:
+def filled(harness: MergeHarness) -> MergeHarness:
     lost = [payment(number, "1000.00", reference=f"[red]{number}\x1b[31m") for number in range(1, LOST + 1)]
-    lane.apply([assigned(1, 1, 7), payment(100, "5.00", customer_id=7), *lost])
-    return lane
+    harness.apply([assigned(1, 1, 7), payment(100, "5.00", customer_id=7), *lost])
+    return harness
 
 
 @pytest.mark.usefixtures("filled")
@@ -58,7 +58,7 @@ def test_programs_get_every_row(run_command: RunCommand, environment: dict[str, 
 
 
 def test_a_signal_pauses_after_the_chunk_at_hand(
-    filled: Lane, settings: Settings, auditor: Connection[Any], do: Do, capsys: pytest.CaptureFixture[str]
+    filled: MergeHarness, settings: Settings, auditor: Connection[Any], do: Do, capsys: pytest.CaptureFixture[str]
 ) -> None:
     del filled
 

@@ -14,7 +14,7 @@ from events.runtime.settings import Settings
 from tests.integration.migration.beside import play_everywhere
 from tests.integration.migration.conftest import Contents, Drift
 from tests.support.examples import CloudEvent, assigned, invoice, payment
-from tests.support.merge_harness import Lane
+from tests.support.merge_harness import MergeHarness
 
 BEFORE: Final[list[CloudEvent]] = [
     assigned(1, 1, 7), assigned(2, 2, 7), assigned(3, 3, 8),
@@ -40,11 +40,11 @@ class RestoreLane:
 
 
 def test_a_dry_run_counts_what_a_restore_then_puts_back(
-    lane: Lane, settings: Settings, auditor: Connection[Any], contents: Contents
+    harness: MergeHarness, settings: Settings, auditor: Connection[Any], contents: Contents
 ) -> None:
-    lane.apply(BEFORE)
+    harness.apply(BEFORE)
     before, backup = contents(), RestoreLane(settings, auditor)
-    lane.apply(SINCE)
+    harness.apply(SINCE)
     now = contents()
     dry = restore(settings, auditor, backup.run_id, dry=True)
     assert contents() == now
@@ -59,9 +59,9 @@ def test_a_dry_run_counts_what_a_restore_then_puts_back(
 
 
 def test_beside_a_consumer_both_end_and_a_rebuild_makes_it_exact(
-    lane: Lane, engine: Engine, settings: Settings, auditor: Connection[Any], drift: Drift
+    harness: MergeHarness, engine: Engine, settings: Settings, auditor: Connection[Any], drift: Drift
 ) -> None:
-    lane.apply(BEFORE)
+    harness.apply(BEFORE)
     stand_in = RestoreLane(settings, auditor)
     with session(engine) as connection:
 
@@ -71,4 +71,4 @@ def test_beside_a_consumer_both_end_and_a_rebuild_makes_it_exact(
             assert (run.tally.failed, run.tally.unrepaired) == (0, 0)
             return drift()
 
-        play_everywhere(engine, lane, stand_in, (BEFORE, SINCE), rebuilt)
+        play_everywhere(engine, harness, stand_in, (BEFORE, SINCE), rebuilt)

@@ -13,7 +13,7 @@ from events.runtime.console import Format
 from events.runtime.errors import InputError
 from events.runtime.settings import Settings
 from tests.support.examples import CloudEvent, assigned, customer, invoice, payment
-from tests.support.merge_harness import Lane
+from tests.support.merge_harness import MergeHarness
 
 SOUND: Final[list[CloudEvent]] = [
     customer(7, "Ada"), customer(8, "Ben"), assigned(1, 1, 7), assigned(2, 2, 8), assigned(3, 3, 8),
@@ -44,9 +44,9 @@ BY_HAND: Final[dict[str, tuple[str, list[int]]]] = {
 
 
 @pytest.fixture
-def filled(lane: Lane) -> Lane:
-    lane.apply(SOUND)
-    return lane
+def filled(harness: MergeHarness) -> MergeHarness:
+    harness.apply(SOUND)
+    return harness
 
 
 @pytest.fixture
@@ -66,14 +66,14 @@ def test_an_empty_database_passes_every_check(check: Callable[..., Validation]) 
 
 
 @pytest.mark.parametrize("name", BY_EVENTS)
-def test_what_events_brought_is_found(filled: Lane, check: Callable[..., Validation], name: str) -> None:
+def test_what_events_brought_is_found(filled: MergeHarness, check: Callable[..., Validation], name: str) -> None:
     events, ids = BY_EVENTS[name]
     filled.apply(events)
     _found(check(), name, ids)
 
 
 @pytest.mark.parametrize("name", BY_HAND)
-def test_what_a_hand_changed_is_found(filled: Lane, check: Callable[..., Validation], name: str) -> None:
+def test_what_a_hand_changed_is_found(filled: MergeHarness, check: Callable[..., Validation], name: str) -> None:
     statement, ids = BY_HAND[name]
     with filled.connection.transaction():
         filled.connection.execute(statement.encode())
@@ -85,7 +85,7 @@ def test_every_check_is_shown_to_find_something() -> None:
     assert {*BY_EVENTS, *BY_HAND} == set(NAMES)
 
 
-def test_totals_are_let_off_by_one(filled: Lane, check: Callable[..., Validation]) -> None:
+def test_totals_are_let_off_by_one(filled: MergeHarness, check: Callable[..., Validation]) -> None:
     with filled.connection.transaction():
         filled.connection.execute("UPDATE customer_balances SET balance = balance + 1 WHERE customer_id = 8")
     assert check("totals").exit_code == 0
@@ -96,7 +96,7 @@ def test_totals_are_let_off_by_one(filled: Lane, check: Callable[..., Validation
 
 
 def test_ids_are_capped_and_the_rest_counted(
-    filled: Lane, check: Callable[..., Validation], capsys: pytest.CaptureFixture[str]
+    filled: MergeHarness, check: Callable[..., Validation], capsys: pytest.CaptureFixture[str]
 ) -> None:
     filled.apply([payment(number, "1.00") for number in range(100, 150)])
     found = check("payments")

@@ -1,28 +1,19 @@
 """An invoice or a meter with very many rows, a long history: a batch costs what it changes."""
 
-from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
 from psycopg import Connection
 from sqlalchemy import Engine
 
-from events.runtime.settings import Settings
 from projector.consume.merge import MERGE
 from tests.support.examples import CloudEvent, assigned, invoice, payment
-from tests.support.merge_harness import Lane, disagreement
+from tests.support.merge_harness import MergeHarness, disagreement
 
 FOLLOWERS: Final = 40
 EVENTS: Final = [invoice(1, 7, "100.00"), *(payment(key, "1.00", invoice_id=1) for key in range(1, FOLLOWERS + 1))]
 ROWS: Final = "SELECT payment_id, ctid::text, xmin::text, xmax::text FROM payments ORDER BY payment_id"
 """Of each payment its place, who wrote it and who last locked it."""
-
-
-@pytest.fixture
-def lane(engine: Engine, settings: Settings) -> Iterator[Lane]:
-    made = Lane(engine, settings)
-    yield made
-    made.close()
 
 
 @pytest.mark.parametrize(
@@ -38,30 +29,30 @@ def lane(engine: Engine, settings: Settings) -> Iterator[Lane]:
     ids=["duplicate", "another amount", "void", "overtaken", "payment's duplicate", "another payment"],
 )
 def test_an_invoice_that_stays_at_its_meter_neither_locks_nor_writes_its_payments(
-    lane: Lane, engine: Engine, event: CloudEvent
+    harness: MergeHarness, engine: Engine, event: CloudEvent
 ) -> None:
-    lane.apply(EVENTS)
-    before = _rows(lane.connection)
-    lane.apply([event])
-    touched = {old[0] for old, new in zip(before, _rows(lane.connection), strict=False) if old != new}
+    harness.apply(EVENTS)
+    before = _rows(harness.connection)
+    harness.apply([event])
+    touched = {old[0] for old, new in zip(before, _rows(harness.connection), strict=False) if old != new}
     assert touched <= ({3} if event["data"].get("payment_id") == 3 else set())
     assert not disagreement(engine, [*EVENTS, event])
 
 
-def test_an_invoice_that_moves_takes_all_of_them_along(lane: Lane, engine: Engine) -> None:
-    lane.apply(EVENTS)
+def test_an_invoice_that_moves_takes_all_of_them_along(harness: MergeHarness, engine: Engine) -> None:
+    harness.apply(EVENTS)
     moved = invoice(1, 8, "100.00", "amended", version=2)
-    lane.apply([moved])
+    harness.apply([moved])
     assert not disagreement(engine, [*EVENTS, moved])
-    paid = lane.connection.execute(
+    paid = harness.connection.execute(
         "SELECT meter_id, total_paid, payment_count FROM meter_balances ORDER BY 1"
     ).fetchall()
     assert paid == [(7, 0, 0), (8, FOLLOWERS, FOLLOWERS)]
 
 
-def test_a_small_batch_reads_few_rows_of_a_long_history(lane: Lane) -> None:
+def test_a_small_batch_reads_few_rows_of_a_long_history(harness: MergeHarness) -> None:
     """A planner that expects thousands of staged rows would rather read the whole of a table than look rows up."""
-    connection = lane.connection
+    connection = harness.connection
     connection.execute("""
         INSERT INTO invoices (invoice_id, meter_id, amount, currency, invoice_date, projected_meter_id,
                               projected_amount, source_offset)
@@ -85,7 +76,7 @@ def test_a_small_batch_reads_few_rows_of_a_long_history(lane: Lane) -> None:
     ]
     for stale in (0, len(events)):
         with connection.transaction():
-            assert lane.apply(events).stale == stale
+            assert harness.apply(events).stale == stale
             assert _read(connection) < 1_000
     paid = connection.execute(
         "SELECT meter_id, total_paid FROM meter_balances WHERE meter_id IN (1, 101, 106) ORDER BY 1"
@@ -93,9 +84,9 @@ def test_a_small_batch_reads_few_rows_of_a_long_history(lane: Lane) -> None:
     assert paid.fetchall() == [(1, 2), (101, 2), (106, 3)]
 
 
-def test_a_latest_date_is_looked_up_at_one_end_of_an_index(lane: Lane) -> None:
+def test_a_latest_date_is_looked_up_at_one_end_of_an_index(harness: MergeHarness) -> None:
     """However many rows a meter has, and however many of its payments follow their invoice."""
-    connection = lane.connection
+    connection = harness.connection
     connection.execute("""
         INSERT INTO invoices (invoice_id, meter_id, amount, currency, invoice_date, projected_meter_id,
                               projected_amount)

@@ -1,15 +1,13 @@
 """The races the locks were written for, each played at every statement and in both roles."""
 
-from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import pytest
 from sqlalchemy import Engine
 
-from events.runtime.settings import Settings
 from tests.support.examples import CloudEvent, assigned, invoice, payment
 from tests.support.interleaving import NEVER, STATEMENTS_MAX, play
-from tests.support.merge_harness import Lane, disagreement, empty
+from tests.support.merge_harness import MergeHarness, disagreement, empty
 
 LATER: Final = "2026-05-01T00:00:00Z"
 
@@ -145,26 +143,18 @@ RACES: Final = {
 }
 
 
-@pytest.fixture
-def lanes(engine: Engine, settings: Settings) -> Iterator[tuple[Lane, Lane]]:
-    pair = Lane(engine, settings, 0), Lane(engine, settings, 1)
-    yield pair
-    for lane in pair:
-        lane.close()
-
-
 @pytest.mark.parametrize("name", RACES)
 def test_a_race_ends_in_the_oracles_state_wherever_the_first_is_held(
-    engine: Engine, lanes: tuple[Lane, Lane], name: str
+    engine: Engine, harnesses: tuple[MergeHarness, MergeHarness], name: str
 ) -> None:
     race = RACES[name]
     for first, second in ((race.one, race.other), (race.other, race.one)):
         for point in range(1, STATEMENTS_MAX + 1):
             empty(engine)
-            for lane in lanes:
-                lane.begin()
-            lanes[0].apply(race.before)
-            met, came = play(engine, (lanes[0], first, point), (lanes[1], second, NEVER))
+            for harness in harnesses:
+                harness.begin()
+            harnesses[0].apply(race.before)
+            met, came = play(engine, (harnesses[0], first, point), (harnesses[1], second, NEVER))
             wrong = disagreement(engine, race.before + first + second)
             assert not wrong, f"{met} after statement {point}, the other was {came}:\n{wrong}"
             if met == "done":  # it has no more statements
@@ -172,9 +162,9 @@ def test_a_race_ends_in_the_oracles_state_wherever_the_first_is_held(
 
 
 def test_a_payment_that_waits_for_its_invoice_leaves_no_invoice_behind(
-    engine: Engine, lanes: tuple[Lane, Lane]
+    engine: Engine, harnesses: tuple[MergeHarness, MergeHarness]
 ) -> None:
     payments = [payment(1, "4.00", invoice_id=1), payment(2, "5.00", invoice_id=1)]
-    _, came = play(engine, (lanes[0], payments[:1], STATEMENTS_MAX), (lanes[1], payments[1:], NEVER))
+    _, came = play(engine, (harnesses[0], payments[:1], STATEMENTS_MAX), (harnesses[1], payments[1:], NEVER))
     assert came == "done"
     assert not disagreement(engine, payments)

@@ -11,24 +11,24 @@ from events.runtime.settings import Settings
 from projector.errors import PositionMoved
 from tests.support.examples import CloudEvent, assigned, invoice, payment
 from tests.support.interleaving import STATEMENTS_MAX, Held
-from tests.support.merge_harness import Lane, disagreement
+from tests.support.merge_harness import MergeHarness, disagreement
 
 EVENTS = [assigned(1, 1, 7), invoice(1, 1, "10.00"), payment(1, "4.00", invoice_id=1)]
 POISON: CloudEvent = {**invoice(2, 1, "1.00"), "specversion": "0.3"}
 
 
 @pytest.fixture
-def rivals(engine: Engine, settings: Settings) -> Iterator[tuple[Lane, Lane]]:
+def rivals(engine: Engine, settings: Settings) -> Iterator[tuple[MergeHarness, MergeHarness]]:
     """Two consumers that both believe the same partitions to be theirs."""
-    pair = Lane(engine, settings), Lane(engine, settings, begin=False)
+    pair = MergeHarness(engine, settings), MergeHarness(engine, settings, begin=False)
     yield pair
-    for lane in pair:
-        lane.close()
+    for harness in pair:
+        harness.close()
 
 
 @pytest.mark.parametrize("point", range(1, STATEMENTS_MAX + 1))
 def test_of_two_owners_the_second_finds_the_position_moved_and_leaves_nothing(
-    engine: Engine, rivals: tuple[Lane, Lane], point: int
+    engine: Engine, rivals: tuple[MergeHarness, MergeHarness], point: int
 ) -> None:
     with ThreadPoolExecutor(2) as pool:
         first = Held(pool, rivals[0], EVENTS, point)
@@ -44,7 +44,9 @@ def test_of_two_owners_the_second_finds_the_position_moved_and_leaves_nothing(
         assert connection.execute(text("SELECT sum(next_offset) FROM positions")).scalar() == len(EVENTS)
 
 
-def test_where_the_first_owner_fails_the_second_applies(engine: Engine, rivals: tuple[Lane, Lane]) -> None:
+def test_where_the_first_owner_fails_the_second_applies(
+    engine: Engine, rivals: tuple[MergeHarness, MergeHarness]
+) -> None:
     too_much = [invoice(n, 1, "9999999999999999.99") for n in (1, 2)]
     with ThreadPoolExecutor(2) as pool:
         first = Held(pool, rivals[0], too_much, hold_after=1)
@@ -57,7 +59,7 @@ def test_where_the_first_owner_fails_the_second_applies(engine: Engine, rivals: 
     assert not disagreement(engine, EVENTS)
 
 
-def test_a_position_that_nobody_wrote_is_not_moved(engine: Engine, rivals: tuple[Lane, Lane]) -> None:
+def test_a_position_that_nobody_wrote_is_not_moved(engine: Engine, rivals: tuple[MergeHarness, MergeHarness]) -> None:
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM positions"))
     with pytest.raises(PositionMoved):

@@ -17,7 +17,7 @@ from projector.database import revision
 from projector.deployment import schema
 from tests.support import old_schema
 from tests.support.examples import assigned, customer, invoice, payment
-from tests.support.merge_harness import Lane
+from tests.support.merge_harness import MergeHarness
 
 KEYS: Final = {
     "invoices": ("invoice_id", "meter_id", "customer_id", "projected_meter_id"),
@@ -64,10 +64,10 @@ LEGACY: Final = (
 
 @pytest.fixture
 def connection(engine: Engine, settings: Settings) -> Iterator[Connection[Any]]:
-    lane = Lane(engine, settings)
-    lane.apply(EVENTS)
-    yield lane.connection
-    lane.close()
+    harness = MergeHarness(engine, settings)
+    harness.apply(EVENTS)
+    yield harness.connection
+    harness.close()
 
 
 @pytest.fixture
@@ -102,34 +102,34 @@ def test_every_column_is_decided_on(connection: Connection[Any]) -> None:
 
 def test_the_bounds_themselves_are_taken(engine: Engine, settings: Settings) -> None:
     """The least and the greatest that an event can carry, and what an absent invoice or payment is locked by."""
-    lane = Lane(engine, settings)
+    harness = MergeHarness(engine, settings)
     ends = [(1, "0001-01-01", "0001-01-01T00:00:00Z"), (BIGINT_MAX, "9999-12-31", "9999-12-31T23:59:59.999999Z")]
     for key, day, instant in ends:
-        lane.apply([
+        harness.apply([
             customer(key, "Ada"), assigned(key, key, key, assigned_at=instant),
             payment(key, "0.01", invoice_id=key, paid_at=instant),
         ])  # fmt: skip
-        lane.apply([invoice(key, key, "9999999999999999.99", invoice_date=day, due_date=day)])
-    rows = lane.connection.execute("SELECT meter_id, total_paid, last_invoice_date FROM meter_balances ORDER BY 1")
+        harness.apply([invoice(key, key, "9999999999999999.99", invoice_date=day, due_date=day)])
+    rows = harness.connection.execute("SELECT meter_id, total_paid, last_invoice_date FROM meter_balances ORDER BY 1")
     assert [(meter, str(paid), str(day)) for meter, paid, day in rows] == [
         (key, "0.01", day) for key, day, _ in ends
     ]  # fmt: skip
-    lane.connection.execute("DELETE FROM invoices")
-    lane.connection.execute(LEGACY.format("10", "'2026-01-01'").encode())
-    lane.close()
+    harness.connection.execute("DELETE FROM invoices")
+    harness.connection.execute(LEGACY.format("10", "'2026-01-01'").encode())
+    harness.close()
 
 
 def test_an_event_that_a_constraint_refuses_is_a_dead_letter_and_the_rest_of_its_batch_goes_in(
     engine: Engine, settings: Settings
 ) -> None:
     """No event breaks one of these; should one ever, the consumer goes on."""
-    lane, writer = Lane(engine, settings), Writer(engine, settings)
+    harness, writer = MergeHarness(engine, settings), Writer(engine, settings)
     with engine.begin() as connection:
         connection.execute(text("ALTER TABLE customers ADD CONSTRAINT customers_are_not_ben CHECK (name <> 'Ben')"))
-    batch = lane.batch([customer(1, "Ada"), customer(2, "Ben"), customer(3, "Cleo")])
+    batch = harness.batch([customer(1, "Ada"), customer(2, "Ben"), customer(3, "Cleo")])
     applied = writer.submit(batch).result(60)
     writer.close(Deadline.after(60))
-    lane.close()
+    harness.close()
     assert (applied.applied, applied.refused) == (2, 1)
     with engine.connect() as connection:
         reason, detail = connection.execute(text("SELECT reason, detail FROM dead_letters")).one()

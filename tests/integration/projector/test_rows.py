@@ -1,16 +1,12 @@
 """What goes through COPY comes out of PostgreSQL as it was sent."""
 
-from collections.abc import Iterator
-
-import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
-from events.runtime.settings import Settings
 from tests.support.examples import customer, invoice, payment
-from tests.support.merge_harness import Lane, empty
+from tests.support.merge_harness import MergeHarness, empty
 
 AWKWARD = ["\\N", "\\.", "\\", "a\tb", "a\nb\r", "\\t", "'; --", "\u2028", "\U0001f600", "None", " ", '"', "{}"]
 TEXTS = st.sampled_from(AWKWARD) | st.text(
@@ -18,20 +14,15 @@ TEXTS = st.sampled_from(AWKWARD) | st.text(
 )
 
 
-@pytest.fixture
-def lane(engine: Engine, settings: Settings) -> Iterator[Lane]:
-    lane = Lane(engine, settings)
-    yield lane
-    lane.close()
-
-
 @effort(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(TEXTS, TEXTS, TEXTS)
-def test_text_arrives_as_it_was_sent(lane: Lane, engine: Engine, one: str, other: str, event_id: str) -> None:
+def test_text_arrives_as_it_was_sent(
+    harness: MergeHarness, engine: Engine, one: str, other: str, event_id: str
+) -> None:
     empty(engine)
-    lane.begin()
+    harness.begin()
     lines = [{"type": one, "amount": "-0.10"}, {"type": other, "amount": "7"}]
-    lane.apply(
+    harness.apply(
         [
             customer(1, one, event_id=event_id),
             payment(1, "5.00", method=one, reference=other, event_id=event_id),
@@ -44,8 +35,8 @@ def test_text_arrives_as_it_was_sent(lane: Lane, engine: Engine, one: str, other
         assert connection.execute(text("SELECT invoice_number, lines FROM invoices")).one() == (other, lines)
 
 
-def test_what_is_absent_is_null_and_the_edges_fit(lane: Lane, engine: Engine) -> None:
-    lane.apply(
+def test_what_is_absent_is_null_and_the_edges_fit(harness: MergeHarness, engine: Engine) -> None:
+    harness.apply(
         [
             invoice(2**63 - 1, None, "-9999999999999999.99", invoice_date="0001-01-01"),
             payment(2**63 - 1, "0.01", paid_at="9999-12-31T23:59:59.999999Z", reference=""),

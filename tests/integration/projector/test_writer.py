@@ -2,12 +2,11 @@
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
 import psycopg
-import pytest
 from psycopg import Cursor
 from sqlalchemy import Engine, event, text
 
@@ -18,7 +17,7 @@ from projector.consume.writer import Writer
 from projector.database.engines import make_engine
 from tests.conftest import WaitUntil
 from tests.support.examples import assigned, invoice, payment
-from tests.support.merge_harness import Lane, disagreement
+from tests.support.merge_harness import MergeHarness, disagreement
 
 EVENTS: Final = [assigned(1, 1, 7), invoice(1, 1, "10.00"), payment(1, "4.00", invoice_id=1)]
 
@@ -29,13 +28,6 @@ GIVEN_UP: Final = [
 PATIENCE_SECONDS: Final = 60.0
 
 Mishap = Callable[[psycopg.Connection[Any]], None]
-
-
-@pytest.fixture
-def lane(engine: Engine, settings: Settings) -> Iterator[Lane]:
-    lane = Lane(engine, settings)
-    yield lane
-    lane.close()
 
 
 class Struck:
@@ -61,40 +53,42 @@ class Struck:
 
         connection.cursor_factory = Careless
 
-    def write(self, lane: Lane) -> int:
+    def write(self, harness: MergeHarness) -> int:
         """Apply the events; return how many were."""
-        writer = Writer(self.engine, lane.settings)
+        writer = Writer(self.engine, harness.settings)
         try:
-            return writer.submit(lane.batch(EVENTS)).result(PATIENCE_SECONDS).applied
+            return writer.submit(harness.batch(EVENTS)).result(PATIENCE_SECONDS).applied
         finally:
             writer.close(Deadline.after(PATIENCE_SECONDS))
             self.engine.dispose()
 
 
-def test_a_connection_that_the_server_ended(engine: Engine, settings: Settings, lane: Lane) -> None:
+def test_a_connection_that_the_server_ended(engine: Engine, settings: Settings, harness: MergeHarness) -> None:
     def terminated(connection: psycopg.Connection[Any]) -> None:
         with engine.connect() as other:
             other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": connection.info.backend_pid})
 
     struck = Struck(settings, terminated)
-    assert struck.write(lane) == len(EVENTS)
+    assert struck.write(harness) == len(EVENTS)
     assert struck.strikes == 1
     assert not disagreement(engine, EVENTS)
 
 
-def test_a_connection_that_could_not_be_prepared_is_not_used(engine: Engine, settings: Settings, lane: Lane) -> None:
+def test_a_connection_that_could_not_be_prepared_is_not_used(
+    engine: Engine, settings: Settings, harness: MergeHarness
+) -> None:
     """As on a full disk, the staging tables cannot be created and the connection lives on: a batch needs another."""
 
     def hasty(connection: psycopg.Connection[Any]) -> None:
         connection.execute("SET LOCAL statement_timeout = '1ms'")  # less than the tables take
 
     struck = Struck(settings, hasty, before=STAGING["create_staging"])
-    assert struck.write(lane) == len(EVENTS)
+    assert struck.write(harness) == len(EVENTS)
     assert struck.strikes == 1
     assert not disagreement(engine, EVENTS)
 
 
-def test_a_connection_that_failed_is_not_used_again(engine: Engine, settings: Settings, lane: Lane) -> None:
+def test_a_connection_that_failed_is_not_used_again(engine: Engine, settings: Settings, harness: MergeHarness) -> None:
     """A disk that fills up amid a COPY leaves the client a result too many, which the next statement stumbles over."""
     struck_pids: list[int] = []
 
@@ -105,7 +99,7 @@ def test_a_connection_that_failed_is_not_used_again(engine: Engine, settings: Se
     struck = Struck(settings, full)
     made: list[int] = []
     event.listen(struck.engine, "connect", lambda connection, _: made.append(connection.info.backend_pid))
-    assert struck.write(lane) == len(EVENTS)
+    assert struck.write(harness) == len(EVENTS)
     assert struck.strikes == 1
     assert made[:1] == struck_pids
     assert len(made) == 2
@@ -124,7 +118,7 @@ def test_a_connection_to_a_server_without_power_is_given_up(engine: Engine) -> N
 
 
 def test_a_transaction_that_idled_beyond_the_servers_patience(
-    engine: Engine, settings: Settings, lane: Lane, wait_until: WaitUntil
+    engine: Engine, settings: Settings, harness: MergeHarness, wait_until: WaitUntil
 ) -> None:
     def idle(connection: psycopg.Connection[Any]) -> None:
         connection.execute("SET idle_in_transaction_session_timeout = '50ms'")
@@ -132,12 +126,12 @@ def test_a_transaction_that_idled_beyond_the_servers_patience(
         wait_until(lambda: not _lives(engine, pid), what="the server to end the idle transaction")
 
     struck = Struck(settings, idle)
-    assert struck.write(lane) == len(EVENTS)
+    assert struck.write(harness) == len(EVENTS)
     assert not disagreement(engine, EVENTS)
 
 
 def test_a_deadlock_with_a_hand_that_takes_locks_in_another_order(
-    engine: Engine, settings: Settings, lane: Lane, wait_until: WaitUntil
+    engine: Engine, settings: Settings, harness: MergeHarness, wait_until: WaitUntil
 ) -> None:
     """The hand holds a meter, and wants its history once we wait for the meter: we are the first to look and to end."""
     with engine.connect() as hand, ThreadPoolExecutor(1) as pool:
@@ -153,7 +147,7 @@ def test_a_deadlock_with_a_hand_that_takes_locks_in_another_order(
 
         reaching: list[Future[None]] = []
         struck = Struck(settings, lambda ours: reaching.append(pool.submit(reach_across, ours.info.backend_pid)))
-        assert struck.write(lane) == len(EVENTS)
+        assert struck.write(harness) == len(EVENTS)
         reaching[0].result(PATIENCE_SECONDS)
     assert not disagreement(engine, EVENTS)
 

@@ -16,10 +16,10 @@ from confluent_kafka.admin import (
 
 from projector.sandbox.ports import HOST
 from tests.conftest import RunCommand, StartCommand, WaitUntil
-from tests.e2e.deployment import log, records
 from tests.e2e.test_stops import last_line
 from tests.integration.security.certificates import Authority
 from tests.integration.security.secure_kafka import USER, SecureKafka, secure_kafka
+from tests.support.deployment import log, records
 from tests.support.secret_canaries import secret
 
 WILDCARD: Final = "*"

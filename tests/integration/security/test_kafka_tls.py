@@ -8,9 +8,9 @@ import pytest
 
 from projector.sandbox.ports import HOST
 from tests.conftest import RunCommand
-from tests.e2e.deployment import one_line
 from tests.integration.security.certificates import Authority
 from tests.integration.security.secure_kafka import USER, secure_kafka
+from tests.support.deployment import one_line
 from tests.support.machine_load import busy
 from tests.support.secret_canaries import secret
 

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import URL, make_url
 
 from tests.conftest import RunCommand
-from tests.e2e.deployment import one_line
 from tests.integration.security.certificates import ELSEWHERE, HERE, Authority
 from tests.integration.security.tls_front import tls_front
+from tests.support.deployment import one_line
 from tests.support.machine_load import busy
 from tests.support.secret_canaries import secret
 

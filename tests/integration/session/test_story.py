@@ -1,5 +1,6 @@
 """The whole story, as a role, in a database and an environment whose every default is hostile, ends as it should."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -11,8 +12,8 @@ from sqlalchemy import make_url
 
 from events.runtime.settings import Settings
 from projector.database.engines import make_engine
-from tests.faults.fork_server import Child, Nursery
-from tests.support import hostile_sessions, secret_canaries
+from tests.conftest import RunCommand, StartCommand
+from tests.support import hostile_sessions
 from tests.support.hostile_sessions import Hostile, hostile_role
 from tests.support.oracle import differences, expected, read_projection
 from tests.support.services import Services
@@ -43,13 +44,6 @@ VALUES (%s, 0, 9000, 0, 'not-json', 'by hand', %s, %s)
 """
 
 
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    made = Nursery()
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def role(services: Services) -> Iterator[Hostile]:
     with hostile_role(services.database_url) as made:
@@ -69,7 +63,7 @@ def hostile(kafka_settings: Settings, services: Services, role: Hostile) -> Iter
             for setting, value in values.items():
                 hostile_sessions.set_default(connection, sql.SQL(what).format(**names), setting, value)
         given = {
-            "PATH": "/usr/bin:/bin",
+            **os.environ,
             "PROJECTOR_DATABASE_URL": address,
             "PROJECTOR_KAFKA_BOOTSTRAP_SERVERS": kafka_settings.kafka_bootstrap_servers,
             "PROJECTOR_GROUP_ID": kafka_settings.group_id,
@@ -81,28 +75,13 @@ def hostile(kafka_settings: Settings, services: Services, role: Hostile) -> Iter
 
 
 @pytest.fixture
-def start(nursery: Nursery, hostile: dict[str, str], tmp_path: Path) -> Callable[..., tuple[Child, Path, Path]]:
-    """Start a program in the hostile environment."""
-    started: list[int] = []
-
-    def begin(*command: str) -> tuple[Child, Path, Path]:
-        out, err = (tmp_path / f"{len(started)}.{stream}" for stream in ("out", "err"))
-        started.append(0)
-        return nursery.start(*command, env=hostile, folder=tmp_path, stdout=out, stderr=err), out, err
-
-    return begin
-
-
-@pytest.fixture
-def run(start: Callable[..., tuple[Child, Path, Path]]) -> Run:
-    """Run a program to its end; return what it printed."""
+def run(run_command: RunCommand, hostile: dict[str, str]) -> Run:
+    """Run a program to its end in the hostile environment; return what it printed."""
 
     def to_end(*command: str, ends: int = 0) -> str:
-        child, out, err = start(*command)
-        code = child.wait(SECONDS)
-        assert code == ends, f"{command} ended with {code}: {out.read_text()}{err.read_text()}"
-        secret_canaries.require_harmless(command, out.read_text(), err.read_text())
-        return out.read_text()
+        done = run_command(*command, env=hostile)
+        assert done.exit_code == ends, f"{command} ended with {done}"
+        return done.stdout
 
     return to_end
 
@@ -110,7 +89,7 @@ def run(start: Callable[..., tuple[Child, Path, Path]]) -> Run:
 def test_the_whole_story_under_hostile_defaults(
     hostile: dict[str, str],
     run: Run,
-    start: Callable[..., tuple[Child, Path, Path]],
+    start_command: StartCommand,
     tmp_path: Path,
     services: Services,
 ) -> None:
@@ -118,8 +97,8 @@ def test_the_whole_story_under_hostile_defaults(
     lines = [line for line in run(*TRAFFIC).splitlines() if _counts_by_itself(line)]
     (tmp_path / "lines").write_text("\n".join(lines) + "\n")
     run("events", "publish", "lines")
-    for child, _, err in [start("projector", "run", "--until-caught-up") for _ in range(2)]:  # they race
-        assert child.wait(SECONDS) == 0, err.read_text()
+    for started in [start_command("projector", "run", "--until-caught-up", env=hostile) for _ in range(2)]:  # they race
+        assert started.process.wait(SECONDS) == 0, started.stderr.read_text()
     admin = make_url(hostile["PROJECTOR_DATABASE_URL"])
     owner = make_url(services.database_url).set(database=admin.database).render_as_string(hide_password=False)
     with psycopg.connect(owner, autocommit=True) as connection:

@@ -5,6 +5,7 @@ import random
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+import pytest
 from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import OffsetSpec
 from sqlalchemy import Engine, text
@@ -12,8 +13,9 @@ from sqlalchemy import Engine, text
 from events.contract.types import ENTITIES, topic_of
 from events.runtime import kafka
 from events.runtime.settings import Settings
-from tests.conftest import Result, RunCommand, StartCommand, Started, WaitUntil
+from tests.conftest import Result, RunCommand, StartCommand, WaitUntil
 from tests.support.oracle import differences, expected, read_projection
+from tests.support.programs import Started
 
 TopicPartition = tuple[str, int]
 
@@ -119,6 +121,18 @@ class Deployment(NamedTuple):
     def drift_check(self, *options: str) -> Result:
         """Run the auditor."""
         return self.command("backfill", "drift-check", *options)
+
+
+@pytest.fixture
+def deployment(  # noqa: PLR0913, PLR0917 - fixtures
+    kafka_settings: Settings,
+    kafka_environment: dict[str, str],
+    engine: Engine,
+    run_command: RunCommand,
+    start_command: StartCommand,
+    wait_until: WaitUntil,
+) -> Deployment:
+    return Deployment(kafka_settings, kafka_environment, engine, run_command, start_command, wait_until)
 
 
 def log(started: Started) -> str:

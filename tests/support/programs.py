@@ -1,0 +1,92 @@
+"""How tests start the three programs: as forks of one interpreter, or as installed where a fork would differ."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any, NamedTuple, Protocol
+
+from tests.support.fork_server import ForkServer
+
+
+class Process(Protocol):
+    """A program that was started, either way."""
+
+    args: Any
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def returncode(self) -> int | None: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, number: int, /) -> None: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+
+
+class Started(NamedTuple):
+    """A program that was started, and the files it writes to."""
+
+    process: Process
+    stdout: Path
+    stderr: Path
+
+
+class Programs:
+    """Starts programs; the interpreter that is forked starts with the first of them."""
+
+    def start(self, *command: str, env: Mapping[str, str], folder: Path, streams: Sequence[IO[Any]]) -> Process:
+        """Start one of the programs in a folder, with these as its standard input, output and error."""
+        if self._server.suits(env):
+            return self._server.start(*command, env=env, folder=folder, streams=streams)
+        stdin, stdout, stderr = streams
+        return subprocess.Popen(installed(*command), env=env, cwd=folder, stdin=stdin, stdout=stdout, stderr=stderr)
+
+    def start_in(self, folder: Path, *command: str, env: Mapping[str, str], stdout: Path, stderr: Path) -> Started:
+        """Start one of the programs in a folder, with nothing to read and files to write to."""
+        with Path(os.devnull).open("rb") as nothing, stdout.open("wb") as out, stderr.open("wb") as err:
+            process = self.start(*command, env=env, folder=folder, streams=(nothing, out, err))
+        return Started(process, stdout, stderr)
+
+    def run(
+        self, *command: str, env: Mapping[str, str], folder: Path, stdin: str, timeout: float
+    ) -> tuple[int, str, str]:
+        """Run one of the programs to its end; return its exit code, output and errors.
+
+        Raises:
+            subprocess.TimeoutExpired: it did not end, and was killed.
+
+        """
+        with ExitStack() as stack:
+            streams = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
+            streams[0].write(stdin.encode())
+            streams[0].seek(0)
+            process = self.start(*command, env=env, folder=folder, streams=streams)
+            try:
+                code = process.wait(timeout)
+            finally:
+                process.kill()
+                process.wait()
+            for stream in streams:
+                stream.seek(0)
+            _, stdout, stderr = (stream.read().decode() for stream in streams)
+            return code, stdout, stderr
+
+    def close(self) -> None:
+        """End the interpreter, if it was started."""
+        if "_server" in vars(self):
+            self._server.close()
+
+    @cached_property
+    def _server(self) -> ForkServer:
+        return ForkServer()
+
+
+def installed(program: str, *arguments: str) -> list[str]:
+    """Name the console script that is installed beside this interpreter."""
+    return [str(Path(sys.executable).parent / program), *arguments]
