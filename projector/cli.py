@@ -102,6 +102,9 @@ def run(
     """Consume until SIGTERM or SIGINT, which drain and exit with 0.
 
     The log says what happens; with --format json, one document at the end says what was applied.
+
+    Exit code 0: drained by a signal, or caught up. 1: stopped by a position that cannot be served, by too many
+    refusals, or because it can do no more work. 2: could not start.
     """
     from dataclasses import asdict
 

@@ -39,7 +39,7 @@ def ready(settings: Settings, engine: Engine, broker: Broker) -> dict[TopicParti
         broker.require_cluster(engine)
         found = broker.logs()
         for warning in topic_configuration.require_sound(broker.problems()):
-            _log.warning(warning)
+            _log.warning("topic configuration", problem=warning)
         return found
 
 

@@ -20,9 +20,8 @@ def on_files(files: Any, config: Any) -> Any:  # noqa: ANN401 - MkDocs calls it 
     from mkdocs.structure.files import File  # noqa: PLC0415 - the environment of `make docs` alone has it
 
     for name, uri in ROOT_PAGES.items():
-        if (_root(config) / name).is_file():
-            content = (_root(config) / name).read_text(encoding="utf-8")
-            files.append(File.generated(config, uri, content=content))
+        content = (_root(config) / name).read_text(encoding="utf-8")
+        files.append(File.generated(config, uri, content=content))
     return files
 
 

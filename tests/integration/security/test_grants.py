@@ -1,4 +1,4 @@
-"""What each role may do is what the operations page says, table by table, after every `init`."""
+"""What each role may do is what the page on roles says, table by table, after every `init`."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ from projector.database.roles import NAME_BYTES_MAX, ROLES, role_of
 from tests.integration.security.conftest import OWNER, Deployed, upgrade
 
 ROOT: Final = Path(__file__).parents[3]
-PAGE: Final = ROOT / "docs" / "operations.md"
+PAGE: Final = ROOT / "docs" / "how-to" / "roles.md"
 ORDER: Final = ("select", "insert", "update", "delete", "truncate", "trigger")
 TABLES: Final = """
 SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace AND relkind IN ('r', 'v')
@@ -114,7 +114,7 @@ def test_the_user_that_compose_makes_is_of_the_projectors_role_and_no_more(deplo
 
 def _written() -> dict[str, list[str]]:
     """Read the page's table: a table's name to a cell for each role."""
-    section = PAGE.read_text().partition("## Who may do what\n")[2].partition("\n## ")[0]
+    section = PAGE.read_text().partition("## Rights\n")[2].partition("\n## ")[0]
     rows = [row.split(" | ") for row in re.findall(r"^\| (`\w+`.*) \|$", section, re.MULTILINE)]
     header, *body = rows
     assert header == ["`table`", *(f"`{role}`" for role in ROLES)]

@@ -1,0 +1,1 @@
+"""One module a page of `docs/reference/`: each reads the code, and returns the page's text from `page`."""

@@ -1,0 +1,88 @@
+"""`docs/reference/tables.md`: tables, columns and constraints of a migrated database, from PostgreSQL's catalog."""
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from psycopg import Connection
+from psycopg.rows import dict_row
+
+from tests.docs.reference.markdown import NOTE, code, table
+
+MEANINGS: Final = Path(__file__).parents[1] / "meanings.json"
+"""What each table and each column means; a column's meaning holds in every table that has no own one for it."""
+KINDS: Final = {"r": "", "v": "A view. "}
+
+RELATIONS: Final = """
+SELECT c.oid, c.relname AS name, c.relkind::text AS kind
+FROM pg_class c
+WHERE c.relnamespace = %(schema)s::regnamespace AND c.relkind IN ('r', 'v')
+ORDER BY c.relname
+"""
+COLUMNS: Final = """
+SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS required,
+       pg_get_expr(d.adbin, d.adrelid) AS expression, a.attgenerated <> '' AS generated, a.attidentity <> '' AS identity
+FROM pg_attribute a LEFT JOIN pg_attrdef d ON (d.adrelid, d.adnum) = (a.attrelid, a.attnum)
+WHERE a.attrelid = %(table)s AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum
+"""
+CONSTRAINTS: Final = """
+SELECT conname AS name, pg_get_constraintdef(oid) AS definition
+FROM pg_constraint
+WHERE conrelid = %(table)s AND contype <> 'n'
+ORDER BY contype = 'p' DESC, conname
+"""
+
+INTRODUCTION: Final = f"""{NOTE}
+
+# Tables
+
+`projector init` creates these in the schema of `PROJECTOR_SCHEMA`. [Set up database roles](../how-to/roles.md#rights)
+says who may read and write which. Read them freely; write them only through the programs.
+
+"""
+
+
+def page(connection: Connection[Any], schema: str) -> str:
+    """Return the page, of the tables that a schema has."""
+    meanings = json.loads(MEANINGS.read_text())
+    with connection.cursor(row_factory=dict_row) as cursor:
+        found = cursor.execute(RELATIONS, {"schema": schema}).fetchall()
+        unknown = {each["name"] for each in found} ^ meanings["tables"].keys()
+        assert not unknown, f"{MEANINGS.name} has to say what each table holds, and of no other: {sorted(unknown)}"
+        names = [(f"[{code(each['name'])}](#{each['name']})", meanings["tables"][each["name"]]) for each in found]
+        sections = [_section(cursor, each, meanings) for each in found]
+    return INTRODUCTION + table(("table", "holds"), names) + "".join(sections)
+
+
+def _section(cursor: Any, relation: dict[str, Any], meanings: dict[str, Any]) -> str:  # noqa: ANN401 - psycopg's
+    name, about = relation["name"], {"table": relation["oid"]}
+    columns = cursor.execute(COLUMNS, about).fetchall()
+    rows = [
+        (code(each["name"]), each["type"], _filled(each), _meaning(meanings["columns"], name, each["name"]))
+        for each in columns
+    ]
+    constraints = cursor.execute(CONSTRAINTS, about).fetchall()
+    text = f"\n## {name}\n\n{KINDS[relation['kind']]}{meanings['tables'][name]}.\n\n"
+    text += table(("column", "type", "default", "meaning"), rows)
+    if constraints:
+        held = [(code(each["name"]), code(each["definition"])) for each in constraints]
+        text += "\n" + table(("constraint", "definition"), held)
+    return text
+
+
+def _filled(column: dict[str, Any]) -> str:
+    """Say what stands in a column of which nothing is said: null, a default, or what PostgreSQL computes."""
+    if column["identity"]:
+        return "numbered"
+    if column["generated"]:
+        return f"always {code(column['expression'])}"
+    if column["expression"]:
+        return code(column["expression"])
+    return "required" if column["required"] else "null"
+
+
+def _meaning(meanings: dict[str, str], table_name: str, column: str) -> str:
+    found = meanings.get(f"{table_name}.{column}") or meanings.get(column)
+    assert found, f"{MEANINGS.name} does not say what {table_name}.{column} means"
+    return found

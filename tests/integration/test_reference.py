@@ -1,0 +1,13 @@
+"""The reference of tables is what a migrated database has."""
+
+import psycopg
+
+from events.runtime.settings import Settings
+from tests.docs.generate import FOLDER, TABLES
+from tests.docs.reference import tables
+
+
+def test_the_page_of_tables_is_what_the_database_says(settings: Settings) -> None:
+    with psycopg.connect(settings.database_url.get_secret_value()) as connection:
+        found = tables.page(connection, settings.schema_name)
+    assert (FOLDER / TABLES).read_text() == found, f"docs/reference/{TABLES} is out of date: run `make reference`"
