@@ -137,7 +137,7 @@ GRANT SELECT, INSERT, UPDATE ({meter_balances}) ON meter_balances TO {role};
 GRANT SELECT, INSERT, UPDATE ({customer_balances}) ON customer_balances TO {role};
 GRANT SELECT, INSERT, UPDATE ({positions}) ON positions TO {role};
 GRANT SELECT, INSERT, UPDATE ({dead_letters}) ON dead_letters TO {role};
-GRANT SELECT ON backfill_runs, whole_runs, verified_runs, drift, deployment, alembic_version TO {role};
+GRANT SELECT ON backfill_runs, drift, deployment, alembic_version TO {role};
 
 -- name: grant_backfill
 -- The auditor: reads history, writes its own ledger, copies of the balances and the balances; in history the columns
@@ -146,7 +146,6 @@ GRANT SELECT ON backfill_runs, whole_runs, verified_runs, drift, deployment, ale
 GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {role};
 GRANT USAGE ON SCHEMA {schema} TO {role};
 GRANT SELECT ON invoices, payments, meter_assignments, customers, positions, deployment, alembic_version TO {role};
-GRANT SELECT ON whole_runs, verified_runs TO {role};
 GRANT UPDATE (amount, balance_brought_forward, projected_amount, projected_meter_id) ON invoices TO {role};
 GRANT UPDATE (allocated_meter_id, projected_amount, projected_meter_id) ON payments TO {role};
 GRANT SELECT, INSERT, UPDATE ({meter_balances}) ON meter_balances TO {role};
@@ -166,7 +165,6 @@ GRANT SELECT (topic, partition, source_offset, timestamp_ms, topic_id, digest, s
 GRANT CONNECT ON DATABASE {database} TO {role};
 GRANT USAGE ON SCHEMA {schema} TO {role};
 GRANT SELECT ON invoices, payments, meter_assignments, customers, meter_balances, customer_balances TO {role};
-GRANT SELECT ON positions, backfill_runs, whole_runs, verified_runs, backfill_chunks, drift TO {role};
-GRANT SELECT ON deployment, alembic_version TO {role};
+GRANT SELECT ON positions, backfill_runs, backfill_chunks, drift, deployment, alembic_version TO {role};
 GRANT SELECT (dead_letter_id, topic, partition, source_offset, timestamp_ms, topic_id, reason, refused_at, state,
               closed_at, closed_by, attempts, tried_at, tried_by) ON dead_letters TO {role};

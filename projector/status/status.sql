@@ -17,10 +17,11 @@ ORDER BY open DESC, reason;
 -- The newest run that compared everything, whatever it found, and whether the latest schedule promised a newer one.
 SELECT r.run_id, r.command, r.started_at, r.finished_at, promised.promised_seconds,
        coalesce(r.finished_at < now() - make_interval(secs => promised.promised_seconds), false) AS overdue
-FROM verified_runs r
-LEFT JOIN (SELECT promised_seconds FROM whole_runs
+FROM backfill_runs r
+LEFT JOIN (SELECT promised_seconds FROM backfill_runs
            WHERE command = 'drift-check' AND promised_seconds IS NOT NULL
            ORDER BY started_at DESC LIMIT 1) promised ON true
+WHERE r.verified
 ORDER BY r.started_at DESC
 LIMIT 1;
 
@@ -29,6 +30,7 @@ LIMIT 1;
 SELECT r.run_id, r.command, r.state, r.started_at, r.finished_at, r.failed_chunks AS failed,
        (SELECT count(*) FROM drift d WHERE d.run_id = r.run_id) AS findings,
        (SELECT count(*) FROM drift d WHERE d.run_id = r.run_id AND d.repaired_at IS NOT NULL) AS repaired
-FROM whole_runs r
+FROM backfill_runs r
+WHERE r.covers_all
 ORDER BY r.started_at DESC
 LIMIT 1;

@@ -16,9 +16,6 @@ from tests.integration.security.conftest import OWNER, Deployed, upgrade
 ROOT: Final = Path(__file__).parents[3]
 PAGE: Final = ROOT / "docs" / "how-to" / "roles.md"
 ORDER: Final = ("select", "insert", "update", "delete", "truncate", "trigger")
-TABLES: Final = """
-SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace AND relkind IN ('r', 'v')
-"""
 TABLE_GRANTS: Final = """
 SELECT lower(a.privilege_type)
 FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a
@@ -118,12 +115,12 @@ def _written() -> dict[str, list[str]]:
     rows = [row.split(" | ") for row in re.findall(r"^\| (`\w+`.*) \|$", section, re.MULTILINE)]
     header, *body = rows
     assert header == ["`table`", *(f"`{role}`" for role in ROLES)]
-    return {table: cells for tables, *cells in body for table in re.findall(r"\w+", tables)}
+    return {table.strip("`"): cells for table, *cells in body}
 
 
 def _granted(connection: Connection[Any], deployed: Deployed) -> dict[str, list[str]]:
     schema = deployed.settings.schema_name
-    tables = connection.execute(TABLES, (schema,)).fetchall()
+    tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", (schema,)).fetchall()
     groups = [deployed.group(role) for role in ROLES]
     return {table: [_cell(connection, f"{schema}.{table}", group) for group in groups] for (table,) in tables}
 
