@@ -1,13 +1,12 @@
 """`backfill runs`: what was run, how it ended and what it found."""
 
-from backfill.execution.runner import ready
 from backfill.reports import output
 from backfill.reports.json_report import head
 from backfill.reports.output import ReportOptions
 from backfill.runs import store as runs
 from backfill.runs import workers
 from backfill.runs.chunks import collect_finished, read_with_progress
-from backfill.runs.session import plain
+from backfill.runs.session import plain, ready
 from backfill.runs.store import Run
 from events.runtime.console import Format, print_json, print_table, say
 from events.runtime.settings import Settings

@@ -21,9 +21,8 @@ from backfill.alerts import store
 from backfill.alerts.alert import CHECKER_FAILED, COVERAGE_BEHIND, OF_THE_CHECKER, Alert, Found, State, compose, digest
 from backfill.alerts.channels import Address, UndeliveredError
 from backfill.alerts.decide import LastAlert, decide
-from backfill.execution.runner import ready
 from backfill.runs.check_lock import AnotherChecksError
-from backfill.runs.session import reason, session
+from backfill.runs.session import ready, reason, session
 from backfill.runs.store import Run
 from events.runtime.errors import ProgramError, ServiceUnavailable, StateError
 from events.runtime.settings import Settings

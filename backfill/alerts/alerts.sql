@@ -72,15 +72,3 @@ ORDER BY a.alert_id;
 -- name: mark_delivered
 -- An address has it.
 UPDATE alerts SET delivered_to = array_append(delivered_to, %(address)s) WHERE alert_id = %(alert_id)s;
-
--- name: decide_alone
--- Wait until nobody else decides, and to the end of the transaction let nobody.
-SELECT pg_advisory_xact_lock(hashtextextended('deciding on alerts ' || current_schema(), 0));
-
--- name: deliver_alone
--- Whether nobody else sends.
-SELECT pg_try_advisory_lock(hashtextextended('sending alerts ' || current_schema(), 0));
-
--- name: others_may_deliver
--- Let others.
-SELECT pg_advisory_unlock(hashtextextended('sending alerts ' || current_schema(), 0));

@@ -16,9 +16,12 @@ from psycopg.types.json import Json
 
 from backfill.alerts.alert import Alert, Found
 from backfill.alerts.decide import LastAlert
+from backfill.runs.locks import Lock
 from projector.database.statements import statements
 
 SQL: Final = statements("backfill.alerts", "alerts.sql")
+DECIDING: Final = Lock("deciding on alerts", of_schema=True)
+DELIVERING: Final = Lock("sending alerts", of_schema=True)
 IDS_MAX: Final = 5  # named in an alert; the run's findings have them all
 
 
@@ -42,19 +45,19 @@ def last_alerts(connection: Connection[Any]) -> dict[str, LastAlert]:
 def deciding(connection: Connection[Any]) -> Iterator[None]:
     """Let no other process decide meanwhile: those who share a check end it at once, and would say it each."""
     with connection.transaction():
-        connection.execute(SQL["decide_alone"])
+        DECIDING.take_until_commit(connection)
         yield
 
 
 @contextmanager
 def delivering(connection: Connection[Any]) -> Iterator[bool]:
     """Let no other process send meanwhile; the value tells whether we are the one; another sends ours as well."""
-    (alone,) = connection.execute(SQL["deliver_alone"]).fetchone() or (False,)
+    alone = DELIVERING.try_to_take(connection)
     try:
-        yield bool(alone)
+        yield alone
     finally:
         if alone and not connection.closed:
-            connection.execute(SQL["others_may_deliver"])
+            DELIVERING.release(connection)
 
 
 def resolved_causes(connection: Connection[Any]) -> set[str]:

@@ -8,28 +8,19 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
-from psycopg import Cursor
-from psycopg.types.json import Jsonb
+from psycopg import Connection, Cursor
 
 from backfill.audit import comparison
-from backfill.audit.comparison import COMPARE, IDS_MAX, Scope
-from backfill.audit.findings import Finding
-from backfill.runs import rounds
+from backfill.audit.comparison import IDS_MAX, Scope
+from backfill.runs import drift, rounds
 from backfill.runs.chunks import Chunk
-from backfill.runs.selection import SQL as SELECTION
-from backfill.runs.store import SQL as RUNS
-from backfill.runs.store import Run
+from backfill.runs.selection import Selection
+from backfill.runs.store import BEFORE_ALL_KEYS, Run
 from backfill.runs.tally import Tally
 from events.contract.types import BIGINT_MAX
 from projector.database.statements import statements
 
-CHUNKS: Final = {
-    name: statement.replace("{selected_customers}", SELECTION["selected_customers"])
-    .replace("{customers_since}", SELECTION["customers_since"])
-    .replace("{selected_meters}", SELECTION["selected_meters"])
-    .replace("{written_since}", SELECTION["written_since"])
-    for name, statement in statements("backfill.audit", "chunk_ends.sql").items()
-}
+SQL: Final = statements("backfill.audit", "chunk_ends.sql")
 METERS_A_CUSTOMER: Final = 8  # rows of assignments looked at for each customer wanted: more end a chunk sooner
 WINDOW_ROWS: Final = 5  # keys in a window, of which most are not asked for, for each key of the chunk size
 
@@ -40,19 +31,19 @@ def next_customers_end(cursor: Cursor[Any], run: Run, size: int) -> int | None:
     rows = comparison.METERS_MAX if run.selection.since else min(comparison.METERS_MAX, size * METERS_A_CUSTOMER)
     where = {"run_id": run.run_id, "after": run.cursor, "size": size, "meters_max": rows}
     selected = run.selection.parameters(cursor)
-    (end,) = cursor.execute(CHUNKS["next_customers"], {**where, **selected}).fetchone() or (None,)
+    (end,) = cursor.execute(SQL["next_customers"], {**where, **selected}).fetchone() or (None,)
     return None if end is None else int(end)
 
 
 def customers(cursor: Cursor[Any], run: Run, chunk: Chunk) -> Sequence[int]:
     """Read the customers of a chunk, in key order; in a later round those that were touched."""
     where = {"run_id": run.run_id, "after": chunk.after, "last": chunk.last, **run.selection.parameters(cursor)}
-    ids = [customer_id for (customer_id,) in cursor.execute(CHUNKS["customers_of_range"], where)]
+    ids = [customer_id for (customer_id,) in cursor.execute(SQL["customers_of_range"], where)]
     if run.round == 1:
         return ids
     earlier = {"run_id": run.run_id, "round": run.round, "touched_xid": run.touched_xid}
     touched = {"ids": comparison.array(ids), **earlier}
-    return [customer_id for (customer_id,) in cursor.execute(CHUNKS["changed_customers"], touched)]
+    return [customer_id for (customer_id,) in cursor.execute(SQL["changed_customers"], touched)]
 
 
 def compare_customers(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally:
@@ -69,7 +60,7 @@ def compare_customers(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tall
         delta = _tally_in_slices(cursor, ids, more, Tally(meters=len(scope.meters)))
     if not delta.drifted:
         return delta
-    cursor.execute(COMPARE["compare_customers"], {"ids": list(ids)})
+    comparison.compare_customers(cursor, ids)
     return _explained(cursor, run, delta)
 
 
@@ -88,14 +79,14 @@ def next_meters_end(cursor: Cursor[Any], run: Run, size: int) -> int | None:
     if run.selection.named:
         return BIGINT_MAX if run.selection.meters or run.round > 1 else None
     window = {"after": run.cursor, "rows": size * WINDOW_ROWS}
-    (end,) = cursor.execute(CHUNKS["next_meter"], window).fetchone() or (None,)
+    (end,) = cursor.execute(SQL["next_meter"], window).fetchone() or (None,)
     return BIGINT_MAX if end is None else end
 
 
 def unassigned_meters(cursor: Cursor[Any], run: Run, chunk: Chunk) -> Sequence[int]:
     """Read the meters of a window that history assigns to nobody, in key order."""
     window = {"after": chunk.after, "last": chunk.last, **run.selection.parameters(cursor)}
-    (meters,) = cursor.execute(CHUNKS["unassigned_meters"], window).fetchone() or (None,)
+    (meters,) = cursor.execute(SQL["unassigned_meters"], window).fetchone() or (None,)
     return meters or []
 
 
@@ -105,7 +96,7 @@ def window_meters(cursor: Cursor[Any], run: Run, chunk: Chunk) -> Sequence[int]:
         return unassigned_meters(cursor, run, chunk)
     window = {"after": chunk.after, "last": chunk.last, **run.selection.parameters(cursor)}
     earlier = {"run_id": run.run_id, "round": run.round, "touched_xid": run.touched_xid}
-    (meters,) = cursor.execute(CHUNKS["changed_meters"], {**window, **earlier}).fetchone() or (None,)
+    (meters,) = cursor.execute(SQL["changed_meters"], {**window, **earlier}).fetchone() or (None,)
     return meters or []
 
 
@@ -134,23 +125,46 @@ def _explained(cursor: Cursor[Any], run: Run, delta: Tally) -> Tally:
     for page, meters in enumerate(comparison.drifted_meters(cursor)):
         if page:
             comparison.forget_evidence(cursor)
-        found += _keep(cursor, comparison.explain_meters(cursor, meters))
+        found += drift.stage(cursor, comparison.explain_meters(cursor, meters))
         for meter in meters:
             named = owned[meter.expected.customer_id]
             if len(named) < IDS_MAX and meter.recorded != meter.expected:  # where only marks differ no sum shows it
                 named.append(meter.meter_id)
     for customers in comparison.drifted_customers(cursor):
-        found += _keep(cursor, comparison.explain_customers(cursor, customers, owned))
+        found += drift.stage(cursor, comparison.explain_customers(cursor, customers, owned))
     delta = rounds.with_findings(cursor, run, delta, found)
-    (positions,) = cursor.execute(RUNS["positions"]).fetchone() or (None,)
-    values = {"run_id": run.run_id, "round": run.round, "positions": Jsonb(positions)}
-    cursor.execute(RUNS["keep_findings"], values)
+    drift.keep(cursor, run)
     return delta
 
 
-def _keep(cursor: Cursor[Any], findings: Sequence[Finding]) -> int:
-    """Keep some of a chunk's findings until all of them are stored."""
-    with cursor.copy("COPY found FROM STDIN") as copy:
-        for finding in findings:
-            copy.write_row((*finding[:-1], Jsonb(finding.evidence)))
-    return len(findings)
+def drifted(cursor: Cursor[Any], run: Run, entity: str, keys: tuple[int, int], size: int | None) -> list[int]:
+    """Read which meters or customers of a range, after its first key up to its last, the run's round found drifted."""
+    where = {
+        "run_id": run.run_id,
+        "round": run.round,
+        "entity": entity,
+        "after": keys[0],
+        "last": keys[1],
+        "size": size,
+    }
+    return [entity_id for (entity_id,) in cursor.execute(SQL["next_drifted"], where)]
+
+
+def count_customers(connection: Connection[Any], selection: Selection, after: int = BEFORE_ALL_KEYS) -> int:
+    """Count the selected customers behind a key."""
+    with connection.cursor() as cursor:
+        where = {"after": after, **selection.parameters(cursor)}
+        (count,) = cursor.execute(SQL["count_customers"], where).fetchone() or (0,)
+        return int(count)
+
+
+def count_meters(connection: Connection[Any], after: int) -> int:
+    """Count the meters that the projection shows behind a key."""
+    (count,) = connection.execute(SQL["count_meters"], {"after": after}).fetchone() or (0,)
+    return int(count)
+
+
+def last_meter(connection: Connection[Any]) -> int:
+    """Read the greatest meter key of the projection, 0 where there is none."""
+    (last,) = connection.execute(SQL["last_meter"]).fetchone() or (0,)
+    return int(last)

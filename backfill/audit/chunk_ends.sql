@@ -7,6 +7,7 @@
 -- a meter, whoever the projection shows, and of a limited run whose rows its repairs changed. Null: nothing is left. No more rows are read than a chunk may hold, and
 -- whether the stream touched a customer, which takes a look at its meters, is asked once a customer; an end behind
 -- which nobody was touched is as good as another.
+-- fill: selected_customers, customers_since
 WITH held AS MATERIALIZED (
     SELECT k.customer_id FROM meter_assignments k
     WHERE k.customer_id > %(after)s AND {selected_customers}
@@ -42,6 +43,7 @@ SELECT CASE WHEN (SELECT count(*) FROM chunk) >= %(size)s THEN (SELECT max(custo
 
 -- name: customers_of_range
 -- The customers of a range, in key order. Whom the run found and could not repair stays in it, whatever it is limited to.
+-- fill: selected_customers, customers_since
 SELECT k.customer_id
 FROM (SELECT k.customer_id FROM meter_assignments k
       WHERE k.customer_id > %(after)s AND k.customer_id <= %(last)s AND {selected_customers}
@@ -51,7 +53,7 @@ FROM (SELECT k.customer_id FROM meter_assignments k
       UNION
       SELECT t.entity_id FROM backfill_touched t
       WHERE t.run_id = %(run_id)s AND t.entity = 'customer' AND t.entity_id > %(after)s AND t.entity_id <= %(last)s) k
-WHERE ({customers_since})
+WHERE {customers_since}
    OR EXISTS (SELECT FROM drift d
               WHERE d.run_id = %(run_id)s AND d.entity = 'customer' AND d.entity_id = k.customer_id
                 AND d.entity_id > %(after)s AND d.entity_id <= %(last)s AND d.repaired_at IS NULL)
@@ -60,6 +62,7 @@ ORDER BY k.customer_id;
 -- name: changed_customers
 -- Those of these customers whose row, or a meter row that names them, was touched since the round before began; and
 -- those that an earlier round of this run found and could not repair, whose rows nobody has written.
+-- fill: written_since
 SELECT k.customer_id FROM customer_balances k WHERE k.customer_id = ANY(%(ids)s::bigint[]) AND {written_since}
 UNION
 SELECT k.customer_id FROM meter_balances k WHERE k.customer_id = ANY(%(ids)s::bigint[]) AND {written_since}
@@ -72,6 +75,7 @@ ORDER BY customer_id;
 -- name: changed_meters
 -- The meters of a window that were touched since, whoever has them; those of the selection, and those that this run's
 -- repairs set. With them those that an earlier round of this run found and could not repair, touched or not.
+-- fill: selected_meters, written_since
 SELECT array_agg(meter_id ORDER BY meter_id)
 FROM (
     SELECT k.meter_id FROM meter_balances k
@@ -89,6 +93,7 @@ FROM (
 
 -- name: count_customers
 -- How many there are behind a key, for a progress bar and a pace.
+-- fill: selected_customers, customers_since
 SELECT count(*)
 FROM (SELECT k.customer_id FROM meter_assignments k WHERE k.customer_id > %(after)s AND {selected_customers}
       UNION
@@ -121,6 +126,7 @@ SELECT coalesce(
 
 -- name: unassigned_meters
 -- The meters of a window that history gives no active customer: they are compared on their own.
+-- fill: selected_meters
 SELECT array_agg(k.meter_id ORDER BY k.meter_id)
 FROM (
     SELECT meter_id FROM meter_balances WHERE meter_id > %(after)s AND meter_id <= %(last)s
@@ -144,3 +150,32 @@ FROM (
 ) k
 WHERE {selected_meters}
   AND NOT EXISTS (SELECT FROM meter_assignments a WHERE a.meter_id = k.meter_id AND a.active);
+
+-- name: selected_customers
+-- A condition on `k.customer_id`. The hash spreads a sample evenly whatever the ids are, and it is the same in each run.
+(%(customers)s::bigint[] IS NULL OR k.customer_id = ANY(%(customers)s::bigint[]))
+AND (%(sample)s::float8 IS NULL OR (hashint8extended(k.customer_id, 0) & 1048575) < %(sample)s::float8 * 1048576)
+
+-- name: customers_since
+-- A condition on `k.customer_id` that is asked once a customer: it may have to look at all of its meters.
+(%(since)s::timestamptz IS NULL
+     OR EXISTS (SELECT FROM customer_balances c
+                WHERE c.customer_id = k.customer_id AND c.updated_at >= %(since)s::timestamptz)
+     OR EXISTS (SELECT FROM meter_balances m
+                WHERE m.customer_id = k.customer_id AND m.updated_at >= %(since)s::timestamptz))
+
+-- name: selected_meters
+-- The same on `k.meter_id`.
+(%(selected_meters)s::bigint[] IS NULL OR k.meter_id = ANY(%(selected_meters)s::bigint[]))
+AND (%(sample)s::float8 IS NULL OR (hashint8extended(k.meter_id, 0) & 1048575) < %(sample)s::float8 * 1048576)
+AND (%(since)s::timestamptz IS NULL
+     OR EXISTS (SELECT FROM meter_balances m
+                WHERE m.meter_id = k.meter_id AND m.updated_at >= %(since)s::timestamptz))
+
+-- name: written_since
+-- Whether row `k` was written by a transaction that was not over at a moment, which is given as the least transaction id
+-- that was at work then: a row's xmin tells that of everybody who writes, and whenever he commits, while `updated_at` is
+-- when a transaction began. All are taken where no moment is given, or one of another server's.
+(%(touched_xid)s::bigint IS NULL
+ OR age((%(touched_xid)s::text::xid8)::xid) < 0
+ OR age(k.xmin) <= age((%(touched_xid)s::text::xid8)::xid))

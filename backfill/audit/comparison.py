@@ -57,21 +57,6 @@ class Scope:
             "meters": array(self.meters), "owners": array(self.owners), "lows": array(lows), "highs": array(highs)
         }  # fmt: skip
 
-    @staticmethod
-    def recomputed(statement: str) -> str:
-        """Put the recomputation before a statement."""
-        return "\n".join((RECOMPUTE["scope"], RECOMPUTE["recomputed"], COMPARE[statement]))
-
-    @classmethod
-    def tallied(cls, statement: str) -> str:
-        """Put the recomputation and the count of differing meters before a statement."""
-        return "\n".join((cls.recomputed("tallied_meters"), COMPARE[statement]))
-
-    @staticmethod
-    def kept(statement: str) -> str:
-        """Put the figures that were kept, and the count of differing meters, before a statement."""
-        return "\n".join((COMPARE["kept"], COMPARE["tallied_meters"], COMPARE[statement]))
-
 
 def array(keys: Iterable[int | None]) -> str:
     """Write PostgreSQL's literal of a bigint array: a quarter of what the driver takes to write a list of thousands."""
@@ -110,25 +95,30 @@ def scope_of_meters(cursor: Cursor[Any], ids: Sequence[int]) -> Scope:
 
 def tally_meters(cursor: Cursor[Any], scope: Scope) -> Tally:
     """Tally the meters of the scope that differ."""
-    return _tallied(cursor.execute(scope.tallied("tally_meters"), scope.parameters))
+    return _tallied(cursor.execute(RECOMPUTE["tally_meters"], scope.parameters))
 
 
 def tally_customers(cursor: Cursor[Any], scope: Scope, ids: Sequence[int]) -> Tally:
     """Tally these customers and their meters."""
     chunk = {"ids": array(ids), "first": ids[0], "last": ids[-1]}
-    delta = _tallied(cursor.execute(scope.tallied("tally_customers"), {**scope.parameters, **chunk}))
+    delta = _tallied(cursor.execute(RECOMPUTE["tally_customers"], {**scope.parameters, **chunk}))
     return delta + Tally(meters=len(scope.meters))
 
 
 def tally_kept_customers(cursor: Cursor[Any], ids: Sequence[int]) -> Tally:
     """Tally these customers and their meters, whose figures were kept scope by scope."""
     chunk = {"ids": array(ids), "first": ids[0], "last": ids[-1]}
-    return _tallied(cursor.execute(Scope.kept("tally_customers"), chunk))
+    return _tallied(cursor.execute(RECOMPUTE["tally_kept_customers"], chunk))
 
 
 def keep_expected(cursor: Cursor[Any], scope: Scope) -> None:
     """Recompute the scope's meters and keep what they are expected to show."""
-    cursor.execute(scope.recomputed("keep_expected"), scope.parameters)
+    cursor.execute(RECOMPUTE["keep_expected"], scope.parameters)
+
+
+def compare_customers(cursor: Cursor[Any], ids: Sequence[int]) -> None:
+    """Put these customers, recorded beside expected by the meters that were kept, into the scratch table."""
+    cursor.execute(COMPARE["compare_customers"], {"ids": list(ids)})
 
 
 def drifted_meters(cursor: Cursor[Any]) -> Iterator[list[MeterDrift]]:
@@ -183,6 +173,16 @@ def forget_evidence(cursor: Cursor[Any]) -> None:
     cursor.execute(EVIDENCE["forget_evidence"])
 
 
+def add_meters_to_scope(cursor: Cursor[Any], ids: Sequence[int]) -> None:
+    """Add meters to the scratch table `scope`."""
+    cursor.execute(EVIDENCE["add_meters_to_scope"], {"ids": list(ids)})
+
+
+def sum_marks(cursor: Cursor[Any]) -> None:
+    """Add up the marks of the scope's meters into the scratch table `marked`."""
+    cursor.execute(EVIDENCE["sum_marks"])
+
+
 def find_disagreements(cursor: Cursor[Any]) -> None:
     """Find the history rows of the scope's meters whose marks are not what counts."""
     cursor.execute(EVIDENCE["find_disagreeing_invoices"])
@@ -190,9 +190,9 @@ def find_disagreements(cursor: Cursor[Any]) -> None:
 
 
 def _meter_evidence(cursor: Cursor[Any], drifts: Sequence[MeterDrift]) -> dict[int, MeterEvidence]:
-    cursor.execute(EVIDENCE["scope_drifted"], {"ids": [drift.meter_id for drift in drifts]})
+    add_meters_to_scope(cursor, [drift.meter_id for drift in drifts])
     find_disagreements(cursor)
-    cursor.execute(EVIDENCE["sum_marks"])
+    sum_marks(cursor)
     marks = {meter_id: Marks(*rest) for meter_id, *rest in cursor.execute(EVIDENCE["marks"])}
     disagreements = defaultdict[int, list[Disagreement]](list)
     for meter_id, *group in cursor.execute(EVIDENCE["disagreements_by_meter"], {"ids_max": IDS_MAX}):

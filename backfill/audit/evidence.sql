@@ -5,14 +5,13 @@
 -- Before the next of several scopes in one transaction.
 TRUNCATE scope, disagreements, marked;
 
--- name: scope_drifted
+-- name: add_meters_to_scope
 -- The meters in question.
 INSERT INTO scope (meter_id) SELECT unnest(%(ids)s::bigint[]);
 
--- name: find_disagreeing_invoices
--- The invoices that count at, or are marked at, a meter of the scope, and whose mark is not what counts.
-INSERT INTO disagreements (source, row_id, meter_id, cause, field, shift, row_shift, mark)
-WITH suspects AS (
+-- name: invoices_counted
+-- The invoices that count at, or are marked at, a meter of the scope, and what counts of each.
+suspects AS (
     SELECT i.*
     FROM scope s
     CROSS JOIN LATERAL (SELECT * FROM invoices WHERE meter_id = s.meter_id AND NOT voided OFFSET 0) i
@@ -25,34 +24,16 @@ WITH suspects AS (
     ) i
 ),
 counted AS (
-    SELECT invoice_id, projected_meter_id, projected_amount, source_offset, voided AS excluded,
+    SELECT 'invoices' AS source, invoice_id AS row_id, projected_meter_id, projected_amount, source_offset,
+           voided AS excluded, 'voided' AS excluded_by, false AS follows_invoice,
            CASE WHEN NOT voided THEN meter_id END AS meter_id,
            CASE WHEN voided OR meter_id IS NULL THEN 0 ELSE amount END AS amount
     FROM suspects
 )
-SELECT 'invoices', c.invoice_id, place.meter_id,
-       CASE WHEN c.projected_meter_id IS NULL AND c.source_offset IS NULL THEN 'history-added'
-            WHEN c.projected_meter_id <> c.meter_id THEN 'history-moved'
-            ELSE 'history-changed' END,
-       CASE WHEN c.excluded THEN 'voided'
-            WHEN c.projected_meter_id IS NULL THEN 'voided or meter_id'
-            WHEN c.meter_id IS DISTINCT FROM c.projected_meter_id THEN 'meter_id'
-            ELSE 'amount' END,
-       CASE WHEN place.meter_id = c.meter_id THEN c.amount ELSE 0 END
-       - CASE WHEN place.meter_id = c.projected_meter_id THEN c.projected_amount ELSE 0 END,
-       CASE WHEN place.meter_id = c.meter_id THEN 1 ELSE 0 END
-       - CASE WHEN place.meter_id = c.projected_meter_id THEN 1 ELSE 0 END,
-       CASE WHEN c.meter_id IS NOT DISTINCT FROM c.projected_meter_id THEN 'projected_amount'
-            ELSE 'projected_meter_id' END
-FROM counted c
-CROSS JOIN LATERAL (SELECT c.meter_id UNION SELECT c.projected_meter_id) AS place (meter_id)
-WHERE (c.meter_id, c.amount) IS DISTINCT FROM (c.projected_meter_id, c.projected_amount)
-  AND place.meter_id IS NOT NULL;
 
--- name: find_disagreeing_payments
--- As for invoices; a payment without a meter of its own counts at its invoice's, else where it was allocated.
-INSERT INTO disagreements (source, row_id, meter_id, cause, field, shift, row_shift, mark)
-WITH billed AS (
+-- name: payments_counted
+-- The same of payments; one without a meter of its own counts at its invoice's, else where it was allocated.
+billed AS (
     SELECT i.invoice_id
     FROM scope s
     CROSS JOIN LATERAL (SELECT invoice_id FROM invoices WHERE meter_id = s.meter_id AND NOT voided OFFSET 0) i
@@ -90,31 +71,49 @@ located AS (
     FROM suspects p
 ),
 counted AS (
-    SELECT payment_id, projected_meter_id, projected_amount, source_offset, reversed AS excluded,
+    SELECT 'payments' AS source, payment_id AS row_id, projected_meter_id, projected_amount, source_offset,
+           reversed AS excluded, 'reversed' AS excluded_by,
            meter_id IS NULL AND invoice_id IS NOT NULL AS follows_invoice,
            CASE WHEN NOT reversed THEN effective_meter_id END AS meter_id,
            CASE WHEN reversed OR effective_meter_id IS NULL THEN 0 ELSE amount END AS amount
     FROM located
 )
-SELECT 'payments', c.payment_id, place.meter_id,
-       CASE WHEN c.projected_meter_id IS NULL AND c.source_offset IS NULL THEN 'history-added'
-            WHEN c.projected_meter_id <> c.meter_id THEN 'history-moved'
-            ELSE 'history-changed' END,
-       CASE WHEN c.excluded THEN 'reversed'
-            WHEN c.projected_meter_id IS NULL THEN 'reversed or meter_id'
-            WHEN c.meter_id IS NOT DISTINCT FROM c.projected_meter_id THEN 'amount'
-            WHEN c.follows_invoice THEN 'meter_id or its invoice''s'
-            ELSE 'meter_id' END,
-       CASE WHEN place.meter_id = c.meter_id THEN c.amount ELSE 0 END
-       - CASE WHEN place.meter_id = c.projected_meter_id THEN c.projected_amount ELSE 0 END,
-       CASE WHEN place.meter_id = c.meter_id THEN 1 ELSE 0 END
-       - CASE WHEN place.meter_id = c.projected_meter_id THEN 1 ELSE 0 END,
-       CASE WHEN c.meter_id IS NOT DISTINCT FROM c.projected_meter_id THEN 'projected_amount'
-            ELSE 'projected_meter_id' END
-FROM counted c
-CROSS JOIN LATERAL (SELECT c.meter_id UNION SELECT c.projected_meter_id) AS place (meter_id)
-WHERE (c.meter_id, c.amount) IS DISTINCT FROM (c.projected_meter_id, c.projected_amount)
-  AND place.meter_id IS NOT NULL;
+
+-- name: disagreeing
+-- The counted rows whose mark is not what counts, once for the meter where each counts and once for that of its mark.
+disagreeing AS (
+    SELECT c.source, c.row_id, place.meter_id,
+           CASE WHEN c.projected_meter_id IS NULL AND c.source_offset IS NULL THEN 'history-added'
+                WHEN c.projected_meter_id <> c.meter_id THEN 'history-moved'
+                ELSE 'history-changed' END AS cause,
+           CASE WHEN c.excluded THEN c.excluded_by
+                WHEN c.projected_meter_id IS NULL THEN c.excluded_by || ' or meter_id'
+                WHEN c.meter_id IS NOT DISTINCT FROM c.projected_meter_id THEN 'amount'
+                WHEN c.follows_invoice THEN 'meter_id or its invoice''s'
+                ELSE 'meter_id' END AS field,
+           CASE WHEN place.meter_id = c.meter_id THEN c.amount ELSE 0 END
+           - CASE WHEN place.meter_id = c.projected_meter_id THEN c.projected_amount ELSE 0 END AS shift,
+           CASE WHEN place.meter_id = c.meter_id THEN 1 ELSE 0 END
+           - CASE WHEN place.meter_id = c.projected_meter_id THEN 1 ELSE 0 END AS row_shift,
+           CASE WHEN c.meter_id IS NOT DISTINCT FROM c.projected_meter_id THEN 'projected_amount'
+                ELSE 'projected_meter_id' END AS mark
+    FROM counted c
+    CROSS JOIN LATERAL (SELECT c.meter_id UNION SELECT c.projected_meter_id) AS place (meter_id)
+    WHERE (c.meter_id, c.amount) IS DISTINCT FROM (c.projected_meter_id, c.projected_amount)
+      AND place.meter_id IS NOT NULL
+)
+
+-- name: find_disagreeing_invoices
+-- Keep the invoices of the scope that disagree with their marks.
+-- with: invoices_counted, disagreeing
+INSERT INTO disagreements (source, row_id, meter_id, cause, field, shift, row_shift, mark)
+SELECT source, row_id, meter_id, cause, field, shift, row_shift, mark FROM disagreeing;
+
+-- name: find_disagreeing_payments
+-- Keep the payments of the scope that disagree with their marks.
+-- with: payments_counted, disagreeing
+INSERT INTO disagreements (source, row_id, meter_id, cause, field, shift, row_shift, mark)
+SELECT source, row_id, meter_id, cause, field, shift, row_shift, mark FROM disagreeing;
 
 -- name: disagreements_by_meter
 -- The disagreeing rows of the scope's meters in groups, each with its first ids and what each of those shifts.

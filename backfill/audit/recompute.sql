@@ -8,7 +8,7 @@
 -- one where it stands alone. OFFSET 0 keeps each range a scan of its own: as a join of whole tables, which the planner
 -- prefers, it would cost each chunk the size of the database.
 --
--- A statement that needs expected figures is put together from `scope`, `recomputed`, and what is to be done with them.
+-- A statement that needs expected figures has `scope` and `recomputed` as its parts, or `kept` in their place.
 
 -- name: candidate_meters
 -- The meters with an active assignment to one of these customers.
@@ -44,14 +44,14 @@ LEFT JOIN LATERAL (
 
 -- name: scope
 -- The meters of a chunk, each with the customer that history gives it.
-WITH scope AS (
+scope AS (
     SELECT meter_id, customer_id
     FROM unnest(%(meters)s::bigint[], %(owners)s::bigint[]) AS s (meter_id, customer_id)
 ),
 ranges AS (
     SELECT low, high
     FROM unnest(%(lows)s::bigint[], %(highs)s::bigint[]) AS r (low, high)
-),
+)
 
 -- name: recomputed
 -- Rows of meters beside the scope's fall out of the join with it. Money is unbounded here: a sum too large for the
@@ -156,3 +156,88 @@ recomputed AS (
            invoice_count, payment_count, last_invoice_date, last_payment_at, contradicting_rows
     FROM totals
 )
+
+-- name: kept
+-- In the place of `scope` and `recomputed`, where the figures of a chunk's meters were kept slice by slice.
+recomputed AS NOT MATERIALIZED (
+    SELECT * FROM expected_meters
+),
+recorded_meters AS NOT MATERIALIZED (
+    SELECT m.* FROM meter_balances m JOIN expected_meters USING (meter_id)
+)
+
+-- name: tallied_meters
+-- How many of its meters differ from their rows, and how many history rows were added up.
+tallied_meters AS (
+    SELECT count(*) FILTER (
+               WHERE e.contradicting_rows <> 0 OR
+                     (r.customer_id, coalesce(r.total_billed, 0), coalesce(r.total_paid, 0), coalesce(r.balance, 0),
+                      coalesce(r.overpayment, 0), coalesce(r.invoice_count, 0), coalesce(r.payment_count, 0),
+                      r.last_invoice_date, r.last_payment_at)
+                     IS DISTINCT FROM
+                     (e.customer_id, e.total_billed, e.total_paid, e.balance, e.overpayment, e.invoice_count,
+                      e.payment_count, e.last_invoice_date, e.last_payment_at)) AS drifted_meters,
+           coalesce(sum(e.invoice_count + e.payment_count), 0)::bigint AS history_rows
+    FROM recomputed e
+    LEFT JOIN recorded_meters r USING (meter_id)
+)
+
+-- name: tally_meters
+-- What a chunk of meters adds to the tally.
+-- with: scope, recomputed, tallied_meters
+SELECT drifted_meters, history_rows FROM tallied_meters;
+
+-- name: compared_customers
+-- The customers of a chunk: recorded beside expected, and whether they differ.
+expected AS (
+    SELECT customer_id, sum(balance) AS balance, sum(overpayment) AS overpayment, sum(total_billed) AS total_billed,
+           sum(total_paid) AS total_paid, count(*) AS active_meters
+    FROM recomputed
+    GROUP BY customer_id
+),
+compared AS (
+    SELECT coalesce(r.balance, 0) AS balance, coalesce(r.overpayment, 0) AS overpayment,
+           coalesce(e.balance, 0) AS expected_balance, coalesce(e.overpayment, 0) AS expected_overpayment,
+           (coalesce(r.balance, 0), coalesce(r.overpayment, 0), coalesce(r.total_billed, 0),
+            coalesce(r.total_paid, 0), coalesce(r.active_meters, 0)) IS DISTINCT FROM
+           (coalesce(e.balance, 0), coalesce(e.overpayment, 0), coalesce(e.total_billed, 0),
+            coalesce(e.total_paid, 0), coalesce(e.active_meters, 0)) AS drifted
+    FROM unnest(%(ids)s::bigint[]) AS asked (customer_id)
+    LEFT JOIN (SELECT * FROM customer_balances WHERE customer_id BETWEEN %(first)s AND %(last)s) r USING (customer_id)
+    LEFT JOIN expected e USING (customer_id)
+)
+
+-- name: customer_tally
+-- What a chunk adds to the tally: how many customers, in which condition, the totals before and after, and how many of
+-- the meters and customers differ from their rows.
+customer_tally AS (
+    SELECT count(*) AS customers,
+           count(*) FILTER (WHERE expected_balance > 0) AS with_balance,
+           count(*) FILTER (WHERE expected_overpayment > 0) AS with_overpayment,
+           count(*) FILTER (WHERE expected_balance = 0 AND expected_overpayment = 0) AS clear,
+           count(*) FILTER (WHERE balance <> expected_balance) AS balances_changed,
+           count(*) FILTER (WHERE overpayment <> expected_overpayment) AS overpayments_changed,
+           coalesce(sum(balance), 0) AS balance_before,
+           coalesce(sum(expected_balance), 0) AS balance_after,
+           coalesce(sum(overpayment), 0) AS overpayment_before,
+           coalesce(sum(expected_overpayment), 0) AS overpayment_after,
+           count(*) FILTER (WHERE drifted) AS drifted_customers,
+           (SELECT drifted_meters FROM tallied_meters) AS drifted_meters,
+           (SELECT history_rows FROM tallied_meters) AS history_rows
+    FROM compared
+)
+
+-- name: tally_customers
+-- The tally of a chunk of customers.
+-- with: scope, recomputed, tallied_meters, compared_customers, customer_tally
+SELECT * FROM customer_tally;
+
+-- name: tally_kept_customers
+-- The same where the figures of the chunk's meters were kept slice by slice.
+-- with: kept, tallied_meters, compared_customers, customer_tally
+SELECT * FROM customer_tally;
+
+-- name: keep_expected
+-- Keep the figures of a chunk's meters, to be read again.
+-- with: scope, recomputed
+INSERT INTO expected_meters SELECT * FROM recomputed;

@@ -35,16 +35,15 @@ from typing import Any, Final
 
 from psycopg import Cursor
 
-from backfill.audit import comparison
-from backfill.audit.check import CHUNKS
-from backfill.audit.comparison import EVIDENCE
+from backfill.audit import check, comparison
+from backfill.runs import drift
 from backfill.runs.chunks import Chunk
-from backfill.runs.store import SQL, Run
+from backfill.runs.store import Run
 from backfill.runs.tally import Tally
 from events.contract.types import BIGINT_MAX
 from projector.database.statements import statements
 
-REPAIR: Final = statements("backfill.audit", "repair.sql")
+SQL: Final = statements("backfill.audit", "repair.sql")
 ENTITIES_MAX: Final = 1000  # locked at once: consumers of these meters wait while a repair holds them
 
 SUMMED_MAX: Final = 20_000  # meter rows read for the sums of all customers of a repair but the largest
@@ -57,20 +56,20 @@ class TooManyError(Exception):
 def next_drifted_end(entity: str) -> Callable[[Cursor[Any], Run, int], int | None]:
     """Find where the next chunk of drifted meters or customers ends."""
     return lambda cursor, run, size: max(
-        _drifted(cursor, run, entity, run.cursor, BIGINT_MAX, min(size, ENTITIES_MAX)), default=None
+        check.drifted(cursor, run, entity, (run.cursor, BIGINT_MAX), min(size, ENTITIES_MAX)), default=None
     )
 
 
 def drifted(entity: str) -> Callable[[Cursor[Any], Run, Chunk], Sequence[int]]:
     """Read what the run found drifted in a chunk, in key order."""
-    return lambda cursor, run, chunk: _drifted(cursor, run, entity, chunk.after, chunk.last, None)
+    return lambda cursor, run, chunk: check.drifted(cursor, run, entity, (chunk.after, chunk.last), None)
 
 
 def repair_meters(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally:
     """Repair these meters, with the customers whose sums they are part of."""
-    cursor.execute(EVIDENCE["scope_drifted"], {"ids": list(ids)})
+    comparison.add_meters_to_scope(cursor, ids)
     comparison.find_disagreements(cursor)
-    cursor.execute(REPAIR["add_owners_when_compared"], {"run_id": run.run_id, "ids": list(ids)})
+    cursor.execute(SQL["add_owners_when_compared"], {"run_id": run.run_id, "ids": list(ids)})
     _weigh(cursor, ids)
     return _repaired(cursor, run, "meter", ids, recompute(cursor))
 
@@ -81,18 +80,18 @@ def repair_customers(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally
     A run that is limited has not compared those, and no sum comes right with them. There may be very many: None says
     that some of them are repaired, and that the chunk is to be done again.
     """
-    misassigned = cursor.execute(REPAIR["scope_misassigned"], {"ids": list(ids), "size": ENTITIES_MAX}).rowcount
+    misassigned = cursor.execute(SQL["scope_misassigned"], {"ids": list(ids), "size": ENTITIES_MAX}).rowcount
     if misassigned < ENTITIES_MAX:
-        cursor.execute(REPAIR["add_customers"], {"ids": list(ids)})
+        add_customers(cursor, ids)
     comparison.find_disagreements(cursor)
     _weigh(cursor, ids)
     customers = recompute(cursor)
     if misassigned >= ENTITIES_MAX:
-        (left,) = cursor.execute(REPAIR["any_misassigned"], {"ids": list(ids)}).fetchone() or (True,)
+        (left,) = cursor.execute(SQL["any_misassigned"], {"ids": list(ids)}).fetchone() or (True,)
         if not left:
             _record_affected(cursor, run, customers)
             return None
-        cursor.execute(REPAIR["add_customers"], {"ids": list(ids)})  # somebody undoes it: let the proof tell
+        add_customers(cursor, ids)  # somebody undoes it: let the proof tell
         customers += _set_customers(cursor)
     return _repaired(cursor, run, "customer", ids, customers)
 
@@ -107,15 +106,15 @@ def recompute(cursor: Cursor[Any], amend: Callable[[], None] | None = None) -> l
 
     """
     for name in ("lock_invoices", "lock_payments"):
-        cursor.execute(REPAIR[name])
+        cursor.execute(SQL[name])
     if amend:
         amend()
     for name in ("mark_invoices", "mark_payments"):
-        cursor.execute(REPAIR[name])
-    cursor.execute(REPAIR["lock_meters"])
-    cursor.execute(REPAIR["add_owners"])
-    cursor.execute(EVIDENCE["sum_marks"])
-    cursor.execute(REPAIR["set_meters"])
+        cursor.execute(SQL[name])
+    lock_meters(cursor)
+    cursor.execute(SQL["add_owners"])
+    comparison.sum_marks(cursor)
+    cursor.execute(SQL["set_meters"])
     return _set_customers(cursor)
 
 
@@ -126,32 +125,38 @@ def _weigh(cursor: Cursor[Any], ids: Sequence[int]) -> None:
         TooManyError: it would.
 
     """
-    meters, customers, summed = cursor.execute(REPAIR["weigh"]).fetchone() or (0, 0, 0)
+    meters, customers, summed = cursor.execute(SQL["weigh"]).fetchone() or (0, 0, 0)
     if len(ids) > 1 and (max(meters, customers) > ENTITIES_MAX or summed > SUMMED_MAX):
         raise TooManyError
 
 
+def lock_meters(cursor: Cursor[Any]) -> None:
+    """Lock the scope's meter rows in key order, inserting those that are missing."""
+    cursor.execute(SQL["lock_meters"])
+
+
+def add_customers(cursor: Cursor[Any], ids: Sequence[int]) -> None:
+    """Add customers to those whose rows are locked and set."""
+    cursor.execute(SQL["add_customers"], {"ids": list(ids)})
+
+
+def lock_customers(cursor: Cursor[Any]) -> None:
+    """Lock the affected customers' rows in key order, inserting those that are missing."""
+    cursor.execute(SQL["lock_customers"])
+
+
 def _set_customers(cursor: Cursor[Any]) -> list[int]:
-    cursor.execute(REPAIR["lock_customers"])
-    return [customer_id for (customer_id,) in cursor.execute(REPAIR["set_customers"])]
-
-
-def _drifted(  # noqa: PLR0913, PLR0917 - a range of one kind of findings
-    cursor: Cursor[Any], run: Run, entity: str, after: int, last: int, size: int | None
-) -> list[int]:
-    where = {
-        "run_id": run.run_id, "round": run.round, "entity": entity, "after": after, "last": last, "size": size
-    }  # fmt: skip
-    return [entity_id for (entity_id,) in cursor.execute(CHUNKS["next_drifted"], where)]
+    lock_customers(cursor)
+    return [customer_id for (customer_id,) in cursor.execute(SQL["set_customers"])]
 
 
 def _repaired(cursor: Cursor[Any], run: Run, entity: str, ids: Sequence[int], customers: Sequence[int]) -> Tally:
     """Say so in the repair's own transaction, and what else a limited run touched."""
     _record_affected(cursor, run, customers)
-    cursor.execute(SQL["mark_repaired"], {"run_id": run.run_id, "entity": entity, "ids": list(ids)})
+    drift.mark_repaired(cursor, run, entity, ids)
     return Tally(repaired=len(ids))
 
 
 def _record_affected(cursor: Cursor[Any], run: Run, customers: Sequence[int]) -> None:
     if not run.selection.whole:
-        cursor.execute(REPAIR["record_affected"], {"run_id": run.run_id, "customers": list(customers)})
+        cursor.execute(SQL["record_affected"], {"run_id": run.run_id, "customers": list(customers)})

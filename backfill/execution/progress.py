@@ -8,11 +8,9 @@ from psycopg import Connection
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from backfill.audit.check import CHUNKS
+from backfill.audit import check
 from backfill.runs.phases import VERIFY, Phase
 from backfill.runs.store import Run
-from backfill.throttle import pace
-from backfill.verify_log.plan import Plan
 
 TITLES: Final[dict[Phase, str]] = {
     "customers": "customers",
@@ -37,16 +35,29 @@ TITLES_AGAIN: Final[dict[Phase, str]] = {
 """Those of later rounds."""
 
 
+Total = Callable[[Connection[Any], Run], int | None]
+"""Reads how much a run's phase has to do, in the unit that its bar counts; None where that is not known."""
+
+
+def total_to_compare(connection: Connection[Any], run: Run) -> int | None:
+    """Count what a phase of a check or a rebuild has to do."""
+    if run.phase == "customers":  # in a later round the customers to compare are known only once they are compared
+        return check.count_customers(connection, run.selection) if run.round == 1 else None
+    if run.phase == "meters":
+        return check.last_meter(connection)
+    return max(run.tally.drifted, run.tally.repaired)
+
+
 @contextmanager
-def shown(connection: Connection[Any], run: Run) -> Iterator[Callable[[Run], None]]:
-    """Show how far a run is: done of all, rate and time left; the value is told of each chunk."""
+def shown(connection: Connection[Any], run: Run, total: Total = total_to_compare) -> Iterator[Callable[[Run], None]]:
+    """Show a run's progress: done of all, rate and time left; call the value with the run before each chunk."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda _: None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
-        shown = _Shown(connection, bar)
+        shown = _Shown(connection, bar, total)
         shown.show(run)
         yield shown.show
 
@@ -54,9 +65,10 @@ def shown(connection: Connection[Any], run: Run) -> Iterator[Callable[[Run], Non
 class _Shown:
     """One bar, begun anew with each phase: customers by number, meters by key, repairs by what was found drifted."""
 
-    def __init__(self, connection: Connection[Any], bar: Progress) -> None:
+    def __init__(self, connection: Connection[Any], bar: Progress, total: Total) -> None:
         self._connection = connection
         self._bar = bar
+        self._total = total
         self._task: TaskID | None = None
         self._stands_at: tuple[int, Phase] = (0, "done")
 
@@ -71,21 +83,9 @@ class _Shown:
         self._stands_at = run.round, run.phase
         if self._task is not None:
             self._bar.remove_task(self._task)
-        total = self._total(run)
+        total = self._total(self._connection, run)
         titles = TITLES if run.round == 1 else TITLES_AGAIN
         self._task = self._bar.add_task(titles[run.phase], total=total, completed=_done(run), rate="")
-
-    def _total(self, run: Run) -> int | None:
-        if run.round > 1 and run.phase == "customers":
-            return None  # how many were touched is known once they are compared
-        if run.phase in VERIFY:
-            return Plan.of(run.options).total if run.phase in {"log", "winners"} else None
-        if run.phase == "customers":
-            return pace.customers(self._connection, run.selection)
-        if run.phase == "meters":
-            (last,) = self._connection.execute(CHUNKS["last_meter"]).fetchone() or (0,)
-            return int(last)
-        return max(run.tally.drifted, run.tally.repaired)
 
 
 def _done(run: Run) -> int:

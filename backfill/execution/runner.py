@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import psycopg
 import structlog
@@ -14,13 +14,14 @@ from sqlalchemy import Engine
 from backfill.execution import progress
 from backfill.execution.pool import run_pool
 from backfill.execution.worker import RunTuning
+from backfill.exit_codes import exit_code
 from backfill.reports import output
 from backfill.reports.output import ReportOptions
 from backfill.runs import check_lock, chunks, workers
 from backfill.runs import store as runs
 from backfill.runs.phases import Command
 from backfill.runs.selection import Selection
-from backfill.runs.session import reason, session
+from backfill.runs.session import ready, reason, session
 from backfill.runs.stopping import GivenUpError, asked_to_stop, unanswered
 from backfill.runs.store import Run
 from backfill.throttle.governor import governing
@@ -28,14 +29,7 @@ from backfill.throttle.pace import Brake, Pace, RowRate
 from events.runtime.console import say
 from events.runtime.errors import ServiceUnavailable, StateError, WorkFailed
 from events.runtime.settings import Settings
-from projector.database.engines import make_engine
-from projector.database.failures import address, translate_database_errors
-from projector.deployment import identity
-
-EXIT_CLEAN: Final = 0
-EXIT_FOUND: Final = 1  # drift-check: drift; rebuild: something could not be repaired
-EXIT_UNCHECKED: Final = 2  # drift-check: some chunk could not be compared; all: nothing is known of whom was named
-EXIT_PAUSED: Final = 3  # by a signal, or cancelled
+from projector.database.failures import address
 
 _log = structlog.get_logger()
 
@@ -49,7 +43,7 @@ class Request:
     chunk_size: int | None = None
     resume: str | None = None
     selection: Selection = field(default_factory=Selection)
-    tuning: RunTuning = field(default_factory=RunTuning)
+    tuning: RunTuning
     report: ReportOptions
     silent: bool = False  # standard output is somebody else's
 
@@ -80,42 +74,6 @@ def execute(
     return exit_code(run)
 
 
-@contextmanager
-def ready(settings: Settings) -> Iterator[Engine]:
-    """Open the database whose schema is this program's.
-
-    Raises:
-        ServiceUnavailable: it cannot be reached.
-        StateError: its schema is missing or of another version.
-        SettingError: a setting is not what the deployment was set up with.
-
-    """
-    engine = make_engine(settings, program="backfill")
-    try:
-        with translate_database_errors(settings):
-            identity.require(engine, settings)
-            yield engine
-    finally:
-        engine.dispose()
-
-
-def exit_code(run: Run) -> int:
-    """Say by number how a run ended."""
-    tally = run.tally
-    checks = run.command == "drift-check"
-    if run.state == "failed":
-        return EXIT_UNCHECKED if checks else EXIT_FOUND
-    if run.state != "finished":
-        return EXIT_PAUSED
-    if run.matched_nothing:
-        return EXIT_UNCHECKED
-    if not checks:
-        return EXIT_FOUND if tally.failed or tally.unrepaired else EXIT_CLEAN
-    if tally.failed:
-        return EXIT_UNCHECKED
-    return EXIT_FOUND if tally.drifted else EXIT_CLEAN
-
-
 def _begun(connection: Connection[Any], request: Request) -> Run:
     if request.command == "drift-check":
         check_lock.claim(connection, request.resume)
@@ -129,25 +87,25 @@ def run_to_completion(
     connection: Connection[Any],
     run: Run,
     *,
-    engine: Engine | None = None,
-    tuning: RunTuning = RunTuning(governed=False),  # noqa: B008 - frozen
+    engine: Engine,
+    tuning: RunTuning,
 ) -> Run:
-    """Carry a run out until it is done or paused; further workers and a governor take an engine."""
+    """Carry a run out until it is done or paused; further workers and the governor connect through the engine."""
     with (
         failure_written_down(settings, connection, run),
         asked_to_stop(settings.shutdown_seconds) as stop,
         progress.shown(connection, run) as watch,
         brakes(settings, engine, tuning) as chosen,
     ):
-        others = [lambda: session(engine)] * (tuning.workers - 1) if engine else []
+        others = [lambda: session(engine)] * (tuning.workers - 1)
         return run_pool(connection, run, stop=stop, watch=watch, pace=partial(Pace, chosen), others=others)
 
 
 @contextmanager
-def brakes(settings: Settings, engine: Engine | None, tuning: RunTuning) -> Iterator[list[Brake]]:
+def brakes(settings: Settings, engine: Engine, tuning: RunTuning) -> Iterator[list[Brake]]:
     """Set up what slows a run down: the rows a second that are allowed, and the consumers, for as long as it lasts."""
     rate = [RowRate(tuning.rows_per_second_max)] if tuning.rows_per_second_max else []
-    if engine is None or not tuning.governed:
+    if not tuning.governed:
         yield [*rate]
         return
     with governing(settings, engine) as governor:

@@ -39,11 +39,14 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True)
 class RunTuning:
-    """How a run is carried out in this process; nothing of it changes what is found."""
+    """How fast a run may go in this process; nothing of it changes what is found.
+
+    `governed` runs slow down while consumers are overloaded. It has no default: every caller says which it wants.
+    """
 
     workers: int = 1
     rows_per_second_max: float | None = None
-    governed: bool = True
+    governed: bool
 
 
 class ChunkStage(NamedTuple):

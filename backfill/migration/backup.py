@@ -8,14 +8,15 @@ same locks as a repair, so a consumer's increments land either before, and are o
 Either way the balances then differ from history wherever something had changed, which is what a drift check reports.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from psycopg import Connection
+from psycopg import Connection, Cursor
 
+from backfill.audit import comparison, repair
 from backfill.execution.runner import failure_written_down, record
 from backfill.migration.step import CHUNK_SIZE
 from backfill.runs import store as runs
@@ -47,14 +48,22 @@ class Kind(NamedTuple):
 
     next_keys: str
     differing: str
-    hold: str
+    lock: Callable[[Cursor[Any], Sequence[int]], None]
     restore: str
 
 
-METERS: Final = Kind("next_meters_to_restore", "count_meters_to_restore", "hold_meters", "restore_meters")
-CUSTOMERS: Final = Kind(
-    "next_customers_to_restore", "count_customers_to_restore", "hold_customers", "restore_customers"
-)
+def _lock_meters(cursor: Cursor[Any], ids: Sequence[int]) -> None:
+    comparison.add_meters_to_scope(cursor, ids)
+    repair.lock_meters(cursor)
+
+
+def _lock_customers(cursor: Cursor[Any], ids: Sequence[int]) -> None:
+    repair.add_customers(cursor, ids)
+    repair.lock_customers(cursor)
+
+
+METERS: Final = Kind("next_meters_to_restore", "count_meters_to_restore", _lock_meters, "restore_meters")
+CUSTOMERS: Final = Kind("next_customers_to_restore", "count_customers_to_restore", _lock_customers, "restore_customers")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +172,7 @@ def _put_back(connection: Connection[Any], migration: UUID, kind: Kind, ids: Seq
             changed = _count(connection, migration, kind, ids)
             if not changed:
                 return 0
-            cursor.execute(SQL[kind.hold], {"ids": list(ids)})
+            kind.lock(cursor, ids)
             return cursor.execute(SQL[kind.restore], where).rowcount
 
     return retried(transaction)

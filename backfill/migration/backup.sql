@@ -69,18 +69,6 @@ WHERE (coalesce(c.balance, 0), coalesce(c.overpayment, 0), coalesce(c.total_bill
       (coalesce(b.balance, 0), coalesce(b.overpayment, 0), coalesce(b.total_billed, 0), coalesce(b.total_paid, 0),
        coalesce(b.active_meters, 0));
 
--- name: hold_meters
--- Hold these meters' rows in key order, inserting those that are missing.
-INSERT INTO meter_balances AS stored (meter_id)
-SELECT meter_id FROM unnest(%(ids)s::bigint[]) AS asked (meter_id) ORDER BY meter_id
-ON CONFLICT (meter_id) DO UPDATE SET updated_at = stored.updated_at WHERE false;
-
--- name: hold_customers
--- As for meters.
-INSERT INTO customer_balances AS stored (customer_id)
-SELECT customer_id FROM unnest(%(ids)s::bigint[]) AS asked (customer_id) ORDER BY customer_id
-ON CONFLICT (customer_id) DO UPDATE SET updated_at = stored.updated_at WHERE false;
-
 -- name: restore_meters
 -- Under the meters' locks. A meter that came later is set to zeros: that says the same as no row, and a consumer that
 -- is about to add to it finds its row.

@@ -1,6 +1,8 @@
 """What `backfill validate` looks at: the name to ask for, what it means, and which command mends it."""
 
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
+
+from psycopg import Connection
 
 from backfill.runs.store import Run
 from projector.database.statements import statements
@@ -89,6 +91,14 @@ CHECKS: Final[tuple[Check, ...]] = (
     ),
 )  # fmt: skip
 NAMES: Final = tuple(check.name for check in CHECKS)
+
+
+def meters_off(connection: Connection[Any], run: Run, ids_max: int) -> Checked:
+    """Count the meters that a drift check found, and the chunks that it could not compare."""
+    where = {"run_id": run.run_id, "ids_max": ids_max}
+    (ids,) = connection.execute(SQL["drifted_meters_of_run"], where).fetchone() or ([],)
+    note = f"{run.tally.failed:,} chunks could not be compared" if run.tally.failed else ""
+    return Checked(METERS, run.tally.drifted_meters + run.tally.failed, ids, note)
 
 
 def totals_off(run: Run) -> Checked:

@@ -82,8 +82,8 @@ def validate(
     from backfill.migration.validate import validate as check_all
 
     chosen = choose(check or [])
-    with connected() as (settings, connection):
-        validation = check_all(settings, connection, chosen)
+    with connected() as database:
+        validation = check_all(database, chosen)
         print_validation(validation, form, dry=dry_run)
     raise typer.Exit(validation.exit_code)
 
@@ -107,14 +107,12 @@ def migrate(
     from backfill.migration.migrate import migrate as run_migration
     from backfill.migration.step import Options
 
-    with connected() as (settings, connection):
+    with connected() as database:
         if not (dry_run or yes):
             confirm("Amend payments and invoices, then recompute all balances?", "migrate", form)
         options = Options(dry_run, chunk_size)
         exit_code = run_migration(
-            Migration(
-                settings=settings, connection=connection, options=options, skip_validation=skip_validation, form=form
-            )
+            Migration(database=database, options=options, skip_validation=skip_validation, form=form)
         )
     raise typer.Exit(exit_code)
 
@@ -133,7 +131,7 @@ def restore(
     from backfill.migration.backup import restore as put_back
     from backfill.migration.connection import confirm, connected
 
-    with connected() as (settings, connection):
+    with connected() as (settings, _, connection):
         migration = find(connection, run)
         if not (dry_run or yes):
             confirm(f"Overwrite all balances with those of run {run}?", f"restore {run}", form)
@@ -152,7 +150,7 @@ def explain(
     from backfill.migration.connection import connected
 
     days = _day("--since", since), _day("--at", at)
-    with connected() as (settings, connection):
+    with connected() as (settings, _, connection):
         print_statement(settings, read(settings, connection, meter, *days), form)
 
 
@@ -165,14 +163,14 @@ def register(app: typer.Typer) -> None:
 
 
 def _amend(step: "Step", dry_run: bool, chunk_size: int, form: Format) -> None:
-    from backfill.execution.runner import exit_code
+    from backfill.exit_codes import exit_code
     from backfill.migration.connection import connected
     from backfill.migration.output import Document, Show, Tables
     from backfill.migration.run_step import perform
     from backfill.migration.step import Options
 
     show: Show = Tables() if form is Format.TABLE else Document()
-    with connected() as (settings, connection):
+    with connected() as (settings, _, connection):
         show.begin(step, dry=dry_run)
         performed = perform(settings, connection, step, Options(dry_run, chunk_size), show.rows)
         show.end(performed)

@@ -3,22 +3,30 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 import typer
 from psycopg import Connection
+from sqlalchemy import Engine
 
-from backfill.execution.runner import ready
-from backfill.runs.session import reason, session
+from backfill.runs.session import ready, reason, session
 from events.runtime import logs
 from events.runtime.console import Format
 from events.runtime.errors import StateError
 from events.runtime.settings import Settings, load
 
 
+class Database(NamedTuple):
+    """The auditor's connection, and the engine by which a governor and further workers connect."""
+
+    settings: Settings
+    engine: Engine
+    connection: Connection[Any]
+
+
 @contextmanager
-def connected() -> Iterator[tuple[Settings, Connection[Any]]]:
+def connected() -> Iterator[Database]:
     """Open the auditor's connection; what PostgreSQL refuses outside any chunk ends in one line.
 
     Raises:
@@ -30,7 +38,7 @@ def connected() -> Iterator[tuple[Settings, Connection[Any]]]:
     logs.configure(settings)
     with ready(settings) as engine, session(engine) as connection:
         try:
-            yield settings, connection
+            yield Database(settings, engine, connection)
         except psycopg.Error as error:
             if connection.closed:
                 raise

@@ -15,17 +15,12 @@ from typing import Any, Final, NamedTuple
 import structlog
 from psycopg import Connection
 
-from backfill.execution.runner import (
-    EXIT_CLEAN,
-    EXIT_FOUND,
-    EXIT_PAUSED,
-    EXIT_UNCHECKED,
-    exit_code,
-    failure_written_down,
-)
+from backfill.execution.runner import failure_written_down
+from backfill.exit_codes import EXIT_CLEAN, EXIT_FOUND, EXIT_PAUSED, EXIT_UNCHECKED, exit_code
 from backfill.migration import invoice_amounts, payment_meter_ids
 from backfill.migration.backup import Backup, back_up
 from backfill.migration.balances import Balances, recalculate
+from backfill.migration.connection import Database
 from backfill.migration.output import Document, Show, Tables, banner, result
 from backfill.migration.run_step import perform
 from backfill.migration.step import Options, Step
@@ -36,7 +31,6 @@ from backfill.runs.store import Run
 from backfill.runs.tally import Tally
 from events.runtime.console import Format, print_table, say
 from events.runtime.errors import ProgramError
-from events.runtime.settings import Settings
 
 _log = structlog.get_logger()
 
@@ -52,8 +46,7 @@ class Done(NamedTuple):
 class Migration:
     """A migration as it was asked for."""
 
-    settings: Settings
-    connection: Connection[Any]
+    database: Database
     options: Options
     skip_validation: bool
     form: Format
@@ -81,15 +74,16 @@ class Progress:
 
 def migrate(migration: Migration) -> int:
     """Do the steps until one has to stop it; return the exit code."""
-    connection, progress = migration.connection, Progress()
+    settings, _, connection = migration.database
+    progress = Progress()
     options = {"dry_run": migration.options.dry, "chunk_size": migration.options.chunk_size}
     run = runs.begin(connection, "migrate", options)
     _begin(migration, run)
     began = monotonic()
     with (
-        failure_written_down(migration.settings, connection, run),
+        failure_written_down(settings, connection, run),
         _failed_with_its_step(connection, run),
-        asked_to_stop(migration.settings.shutdown_seconds) as stop,
+        asked_to_stop(settings.shutdown_seconds) as stop,
     ):
         with suppress(GivenUpError):
             for number, step in enumerate(STEPS, 1):
@@ -135,8 +129,8 @@ def _next(
     """Do one step; say whether the migration goes on."""
     name, do = step
     if name == "meter-balances" and not migration.options.dry:
-        with giving_up_late(migration.connection):
-            progress.backup = back_up(migration.connection, run.run_id)
+        with giving_up_late(migration.database.connection):
+            progress.backup = back_up(migration.database.connection, run.run_id)
     if migration.people:
         say(f"\nStep {number} of {len(STEPS)}: {name}")
         if progress.backup and name == "meter-balances":
@@ -157,7 +151,8 @@ def _amend(step: Step) -> Callable[[Migration], Done]:
     def do(migration: Migration) -> Done:
         show: Show = Tables() if migration.people else Document()
         show.begin(step, dry=migration.options.dry)
-        performed = perform(migration.settings, migration.connection, step, migration.options, show.rows)
+        settings, _, connection = migration.database
+        performed = perform(settings, connection, step, migration.options, show.rows)
         show.end(performed)
         return Done(exit_code(performed.run), result(performed))
 
@@ -166,7 +161,7 @@ def _amend(step: Step) -> Callable[[Migration], Done]:
 
 def _recalculate(command: Balances) -> Callable[[Migration], Done]:
     def do(migration: Migration) -> Done:
-        run = recalculate(migration.settings, migration.connection, command, migration.options, migration.form)
+        run = recalculate(migration.database, command, migration.options, migration.form)
         tally, verb = run.tally, "drifted" if run.dry else "repaired"
         words = f"{tally.customers:,} customers and {tally.meters:,} meters read, {tally.drifted:,} {verb}"
         return Done(exit_code(run), f"{words}, {tally.failed + tally.unrepaired:,} failed")
@@ -176,7 +171,7 @@ def _recalculate(command: Balances) -> Callable[[Migration], Done]:
 
 def _validate(*names: str) -> Callable[[Migration], Done]:
     def do(migration: Migration) -> Done:
-        validation = validate(migration.settings, migration.connection, choose(names))
+        validation = validate(migration.database, choose(names))
         print_validation(validation, migration.form)
         expected = migration.options.dry and validation.exit_code == EXIT_FOUND  # nothing was mended beforehand
         return Done(EXIT_CLEAN if expected else validation.exit_code, validation.result)

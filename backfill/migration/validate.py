@@ -5,16 +5,16 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
-from psycopg import Connection
-
-from backfill.execution.runner import EXIT_CLEAN, EXIT_FOUND, EXIT_PAUSED, EXIT_UNCHECKED, record, run_to_completion
-from backfill.migration.checks import CHECKS, METERS, NAMES, SQL, TOTALS, Check, Checked, totals_off
+from backfill.execution.runner import record, run_to_completion
+from backfill.execution.worker import RunTuning
+from backfill.exit_codes import EXIT_CLEAN, EXIT_FOUND, EXIT_PAUSED, EXIT_UNCHECKED
+from backfill.migration.checks import CHECKS, METERS, NAMES, TOTALS, Check, Checked, meters_off, totals_off
+from backfill.migration.connection import Database
 from backfill.runs import store as runs
 from backfill.runs.stopping import GivenUpError, asked_to_stop, giving_up_late
 from backfill.runs.store import Run
 from events.runtime.console import Format, print_json, print_table, say
 from events.runtime.errors import InputError
-from events.runtime.settings import Settings
 
 IDS_MAX: Final = 20
 NOTHING_CHANGED: Final = "DRY RUN: nothing is changed. There is nothing to apply: validate only reads."
@@ -63,13 +63,14 @@ def choose(names: Sequence[str]) -> list[Check]:
     return [check for check in CHECKS if not names or check.name in names]
 
 
-def validate(settings: Settings, connection: Connection[Any], chosen: Sequence[Check]) -> Validation:
+def validate(database: Database, chosen: Sequence[Check]) -> Validation:
     """Check; the two that compare with history rest on one drift check, which is a run of its own."""
+    settings, _, connection = database
     began, checked = monotonic(), list[Checked]()
     run: Run | None = None
     values = {"ids_max": IDS_MAX, "currency": settings.currency}
     with asked_to_stop(settings.shutdown_seconds) as stop, suppress(GivenUpError):
-        run = _drift_check(settings, connection) if {METERS, TOTALS} & set(chosen) else None
+        run = _drift_check(database) if {METERS, TOTALS} & set(chosen) else None
         for check in chosen:
             if stop():
                 break
@@ -78,7 +79,7 @@ def validate(settings: Settings, connection: Connection[Any], chosen: Sequence[C
                     count, ids = connection.execute(check.statement, values).fetchone() or (0, [])
                 checked.append(Checked(check, count, ids))
             elif run:
-                checked.append(totals_off(run) if check is TOTALS else _meters(connection, run))
+                checked.append(totals_off(run) if check is TOTALS else meters_off(connection, run, IDS_MAX))
     unfinished = len(checked) < len(chosen) or bool(run and run.state != "finished")
     return Validation(checked, monotonic() - began, paused=unfinished, failed=run.tally.failed if run else 0)
 
@@ -135,19 +136,13 @@ def document(validation: Validation) -> dict[str, Any]:
     }
 
 
-def _drift_check(settings: Settings, connection: Connection[Any]) -> Run:
+def _drift_check(database: Database) -> Run:
+    """Compare everything, as a drift check of its own would: consumers come first."""
+    settings, engine, connection = database
     run = runs.begin(connection, "drift-check", {"dry_run": False})
-    run = run_to_completion(settings, connection, run)
+    run = run_to_completion(settings, connection, run, engine=engine, tuning=RunTuning(governed=True))
     record(run)
     return run
-
-
-def _meters(connection: Connection[Any], run: Run) -> Checked:
-    """Tell the meters that a drift check found; a chunk that it could not compare is amiss as well."""
-    where = {"run_id": run.run_id, "ids_max": IDS_MAX}
-    (ids,) = connection.execute(SQL["drifted_meters_of_run"], where).fetchone() or ([],)
-    note = f"{run.tally.failed:,} chunks could not be compared" if run.tally.failed else ""
-    return Checked(METERS, run.tally.drifted_meters + run.tally.failed, ids, note)
 
 
 def _first(each: Checked) -> str:

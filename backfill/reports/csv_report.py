@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from psycopg import Connection
 
-from backfill.reports.json_report import FINDINGS, each_finding
+from backfill.reports.json_report import FINDINGS
+from backfill.runs import drift
 from backfill.runs.store import Run
 from events.runtime.console import escaped, printable
 
@@ -25,7 +26,7 @@ def print_rows(connection: Connection[Any], run: Run) -> None:
     """Write a heading, then every finding."""
     writer = csv.writer(sys.stdout, lineterminator="\r\n")
     writer.writerow(("run_id", *FINDINGS))
-    for row in each_finding(connection, run):
+    for row in drift.each_finding(connection, run):
         writer.writerow(line(run, row))
 
 

@@ -2,14 +2,15 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
 from psycopg import Connection
 
 from backfill.reports.text_report import Report
-from backfill.runs.store import SQL, Run
+from backfill.runs import drift
+from backfill.runs.store import Run
 from events.runtime.console import escaped
 
 FINDINGS: Final = ("entity", "entity_id", "column", "recorded", "expected", "difference", "cause", "evidence",
@@ -45,20 +46,10 @@ def print_document(connection: Connection[Any], report: Report) -> None:
         "significant_count": report.significant_count,
     }
     sys.stdout.write(escaped(json.dumps(document, default=str, ensure_ascii=False))[:-1])
-    where = {"run_id": report.run.run_id, "threshold": report.threshold, "limit": None}
-    _print_list("significant_changes", SIGNIFICANT, _streamed(connection, "significant_changes", where))
-    _print_list("findings", FINDINGS, each_finding(connection, report.run))
+    changes = drift.each_significant_change(connection, report.run, report.threshold)
+    _print_list("significant_changes", SIGNIFICANT, changes)
+    _print_list("findings", FINDINGS, drift.each_finding(connection, report.run))
     sys.stdout.write("}\n")
-
-
-def each_finding(connection: Connection[Any], run: Run) -> Iterator[tuple[Any, ...]]:
-    """Read a run's findings as `FINDINGS` names them, whatever moved most money first; none are held."""
-    return _streamed(connection, "findings", {"run_id": run.run_id, "limit": None})
-
-
-def _streamed(connection: Connection[Any], name: str, where: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
-    with connection.transaction(), connection.cursor(name=name) as cursor:
-        yield from cursor.execute(SQL[name], where)
 
 
 def _print_list(name: str, members: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from psycopg import Connection
 
-from backfill.reports.json_report import FINDINGS, each_finding
+from backfill.reports.json_report import FINDINGS
+from backfill.runs import drift
 from backfill.runs.store import Run
 
 ROWS: Final = 10_000  # in one row group, and in memory
@@ -29,7 +30,7 @@ SCHEMA: Final = pa.schema(
 def write(connection: Connection[Any], run: Run, path: Path) -> None:
     """Write every finding into a file."""
     with pq.ParquetWriter(path, SCHEMA) as writer:
-        findings = each_finding(connection, run)
+        findings = drift.each_finding(connection, run)
         while rows := list(islice(findings, ROWS)):
             columns = zip(*[(str(run.run_id), *map(_value, row)) for row in rows], strict=True)
             arrays = [pa.array(column, type=kind) for column, kind in zip(columns, SCHEMA.types, strict=True)]

@@ -10,8 +10,9 @@ from psycopg import Connection
 
 from backfill.reports import verify_log_report
 from backfill.reports.money import money, signed
+from backfill.runs import drift
 from backfill.runs.phases import State
-from backfill.runs.store import SQL, Run
+from backfill.runs.store import Run
 from events.runtime.console import print_table, say
 
 ROWS_MAX: Final = 20  # of a table on a terminal; the rest is counted
@@ -38,15 +39,14 @@ class Report:
 
 def read(connection: Connection[Any], run: Run, currency: str, threshold: Decimal) -> Report:
     """Read the largest findings of a run."""
-    where = {"run_id": run.run_id, "threshold": threshold, "limit": ROWS_MAX}
-    (significant_count,) = connection.execute(SQL["count_significant_changes"], where).fetchone() or (0,)
+    significant, significant_count = drift.significant_changes(connection, run, threshold, ROWS_MAX)
     return Report(
         run=run,
         currency=currency,
         threshold=threshold,
-        significant=connection.execute(SQL["significant_changes"], where).fetchall(),
+        significant=significant,
         significant_count=significant_count,
-        drift=connection.execute(SQL["findings"], where).fetchall(),
+        drift=drift.findings(connection, run, ROWS_MAX),
     )
 
 

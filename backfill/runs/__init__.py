@@ -2,9 +2,11 @@
 
 store       the table `backfill_runs`
 phases      which phases a command has, and the transitions between its states
-rounds      comparing again what was touched while a rebuild ran
-chunks      ranges of keys: claimed, split, finished; collected into the run
-workers     which processes are at a run
+drift       the table `drift`: the findings of runs
+rounds      a rebuild compares again whatever was written while it ran
+chunks      ranges of keys: claimed, split, finished, collected into the run
+locks       advisory locks by name
+workers     the processes that carry out a run
 check_lock  one drift check at a time
 selection   which customers and meters a run is limited to
 tally       what a run has counted

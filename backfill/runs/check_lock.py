@@ -1,64 +1,68 @@
-"""Only one drift check at a time works on a database: two would take twice the load and say everything twice.
+"""One drift check at a time on a database: two would double the load and report everything twice.
 
-Whoever begins one waits until nobody holds the lock, then holds it together with those who share its run. The lock
-belongs to sessions, so that it ends with the processes whatever ends those. A rebuild does not take it, for an
-operator has to be able to repair, and to compare with `rebuild --dry-run`, beside a check that is always on; nor does
+A process that begins a check waits until nobody holds the check lock, then holds it together with the processes that
+share its run. The lock belongs to sessions, so it ends with the processes, however they end. A rebuild does not take
+it: an operator must be able to repair, and to compare with `rebuild --dry-run`, while a scheduled check runs. Nor does
 `validate`, which compares once.
 """
 
-from datetime import datetime
 from typing import Any, Final
-from uuid import UUID
 
 from psycopg import Connection
 from psycopg.errors import LockNotAvailable
 
-from backfill.runs.store import SQL
+from backfill.runs import locks, store
+from backfill.runs.locks import Lock
+from backfill.runs.store import Run
 from events.runtime.errors import StateError
 
-CLAIM_MS: Final = 3000  # a checker that was just killed lets go within moments
+CLAIM_MS: Final = 3000  # PostgreSQL releases the lock of a checker that was killed within moments
+LOCK: Final = Lock("drift-check", of_schema=True)
 
 
 class AnotherChecksError(StateError):
-    """Another drift check is at work on this database."""
+    """Another drift check is running on this database."""
 
 
 def claim(connection: Connection[Any], run_id: str | None = None) -> None:
-    """Be the one checker, or share the run of that id if it is under way, for as long as the session lasts.
-
-    A checker that was just killed lets go within moments.
+    """Become the one checker, or share the run of that id if it is under way, for as long as the session lasts.
 
     Raises:
         AnotherChecksError: naming the run that is under way.
 
     """
-    if run_id and _others(connection, run_id) == {True}:
-        connection.execute(SQL["join_check"])
-        if _others(connection, run_id) == {True}:
+    if run_id and _others_check_only(connection, run_id):
+        LOCK.share(connection)
+        if _others_check_only(connection, run_id):
             return
-        connection.execute(SQL["leave_check"])
+        LOCK.stop_sharing(connection)
     try:
         with connection.transaction():
             connection.execute(f"SET LOCAL lock_timeout = {CLAIM_MS}")
-            connection.execute(SQL["lock_check"])
-            connection.execute(SQL["share_check"])
+            LOCK.take(connection)
+            LOCK.share(connection)  # before the release: no other check can begin in between
+            LOCK.release(connection)
     except LockNotAvailable:
-        raise AnotherChecksError(_who(connection)) from None
+        raise AnotherChecksError(_describe_other(connection)) from None
 
 
-def _others(connection: Connection[Any], run_id: str) -> set[bool]:
-    """Tell of each run that is being checked whether it is this one."""
-    return {str(other) == run_id.lower() for other, _ in _checked(connection)}
+def _others_check_only(connection: Connection[Any], run_id: str) -> bool:
+    """Tell whether other sessions hold the check lock, and all of them for this run."""
+    return {str(run.run_id) for run in _checked_by_others(connection)} == {run_id.lower()}
 
 
-def _checked(connection: Connection[Any]) -> list[tuple[UUID, datetime]]:
-    return connection.execute(SQL["running_checks"]).fetchall()
+def _checked_by_others(connection: Connection[Any]) -> list[Run]:
+    """Read the runs of the other sessions that hold the check lock: each also holds the lock of its run."""
+    checking = LOCK.holders(connection) - {connection.info.backend_pid}
+    running = {str(run.run_id): run for run in store.running(connection, "drift-check")} if checking else {}
+    return [running[run_id] for run_id in locks.shared_between(connection, running, checking)]
 
 
-def _who(connection: Connection[Any]) -> str:
-    for run_id, started_at in _checked(connection):
+def _describe_other(connection: Connection[Any]) -> str:
+    for run in _checked_by_others(connection):
         return (
-            f"another drift check is at work on this database: run {run_id}, since {started_at:%Y-%m-%d %H:%M:%S} UTC; "
-            f"`backfill rebuild --dry-run` compares beside it, `backfill drift-check --resume {run_id}` shares its work"
+            f"another drift check is running on this database: run {run.run_id}, since "
+            f"{run.started_at:%Y-%m-%d %H:%M:%S} UTC; `backfill rebuild --dry-run` compares beside it, "
+            f"`backfill drift-check --resume {run.run_id}` shares its work"
         )
-    return "another drift check is just beginning or ending on this database"
+    return "another drift check is just starting or ending on this database"

@@ -41,9 +41,11 @@ from typing import Any, Final
 from psycopg import Connection, Cursor
 
 from backfill.runs.phases import PHASES
-from backfill.runs.store import BEFORE_ALL_KEYS, SQL, Run
+from backfill.runs.store import BEFORE_ALL_KEYS, Run
 from backfill.runs.tally import Tally
+from projector.database.statements import statements
 
+SQL: Final = statements("backfill.runs", "rounds.sql")
 ROUNDS_MAX: Final = (
     3  # repair, repair what moved past meanwhile, find nothing; of a limited run, since something new was found
 )

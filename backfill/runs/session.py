@@ -10,8 +10,12 @@ from psycopg import Connection, IsolationLevel
 from sqlalchemy import Engine
 
 from backfill.runs.stopping import watched
+from events.runtime.settings import Settings
 from projector.database.connections import tune
+from projector.database.engines import make_engine
+from projector.database.failures import translate_database_errors
 from projector.database.statements import statements
+from projector.deployment import identity
 
 CREATE_SCRATCH: Final = statements("backfill.runs", "scratch.sql")["create_scratch"]
 SIZES: Final = {
@@ -22,6 +26,25 @@ RETRIED: Final = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDe
 ATTEMPTS: Final = 8
 
 Result = TypeVar("Result")
+
+
+@contextmanager
+def ready(settings: Settings) -> Iterator[Engine]:
+    """Open the database whose schema is this program's.
+
+    Raises:
+        ServiceUnavailable: it cannot be reached.
+        StateError: its schema is missing or of another version.
+        SettingError: a setting is not what the deployment was set up with.
+
+    """
+    engine = make_engine(settings, program="backfill")
+    try:
+        with translate_database_errors(settings):
+            identity.require(engine, settings)
+            yield engine
+    finally:
+        engine.dispose()
 
 
 @contextmanager

@@ -144,6 +144,24 @@ def recent(connection: Connection[Any], limit: int) -> list[Run]:
     return [_of_row(cursor, row) for row in cursor]
 
 
+def running(connection: Connection[Any], command: Command) -> list[Run]:
+    """Read the runs of a command that are running, or were when their processes were killed."""
+    cursor = connection.execute(SQL["running_runs"], {"command": command})
+    return [_of_row(cursor, row) for row in cursor]
+
+
+def unfinished_cycle(connection: Connection[Any], age_max: float) -> str | None:
+    """Find the latest cycle of a rolling check, if it has not ended and is at most so many seconds old."""
+    row = connection.execute(SQL["unfinished_cycle"], {"age_max": age_max}).fetchone()
+    return str(row[0]) if row else None
+
+
+def last_compared(connection: Connection[Any]) -> datetime | None:
+    """Read when the newest run that compared everything ended; None where there was none."""
+    row = connection.execute(SQL["last_compared"]).fetchone()
+    return row[0] if row else None
+
+
 def lock(cursor: Cursor[Any], run: Run) -> Run:
     """Hold a run's row to the end of the transaction, and read it; time since it was last held counts as its own."""
     return _run(cursor.execute(SQL["lock_run"], {"run_id": run.run_id}))

@@ -2,13 +2,18 @@
 
 from dataclasses import dataclass, fields
 from decimal import Decimal
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import Field, TypeAdapter
 
 Money = Annotated[Decimal, Field(allow_inf_nan=True)]
 """A sum of amounts; those of runs before NaN was kept out of the tables can be NaN, and are read all the same."""
 FAILURES_MAX: Final = 50  # kept in the run's row; the log has them all
+
+
+def _sums(one: "LogTally | Tally", other: "LogTally | Tally") -> dict[str, Any]:
+    """Add up field by field."""
+    return {field.name: getattr(one, field.name) + getattr(other, field.name) for field in fields(one)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +43,7 @@ class LogTally:
 
     def __add__(self, other: "LogTally") -> "LogTally":
         """Add up."""
-        return LogTally(
-            **{field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(self)}
-        )
+        return LogTally(**_sums(self, other))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +86,7 @@ class Tally:
 
     def __add__(self, other: "Tally") -> "Tally":
         """Add up, keeping the first failures."""
-        sums = {field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(self)}
+        sums = _sums(self, other)
         return Tally(**{**sums, "failures": sums["failures"][:FAILURES_MAX]})
 
     @property

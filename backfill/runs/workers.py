@@ -1,6 +1,7 @@
-"""Who is at a run: each process that carries it out holds a shared advisory lock on it, which ends with its session.
+"""The processes that carry out a run: each holds a shared advisory lock for its session, under the run's id.
 
-That is how `backfill runs` knows whether anybody is at a run, and how the last to leave knows to pause it.
+`backfill runs` counts them by that lock, and a process that leaves a run knows by it whether it was the last one and
+has to pause the run.
 """
 
 from collections.abc import Iterator
@@ -11,34 +12,33 @@ from uuid import UUID
 from psycopg import Connection
 from psycopg.errors import LockNotAvailable
 
-from projector.database.statements import statements
+from backfill.runs.locks import Lock
 
-SQL: Final = statements("backfill.runs", "workers.sql")
 WAIT_MS: Final = 500
+LAST_STEP_SEED: Final = 1  # so that a run's second lock has another key than its first
 
 
 def join_run(connection: Connection[Any], run_id: UUID) -> None:
-    """Be counted among those who are at a run, for as long as the session lasts."""
-    connection.execute(SQL["join_run"], {"run_id": str(run_id)})
+    """Count as one of a run's processes for as long as the session lasts."""
+    Lock(str(run_id)).share(connection)
 
 
 def count(connection: Connection[Any], run_id: UUID) -> int:
-    """Count the processes that are at a run."""
-    (count,) = connection.execute(SQL["count_workers"], {"run_id": str(run_id)}).fetchone() or (0,)
-    return int(count)
+    """Count a run's processes."""
+    return len(Lock(str(run_id)).holders(connection))
 
 
 def claim_last_step(connection: Connection[Any], run_id: UUID) -> bool:
-    """Be the only one who does what comes at a run's end, for as long as the session lasts; wait half a second at most.
+    """Become the one process that does a run's last step, for as long as the session lasts; wait half a second at most.
 
     Returns:
-        Whether we are: where another process still is at it, False, to be asked again.
+        Whether this process does it. False while another one does: ask again.
 
     """
     try:
         with connection.transaction():
             connection.execute(f"SET LOCAL lock_timeout = {WAIT_MS}")
-            connection.execute(SQL["claim_last_step"], {"run_id": str(run_id)})
+            Lock(str(run_id), seed=LAST_STEP_SEED).take(connection)
     except LockNotAvailable:
         return False
     return True
@@ -46,15 +46,16 @@ def claim_last_step(connection: Connection[Any], run_id: UUID) -> bool:
 
 @contextmanager
 def leave(connection: Connection[Any], run_id: UUID) -> Iterator[bool]:
-    """Take part no longer; the value tells whether nobody is left, and for as long as the block lasts nobody joins.
+    """Leave a run; the value tells whether no process is left, and then none can join while the block lasts.
 
-    Of two that leave at once the one that asks last finds nobody, because each lets go before it asks.
+    Of two processes that leave at once, at least the one that asks last finds nobody: each releases its own share of
+    the lock before it asks for the whole lock.
     """
-    mine = {"run_id": str(run_id)}
-    connection.execute(SQL["leave_run"], mine)
-    (alone,) = connection.execute(SQL["close_if_empty"], mine).fetchone() or (False,)
+    lock = Lock(str(run_id))
+    lock.stop_sharing(connection)
+    was_last = lock.try_to_take(connection)
     try:
-        yield bool(alone)
+        yield was_last
     finally:
-        if alone:
-            connection.execute(SQL["reopen_run"], mine)
+        if was_last:
+            lock.release(connection)

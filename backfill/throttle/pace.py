@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from psycopg import Connection
 
-from backfill.audit.check import CHUNKS, WINDOW_ROWS
-from backfill.runs.selection import Selection
+from backfill.audit import check
+from backfill.audit.check import WINDOW_ROWS
 from backfill.runs.store import BEFORE_ALL_KEYS, Run
 from backfill.runs.tally import Tally
 
@@ -94,11 +94,9 @@ class Remaining:
 def remaining(connection: Connection[Any], run: Run) -> Remaining:
     """Count the customers and meters behind what is cut of a run."""
     among_customers = run.phase == "customers"
-    after = {"after": BEFORE_ALL_KEYS if among_customers else run.cursor}
-    (meters,) = connection.execute(CHUNKS["count_meters"], after).fetchone() or (0,)
-    return Remaining(
-        customers=customers(connection, run.selection, run.cursor) if among_customers else 0, meters=meters
-    )
+    meters = check.count_meters(connection, BEFORE_ALL_KEYS if among_customers else run.cursor)
+    customers = check.count_customers(connection, run.selection, run.cursor) if among_customers else 0
+    return Remaining(customers=customers, meters=meters)
 
 
 def chunk_size(customers: int, seconds: float, most: int) -> int:
@@ -110,14 +108,6 @@ def chunk_size(customers: int, seconds: float, most: int) -> int:
 def pause_seconds(*, chunks: int, seconds: float, took: float) -> float:
     """Say how long to rest before the next chunk; at least as long as the last one took, however late it is."""
     return max(took, seconds / chunks) if chunks > 0 else took
-
-
-def customers(connection: Connection[Any], selection: Selection, after: int = BEFORE_ALL_KEYS) -> int:
-    """Count the selected customers behind a key."""
-    with connection.cursor() as cursor:
-        where = {"after": after, **selection.parameters(cursor)}
-        (count,) = cursor.execute(CHUNKS["count_customers"], where).fetchone() or (0,)
-        return int(count)
 
 
 class EvenPacing:

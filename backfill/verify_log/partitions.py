@@ -9,9 +9,11 @@ from backfill.runs.chunks import Chunk, ChunkEnd
 from backfill.runs.store import Run
 from backfill.runs.tally import LogTally, Tally
 from backfill.verify_log.plan import BLOCK, Plan
-from backfill.verify_log.staging import statement
+from backfill.verify_log.staging import for_entity
 from events.contract.types import ENTITIES, Entity, topic_of
+from projector.database.statements import statements
 
+SQL: Final = statements("backfill.verify_log", "partitions.sql")
 STANDINGS: Final = {
     "confirmed": "rows_confirmed", "newer": "rows_newer", "expired": "rows_expired", "loaded": "rows_loaded"
 }  # fmt: skip
@@ -22,7 +24,7 @@ def next_rows_end(entity: Entity) -> ChunkEnd:
 
     def next_end(cursor: Cursor[Any], run: Run, size: int) -> int | None:
         where = {"after": run.cursor, "size": size}
-        (last,) = cursor.execute(statement("next_rows", entity), where).fetchone() or (None,)
+        (last,) = cursor.execute(for_entity(SQL["next_rows"], entity), where).fetchone() or (None,)
         return last
 
     return next_end
@@ -33,7 +35,7 @@ def place_rows(entity: Entity, prefix: str) -> Callable[[Cursor[Any], Run, Chunk
 
     def place(cursor: Cursor[Any], run: Run, chunk: Chunk) -> Tally:
         where = {"topic": topic_of(entity, prefix), "block_size": BLOCK, "after": chunk.after, "last": chunk.last}
-        rows = cursor.execute(statement("place_rows", entity), {**_ranges(run, entity), **where})
+        rows = cursor.execute(for_entity(SQL["place_rows"], entity), {**_ranges(run, entity), **where})
         counts = dict(rows.fetchall())
         total = sum(counts.values())
         known = {name: counts.get(standing, 0) for standing, name in STANDINGS.items()}
@@ -51,7 +53,7 @@ def next_table_end(_cursor: Cursor[Any], run: Run, _size: int) -> int | None:
 def suspect_sharers(cursor: Cursor[Any], run: Run, chunk: Chunk) -> Tally:
     """Suspect the rows of a table that share a place."""
     entity = ENTITIES[chunk.last - 1]
-    cursor.execute(statement("suspect_sharers", entity), _ranges(run, entity))
+    cursor.execute(for_entity(SQL["suspect_sharers"], entity), _ranges(run, entity))
     return Tally()
 
 

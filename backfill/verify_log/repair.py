@@ -25,7 +25,9 @@ from typing import Any, Final, NamedTuple
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
-from backfill.execution.runner import EXIT_PAUSED, Request, execute
+from backfill.execution.runner import Request, execute
+from backfill.execution.worker import RunTuning
+from backfill.exit_codes import EXIT_PAUSED
 from backfill.reports.output import ReportOptions
 from backfill.runs import store as runs
 from backfill.runs import workers
@@ -35,13 +37,14 @@ from backfill.verify_log import scan, settle
 from backfill.verify_log.plan import BLOCK, Part, Plan, plan_of
 from backfill.verify_log.replay import replay
 from backfill.verify_log.source import Source
-from backfill.verify_log.staging import SQL
 from backfill.verify_log.verdict import NAMES
 from events.contract.types import Entity, TopicPartition, topic_of
 from events.runtime.errors import WorkFailed
 from events.runtime.settings import Settings
+from projector.database.statements import statements
 from projector.positions.store import Position
 
+SQL: Final = statements("backfill.verify_log", "repair.sql")
 ROUNDS_MAX: Final = 3
 PAGE: Final = 500  # messages replayed, or meters repaired, at once
 METERS: Final = {
@@ -60,6 +63,7 @@ class Deployment(NamedTuple):
     connection: Connection[Any]
     source: Source
     positions: Positions
+    tuning: RunTuning
 
 
 class Wrong(NamedTuple):
@@ -108,7 +112,7 @@ def _mended(deployment: Deployment, run: Run, stop: Callable[[], bool]) -> bool:
             mended += len(page)
         if not mended:
             break
-        if not all(_rebuild(settings, meters, stop) for meters in _kept_meters(connection, run)):
+        if not all(_rebuild(deployment, meters, stop) for meters in _kept_meters(connection, run)):
             return False
         read_to = _read_on(deployment, run, read_to, stop)
         if stop():
@@ -157,15 +161,21 @@ def _replay(settings: Settings, page: Sequence[Wrong], stop: Callable[[], bool])
     return replay("".join(json.dumps(place) + "\n" for place in places), stop)
 
 
-def _rebuild(settings: Settings, meters: Sequence[int], stop: Callable[[], bool]) -> bool:
+def _rebuild(deployment: Deployment, meters: Sequence[int], stop: Callable[[], bool]) -> bool:
     """Repair meters, and tell whether that came to its end; it does not where we are asked to stop.
 
     Raises:
         WorkFailed: it did not, and nobody asked us to.
 
     """
-    request = Request(command="rebuild", selection=Selection(meters=meters), report=ReportOptions(), silent=True)
-    code = execute(settings, request)
+    request = Request(
+        command="rebuild",
+        selection=Selection(meters=meters),
+        tuning=deployment.tuning,
+        report=ReportOptions(),
+        silent=True,
+    )
+    code = execute(deployment.settings, request)
     if code == EXIT_PAUSED and stop():
         return False
     if code == EXIT_PAUSED:
@@ -193,8 +203,7 @@ def _compare(deployment: Deployment, run: Run, stop: Callable[[], bool]) -> None
     """Compare suspected rows once more, and say of those that are right that they are repaired."""
     connection, after = deployment.connection, BEFORE_ALL_KEYS
     while not stop():
-        where = {"run_id": run.run_id, "after": after, "size": settle.SUSPECTS_MAX}
-        (last,) = connection.execute(SQL["next_suspects"], where).fetchone() or (None,)
+        last = settle.last_of_page(connection, run, after, settle.SUSPECTS_MAX)
         if last is None:
             return
         with connection.transaction(), connection.cursor() as cursor:

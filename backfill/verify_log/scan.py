@@ -11,11 +11,12 @@ from backfill.runs.tally import LogTally, Tally
 from backfill.verify_log import staging
 from backfill.verify_log.plan import BLOCK, Part, Plan
 from backfill.verify_log.source import Source
-from backfill.verify_log.staging import Row, statement
+from backfill.verify_log.staging import Row, for_entity
 from events.contract.types import Event, Message, Refusal
+from projector.database.statements import statements
 from projector.kafka_log.log_identity import digest_of
 
-SQL: Final = staging.SQL
+SQL: Final = statements("backfill.verify_log", "scan.sql")
 
 
 class Letters:
@@ -58,12 +59,13 @@ def compare(cursor: Cursor[Any], run: Run, chunk: Chunk, source: Source) -> Tall
     for delta, rows in _rows(cursor, part, source):
         tally += delta
         staging.stage(cursor, entity, rows)
-        offsets, amended = cursor.execute(statement("compare", entity), {"run_id": run.run_id}).fetchone() or ([], 0)
+        compared = for_entity(SQL["compare"], entity, amended=SQL["amended"] if entity == "invoices" else "false")
+        offsets, amended = cursor.execute(compared, {"run_id": run.run_id}).fetchone() or ([], 0)
         confirmed += offsets
         tally += LogTally(rows_amended=amended)
     for block, bits in _blocks(part, confirmed):
         where = {"run_id": run.run_id, "partition": part.range.partition, "block": block, "confirmed": bits}
-        cursor.execute(statement("confirm", entity), where)
+        cursor.execute(for_entity(SQL["confirm"], entity), where)
     return Tally(history_rows=tally.messages, log=tally)
 
 
@@ -73,7 +75,7 @@ def note_winners(cursor: Cursor[Any], run: Run, part: Part, source: Source) -> T
     for delta, rows in _rows(cursor, part, source):
         messages += delta.messages
         staging.stage(cursor, part.range.entity, rows)
-        cursor.execute(statement("note_winners", part.range.entity), {"run_id": run.run_id})
+        cursor.execute(for_entity(SQL["note_winners"], part.range.entity), {"run_id": run.run_id})
     return Tally(history_rows=messages)
 
 

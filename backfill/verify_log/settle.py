@@ -3,27 +3,33 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from psycopg import Cursor
-from psycopg.types.json import Jsonb
+from psycopg import Connection, Cursor
 
 from backfill.audit.findings import Finding
+from backfill.runs import drift
 from backfill.runs.chunks import Chunk
-from backfill.runs.store import SQL as RUNS
 from backfill.runs.store import Run
 from backfill.runs.tally import LogTally, Tally
 from backfill.verify_log.plan import Plan
 from backfill.verify_log.source import Source
-from backfill.verify_log.staging import SQL, statement
+from backfill.verify_log.staging import for_entity
 from backfill.verify_log.verdict import NAMES, PLACE, Coverage, Suspect, Text, findings
 from events.contract.types import ENTITIES, Entity, TopicPartition, topic_of
+from projector.database.statements import statements
 from projector.positions.store import Log
 
+SQL: Final = statements("backfill.verify_log", "settle.sql")
 SUSPECTS_MAX: Final = 1_000  # compared at once, in memory: a row and a message each
 
 
 def next_suspects_end(cursor: Cursor[Any], run: Run, size: int) -> int | None:
     """Find where the next page of suspected rows ends."""
-    where = {"run_id": run.run_id, "after": run.cursor, "size": min(size, SUSPECTS_MAX)}
+    return last_of_page(cursor, run, run.cursor, min(size, SUSPECTS_MAX))
+
+
+def last_of_page(cursor: Connection[Any] | Cursor[Any], run: Run, after: int, size: int) -> int | None:
+    """Read the key of the last of so many suspected rows behind a key; None where none is left."""
+    where = {"run_id": run.run_id, "after": after, "size": size}
     (last,) = cursor.execute(SQL["next_suspects"], where).fetchone() or (None,)
     return last
 
@@ -34,7 +40,8 @@ def settle(cursor: Cursor[Any], run: Run, chunk: Chunk, source: Source, prefix: 
         key: found for key, found in judge(cursor, run, (chunk.after, chunk.last), source, prefix).items() if found
     }
     found = [finding for each in wrong.values() for finding in each]
-    _keep(cursor, run, found)
+    drift.stage(cursor, found)
+    drift.keep(cursor, run)
     return Tally(findings=len(found), log=LogTally(rows_wrong=len(wrong)))
 
 
@@ -56,7 +63,7 @@ def judge(
 def _suspects(cursor: Cursor[Any], run: Run, between: tuple[int, int]) -> Iterator[Suspect]:
     where = {"run_id": run.run_id, "after": between[0], "last": between[1]}
     for entity in ENTITIES:
-        for entity_id, winner, row, noted in cursor.execute(statement("read_suspects", entity), where).fetchall():
+        for entity_id, winner, row, noted in cursor.execute(for_entity(SQL["read_suspects"], entity), where).fetchall():
             yield Suspect(entity, entity_id, winner, row, noted)
 
 
@@ -78,20 +85,10 @@ def _covers(plan: Plan, logs: Mapping[TopicPartition, Log], entity: Entity, topi
     return coverage
 
 
-def _keep(cursor: Cursor[Any], run: Run, found: Iterable[Finding]) -> None:
-    """Store findings, with the positions at which they hold."""
-    (positions,) = cursor.execute(RUNS["positions"]).fetchone() or (None,)
-    with cursor.copy("COPY found FROM STDIN") as copy:
-        for finding in found:
-            copy.write_row((*finding[:-1], Jsonb(finding.evidence)))
-    where = {"run_id": run.run_id, "round": run.round, "positions": Jsonb(positions)}
-    cursor.execute(RUNS["keep_findings"], where)
-
-
 def mark(cursor: Cursor[Any], run: Run, repaired: Iterable[tuple[Entity, int]]) -> None:
     """Say of rows that they are what the log says by now."""
     by_entity: dict[Entity, list[int]] = {}
     for entity, entity_id in repaired:
         by_entity.setdefault(entity, []).append(entity_id)
     for entity, ids in by_entity.items():
-        cursor.execute(RUNS["mark_repaired"], {"run_id": run.run_id, "entity": NAMES[entity], "ids": ids})
+        drift.mark_repaired(cursor, run, NAMES[entity], ids)

@@ -14,7 +14,7 @@ from psycopg.types.json import Jsonb
 from events.contract.types import ENTITIES, KEY_OF, Entity, Event, Message
 from projector.database.statements import statements
 
-SQL: Final = statements("backfill.verify_log", "verify_log.sql")
+SQL: Final = statements("backfill.verify_log", "staging.sql")
 TABLES: Final[Mapping[Entity, str]] = {
     "invoices": "invoices", "payments": "payments", "assignments": "meter_assignments", "customers": "customers"
 }  # fmt: skip
@@ -90,17 +90,17 @@ def _read(lines: Iterable[Mapping[str, str]]) -> tuple[Decimal, Decimal]:
     return charges, brought
 
 
-def statement(name: str, entity: Entity) -> str:
-    """Return a statement for one entity."""
+def for_entity(statement: str, entity: Entity, **more: str) -> str:
+    """Fill in a statement for one entity's table, key and columns."""
     content = CONTENT[entity]
-    return SQL[name].format(
+    return statement.format(
         entity=entity,
         table=TABLES[entity],
         key=KEY_OF[entity],
         content=", ".join(content),
         h_content=", ".join(f"h.{column}" for column in content),
         m_content=", ".join(f"m.{column}" for column in content),
-        amended=SQL["amended"] if entity == "invoices" else "false",
+        **more,
     )
 
 
@@ -108,12 +108,12 @@ def prepare(connection: Connection[Any]) -> None:
     """Give a session its staging tables."""
     with connection.transaction():
         for entity in ENTITIES:
-            connection.execute(statement("create_staging", entity))
+            connection.execute(for_entity(SQL["create_staging"], entity))
 
 
 def stage(cursor: Cursor[Any], entity: Entity, rows: Iterable[Row]) -> None:
     """Replace what is staged of an entity."""
-    cursor.execute(statement("forget_staged", entity))
+    cursor.execute(for_entity(SQL["forget_staged"], entity))
     with cursor.copy(f"COPY logged_{entity} FROM STDIN") as copy:
         for each in rows:
             copy.write_row((*each[:5], *each.content, each.expected, each.charges, each.brought_forward))

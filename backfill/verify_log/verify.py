@@ -46,24 +46,16 @@ from psycopg import Connection, Cursor
 from sqlalchemy import Engine
 
 from backfill.execution import progress
-from backfill.execution.runner import (
-    EXIT_CLEAN,
-    EXIT_FOUND,
-    EXIT_PAUSED,
-    EXIT_UNCHECKED,
-    brakes,
-    failure_written_down,
-    ready,
-    record,
-)
+from backfill.execution.runner import brakes, failure_written_down, record
 from backfill.execution.worker import RunTuning
+from backfill.exit_codes import EXIT_CLEAN, EXIT_FOUND, EXIT_PAUSED, EXIT_UNCHECKED
 from backfill.reports import output
 from backfill.reports.output import ReportOptions
 from backfill.runs import chunks, workers
 from backfill.runs import store as runs
 from backfill.runs.chunks import Chunk, ChunkEnd
 from backfill.runs.phases import Phase
-from backfill.runs.session import retried, session
+from backfill.runs.session import ready, retried, session
 from backfill.runs.stopping import GivenUpError, asked_to_stop, giving_up_late
 from backfill.runs.store import Run
 from backfill.runs.tally import Tally
@@ -76,9 +68,11 @@ from events.contract.types import Entity, TopicPartition
 from events.runtime.console import say
 from events.runtime.errors import ServiceUnavailable, StateError
 from events.runtime.settings import Settings, required
+from projector.database.statements import statements
 from projector.positions import store as positions
 from projector.positions.store import Position
 
+SQL: Final = statements("backfill.verify_log", "verify.sql")
 Do = Callable[[Cursor[Any], Run, Chunk], Tally]
 
 ROWS_OF: Final[Mapping[Phase, Entity]] = {
@@ -130,22 +124,27 @@ def verify_log(settings: Settings, asked: Asked) -> int:
                 failure_written_down(settings, connection, run),
                 _failure_of_the_log_written_down(connection, run),
                 asked_to_stop(settings.shutdown_seconds) as stop,
-                progress.shown(connection, run) as watch,
+                progress.shown(connection, run, _total) as watch,
                 brakes(settings, engine, asked.tuning) as chosen,
             ):
                 run = _work(connection, run, _do(settings, source), stop, Pace(chosen, stop), watch)
                 whole = run.phase == "done"
                 if whole and run.options.get("repair"):
-                    mended = repair.mend(Deployment(settings, connection, source, stored), run, stop)
+                    mended = repair.mend(Deployment(settings, connection, source, stored, asked.tuning), run, stop)
                     run, whole = mended or run, mended is not None and mended.state in {"running", "finished"}
         run = _ended(connection, run, whole=whole)
         if run.state == "finished":
-            connection.execute(staging.SQL["forget_work"], {"run_id": run.run_id})
+            connection.execute(SQL["forget_work"], {"run_id": run.run_id})
         said = output.write_report(settings, connection, run, asked.report, file)
         if said:
             say(said)
     record(run)
     return exit_code(run)
+
+
+def _total(_connection: Connection[Any], run: Run) -> int | None:
+    """Count the offsets that a pass over the log reads; how many rows the tables have is not counted beforehand."""
+    return Plan.of(run.options).total if run.phase in {"log", "winners"} else None
 
 
 def _positions(engine: Engine, group_id: str) -> dict[TopicPartition, Position]:

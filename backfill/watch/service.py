@@ -17,15 +17,17 @@ import structlog
 from psycopg import Connection
 
 from backfill.alerts.alerting import Alerting, alert_on_failure
+from backfill.audit import check
 from backfill.execution.pool import run_pool
-from backfill.execution.runner import EXIT_CLEAN, Request, brakes, execute, failure_written_down, ready, record
+from backfill.execution.runner import Request, brakes, execute, failure_written_down, record
+from backfill.exit_codes import EXIT_CLEAN
 from backfill.options import ReportFormat
 from backfill.reports import output, text_report
 from backfill.runs import check_lock
 from backfill.runs import store as runs
-from backfill.runs.session import session
+from backfill.runs.session import ready, session
 from backfill.runs.stopping import asked_to_stop
-from backfill.runs.store import SQL, Run
+from backfill.runs.store import Run
 from backfill.throttle import pace
 from backfill.throttle.pace import EvenPacing, Pace
 from events.runtime.console import say
@@ -142,12 +144,10 @@ class _Service:
         asked = {**self._request.options, **(self._plan.options if self._request.selection.whole else {})}
         if not self._plan.rolling:
             return runs.begin(connection, "drift-check", asked)
-        age_max = {"age_max": self._plan.seconds * STALE_PERIODS}
-        unfinished = connection.execute(SQL["unfinished_cycle"], age_max).fetchone()
-        if unfinished:
-            return runs.resume(connection, "drift-check", str(unfinished[0]), dry=False)
+        if unfinished := runs.unfinished_cycle(connection, self._plan.seconds * STALE_PERIODS):
+            return runs.resume(connection, "drift-check", unfinished, dry=False)
         most = self._request.chunk_size or pace.SIZE_MAX
-        everybody = pace.customers(connection, self._request.selection)
+        everybody = check.count_customers(connection, self._request.selection)
         size = pace.chunk_size(everybody, self._plan.round_seconds, most)
         return runs.begin(connection, "drift-check", {**asked, "chunk_size": size})
 
@@ -178,12 +178,12 @@ class _Service:
 
     def _behind(self, connection: Connection[Any]) -> str:
         """Say how long ago everything was last compared, where that is longer than promised."""
-        row = connection.execute(SQL["last_compared"]).fetchone()
-        compared_at = row[0] if row else self._since
+        last = runs.last_compared(connection)
+        compared_at = last or self._since
         late = datetime.now(UTC) - compared_at
         if late.total_seconds() <= self._plan.promised_seconds:
             return ""
-        what = "Everything was last compared" if row else "Nothing was ever compared as a whole; the watch began"
+        what = "Everything was last compared" if last else "Nothing was ever compared as a whole; the watch began"
         promised = timedelta(seconds=round(self._plan.promised_seconds))
         return f"{what} at {compared_at:%Y-%m-%d %H:%M:%S} UTC; promised is within {promised}."
 

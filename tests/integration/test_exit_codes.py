@@ -22,8 +22,8 @@ from tests.integration.backfill import history
 Program = Callable[..., int]
 CHECK: Final = ("backfill", "drift-check", "--chunk-size", "2")
 LAYERS: Final = (
-    "backfill.watch.command.load", "backfill.execution.runner.make_engine", "projector.database.connections.prepare",
-    "backfill.execution.runner.identity.require", "backfill.runs.session.plain", "backfill.runs.check_lock.claim",
+    "backfill.watch.command.load", "backfill.runs.session.make_engine", "projector.database.connections.prepare",
+    "backfill.runs.session.identity.require", "backfill.runs.session.plain", "backfill.runs.check_lock.claim",
     "backfill.runs.store.begin", "backfill.runs.workers.join_run", "backfill.throttle.governor.transaction_ms",
     "backfill.execution.progress.shown", "backfill.runs.chunks.ensure_chunk", "backfill.runs.chunks.claim",
     "backfill.audit.comparison.tally_customers", "backfill.runs.chunks.finish_chunk",

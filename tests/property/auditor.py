@@ -6,6 +6,7 @@ from psycopg import Connection
 from sqlalchemy import Engine, text
 
 from backfill.execution.runner import run_to_completion
+from backfill.execution.worker import RunTuning
 from backfill.runs import store as runs
 from backfill.runs.phases import Command
 from backfill.runs.tally import Tally
@@ -54,4 +55,6 @@ class Auditor:
 
     def _run(self, command: Command) -> Tally:
         run = runs.begin(self._connection, command, {"dry_run": False, "chunk_size": CHUNK_SIZE})
-        return run_to_completion(self._settings, self._connection, run).tally
+        return run_to_completion(
+            self._settings, self._connection, run, engine=self._engine, tuning=RunTuning(governed=False)
+        ).tally

@@ -12,9 +12,10 @@ from backfill.execution.pool import run_pool
 from backfill.execution.worker import STAGES, ChunkStage
 from backfill.runs import chunks
 from backfill.runs import store as runs
+from backfill.runs.drift import findings
 from backfill.runs.phases import Command
 from backfill.runs.session import session
-from backfill.runs.store import SQL, Run
+from backfill.runs.store import Run
 from events.runtime.settings import Settings
 from tests.integration.backfill import history
 
@@ -80,7 +81,7 @@ def audit(engine: Engine) -> Audit:
         with session(engine) as connection:
             begun = runs.begin(connection, command, {"dry_run": dry_run, "chunk_size": 2})
             ended = run_pool(connection, begun, stop=lambda: False, watch=lambda _: None)
-            rows = connection.execute(SQL["findings"], {"run_id": ended.run_id, "limit": None})
+            rows = findings(connection, ended, None)
             return ended, [_found(row) for row in rows]
 
     return run

@@ -14,9 +14,10 @@ from backfill.execution.pool import run_pool
 from backfill.migration import payment_meter_ids
 from backfill.runs import chunks
 from backfill.runs import store as runs
+from backfill.runs.drift import findings
 from backfill.runs.selection import Selection
 from backfill.runs.session import session, snapshot
-from backfill.runs.store import SQL, Run
+from backfill.runs.store import Run
 
 LANDLORD: Final = """
 UPDATE meter_assignments SET customer_id = 2 WHERE meter_id <= 8;
@@ -202,7 +203,7 @@ def _counts(run: Run) -> dict[str, Any]:
 
 
 def _findings(connection: Connection[Any], run: Run) -> list[tuple[Any, ...]]:
-    rows = connection.execute(SQL["findings"], {"run_id": run.run_id, "limit": None})
+    rows = findings(connection, run, None)
     return [row[:8] for row in rows]
 
 

@@ -8,8 +8,8 @@ from sqlalchemy import Engine
 
 from backfill.execution.pool import run_pool
 from backfill.runs import store as runs
+from backfill.runs.drift import findings
 from backfill.runs.session import session
-from backfill.runs.store import SQL
 from tests.integration.backfill.conftest import Audit, Found
 from tests.integration.backfill.mark_edits import EDITS, Edit
 
@@ -73,7 +73,7 @@ def test_a_limited_run_finds_those_of_its_meters(
     with session(engine) as connection:
         begun = runs.begin(connection, "drift-check", {"selection": selection})
         ended = run_pool(connection, begun, stop=lambda: False, watch=lambda _: None)
-        rows = connection.execute(SQL["findings"], {"run_id": ended.run_id, "limit": None}).fetchall()
+        rows = findings(connection, ended, None)
     assert {entity_id for _, entity_id, *_ in rows} == meters
     assert (ended.tally.drifted_meters, ended.tally.drifted_customers) == (len(meters), 0)
 

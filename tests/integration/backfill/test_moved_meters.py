@@ -12,7 +12,7 @@ from psycopg import Connection
 from sqlalchemy import Engine
 
 from backfill.execution.pool import run_pool
-from backfill.execution.runner import exit_code
+from backfill.exit_codes import exit_code
 from backfill.runs import store as runs
 from backfill.runs.session import session
 from backfill.runs.store import Run

@@ -8,8 +8,8 @@ import pytest
 from psycopg import Connection
 from sqlalchemy import Engine
 
-from backfill.execution.runner import exit_code
 from backfill.execution.worker import CHUNK_ENDS, process_chunk
+from backfill.exit_codes import exit_code
 from backfill.reports import text_report
 from backfill.runs import chunks
 from backfill.runs import store as runs

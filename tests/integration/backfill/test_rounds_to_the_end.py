@@ -6,7 +6,7 @@ import pytest
 from psycopg import Connection
 from sqlalchemy import Engine
 
-from backfill.execution.runner import exit_code
+from backfill.exit_codes import exit_code
 from backfill.runs.rounds import ROUNDS_MAX
 from backfill.runs.store import Run
 from events.runtime.errors import WorkFailed

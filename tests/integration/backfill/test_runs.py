@@ -12,10 +12,11 @@ from backfill.execution.pool import run_pool
 from backfill.execution.worker import CHUNK_ENDS, process_chunk
 from backfill.runs import chunks
 from backfill.runs import store as runs
+from backfill.runs.drift import findings
 from backfill.runs.phases import TRANSITIONS, Command
 from backfill.runs.session import session
 from backfill.runs.stopping import asked_to_stop
-from backfill.runs.store import SQL, Run
+from backfill.runs.store import Run
 from events.runtime.errors import InputError, StateError
 from tests.integration.backfill.conftest import Audit
 
@@ -138,7 +139,7 @@ def _killed_and_resumed(engine: Engine, command: Command, *, every: int) -> Run:
 
 
 def _findings(database: Connection[Any], run: Run) -> list[tuple[Any, ...]]:
-    rows = database.execute(SQL["findings"], {"run_id": run.run_id, "limit": None}).fetchall()
+    rows = findings(database, run, None)
     return [row[:8] for row in rows]
 
 

@@ -17,9 +17,10 @@ from backfill.execution.pool import run_pool
 from backfill.execution.worker import CHUNK_ENDS, process_chunk
 from backfill.runs import chunks, workers
 from backfill.runs import store as runs
+from backfill.runs.drift import findings
 from backfill.runs.phases import Command
 from backfill.runs.session import session
-from backfill.runs.store import SQL, Run
+from backfill.runs.store import Run
 from events.runtime.errors import StateError
 from tests.conftest import RunCommand, StartCommand, WaitUntil
 from tests.integration.backfill.history import UNDO
@@ -183,7 +184,7 @@ def _carried_out(engine: Engine, command: Command, *, workers: int, dry_run: boo
 
 def _report(database: Connection[Any], run: Run) -> tuple[list[tuple[Any, ...]], dict[str, Any]]:
     """Read what a run found, and its tally, but for what a repair adds and how long it took."""
-    rows = database.execute(SQL["findings"], {"run_id": run.run_id, "limit": None}).fetchall()
+    rows = findings(database, run, None)
     left_out = {"seconds", "repaired", "unrepaired", "compared_again"}
     return [row[:8] for row in rows], {k: v for k, v in vars(run.tally).items() if k not in left_out}
 

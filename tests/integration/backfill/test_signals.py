@@ -12,18 +12,21 @@ from psycopg import Connection
 from pydantic import SecretStr
 from sqlalchemy import Engine, make_url
 
-from backfill.execution.runner import EXIT_PAUSED, exit_code, run_to_completion
+from backfill.execution.runner import run_to_completion
 from backfill.execution.worker import RunTuning
+from backfill.exit_codes import EXIT_PAUSED, exit_code
 from backfill.migration import migrate, payment_meter_ids
+from backfill.migration.connection import Database
 from backfill.migration.migrate import Migration
 from backfill.migration.run_step import perform
 from backfill.migration.step import Options
 from backfill.migration.validate import choose, validate
 from backfill.runs import store as runs
+from backfill.runs.drift import findings
 from backfill.runs.phases import Command
 from backfill.runs.session import session
 from backfill.runs.stopping import GivenUpError
-from backfill.runs.store import SQL, Run
+from backfill.runs.store import Run
 from events.runtime.console import Format
 from events.runtime.settings import Settings
 from projector.database.engines import make_engine
@@ -31,6 +34,7 @@ from projector.sandbox.ports import HOST
 from tests.conftest import StartCommand, WaitUntil
 from tests.faults.proxy import Proxy
 
+ALONE: Final = RunTuning(governed=False)
 WAITING: Final = "SELECT count(DISTINCT pid) > 0 FROM pg_locks WHERE NOT granted"
 METERS: Final = "SELECT FROM billing.meter_balances ORDER BY meter_id FOR UPDATE"
 PAYMENTS: Final = "SELECT FROM billing.payments ORDER BY payment_id FOR UPDATE"
@@ -89,9 +93,8 @@ def test_a_statement_that_waits_is_given_up_and_the_run_goes_on_to_the_same_repo
     workers: int,
 ) -> None:
     with session(engine) as connection:
-        undisturbed = _findings(
-            damaged, run_to_completion(hasty, connection, runs.begin(connection, "drift-check", {"dry_run": False}))
-        )
+        begun = runs.begin(connection, "drift-check", {"dry_run": False})
+        undisturbed = _findings(damaged, run_to_completion(hasty, connection, begun, engine=engine, tuning=ALONE))
     assert undisturbed
     with session(engine) as connection, signalled(connect(), hold):
         run = runs.begin(connection, command, {"dry_run": False, "chunk_size": 1})
@@ -103,7 +106,8 @@ def test_a_statement_that_waits_is_given_up_and_the_run_goes_on_to_the_same_repo
     assert states in ([], [("open",)])
 
     with session(engine) as connection:
-        run = run_to_completion(hasty, connection, runs.resume(connection, command, str(run.run_id), dry=False))
+        run = runs.resume(connection, command, str(run.run_id), dry=False)
+        run = run_to_completion(hasty, connection, run, engine=engine, tuning=ALONE)
     assert (run.state, run.tally.failed, run.tally.customers, run.tally.meters) == ("finished", 0, 6, 11)
     assert _findings(damaged, run) == undisturbed
     assert bool(run.tally.repaired) == (command == "rebuild")
@@ -126,7 +130,8 @@ def test_a_server_that_does_not_answer_is_left_and_the_run_goes_on_later(
         unsure.dispose()
         proxy.close()
     with session(engine) as connection:
-        run = run_to_completion(hasty, connection, runs.resume(connection, "drift-check", str(run.run_id), dry=False))
+        run = runs.resume(connection, "drift-check", str(run.run_id), dry=False)
+        run = run_to_completion(hasty, connection, run, engine=engine, tuning=ALONE)
     assert (run.state, run.tally.failed, run.tally.customers, run.tally.drifted_meters) == ("finished", 0, 6, 3)
     assert damaged.execute("SELECT count(*) FROM backfill_chunks").fetchone() == (0,)
 
@@ -148,7 +153,7 @@ def test_a_validation_is_paused(
     damaged: Connection[Any], connect: Callable[[], Connection[Any]], engine: Engine, hasty: Settings, name: str
 ) -> None:
     with session(engine) as connection, signalled(connect(), "LOCK TABLE billing.payments"):
-        validation = validate(hasty, connection, choose([name]))
+        validation = validate(Database(hasty, engine, connection), choose([name]))
     assert (validation.paused, validation.exit_code) == (True, EXIT_PAUSED)
     assert damaged.execute("SELECT DISTINCT state FROM backfill_runs").fetchall() in ([], [("paused",)])
 
@@ -163,7 +168,7 @@ def test_a_migration_is_paused_in_its_backup(
     """The backup reads the balances as the first step to do so."""
     with session(engine) as connection, signalled(connect(), "LOCK TABLE billing.meter_balances"):
         migration = Migration(
-            settings=hasty, connection=connection, options=Options(), skip_validation=True, form=Format.JSON
+            database=Database(hasty, engine, connection), options=Options(), skip_validation=True, form=Format.JSON
         )
         assert migrate.migrate(migration) == EXIT_PAUSED
     assert '"state": "paused", "stopped_after": "validate --check payments"' in capsys.readouterr().out
@@ -193,5 +198,5 @@ def test_a_program_ends_with_its_code(  # noqa: PLR0913, PLR0917
 
 
 def _findings(connection: Connection[Any], run: Run) -> list[tuple[Any, ...]]:
-    rows = connection.execute(SQL["findings"], {"run_id": run.run_id, "limit": None})
+    rows = findings(connection, run, None)
     return [row[:8] for row in rows]

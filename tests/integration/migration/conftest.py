@@ -12,8 +12,8 @@ from backfill.execution.pool import run_pool
 from backfill.migration.run_step import Performed, perform
 from backfill.migration.step import Options, Row, Step
 from backfill.runs import store as runs
+from backfill.runs.drift import findings
 from backfill.runs.session import session
-from backfill.runs.store import SQL
 from events.runtime.settings import Settings
 
 DATA: Final = ("invoices", "payments", "meter_assignments", "customers", "meter_balances", "customer_balances")
@@ -81,6 +81,6 @@ def drift(engine: Engine) -> Iterator[Drift]:
             run = runs.begin(connection, "drift-check", {"chunk_size": 3})
             run = run_pool(connection, run, stop=lambda: False, watch=lambda _: None)
             assert run.tally.failed == 0, run.tally.failures
-            return list(connection.execute(SQL["findings"], {"run_id": run.run_id, "limit": None}))
+            return findings(connection, run, None)
 
         yield check

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from psycopg import Connection
 
-from backfill.execution.runner import EXIT_PAUSED, exit_code
+from backfill.exit_codes import EXIT_PAUSED, exit_code
 from backfill.migration.output import Tables
 from backfill.migration.payment_meter_ids import STEP
 from backfill.migration.run_step import perform

@@ -6,8 +6,10 @@ from typing import Any, Final
 
 import pytest
 from psycopg import Connection
+from sqlalchemy import Engine
 
 from backfill.migration.checks import CHECKS, NAMES
+from backfill.migration.connection import Database
 from backfill.migration.validate import Validation, choose, print_validation, validate
 from events.runtime.console import Format
 from events.runtime.errors import InputError
@@ -50,8 +52,8 @@ def filled(harness: MergeHarness) -> MergeHarness:
 
 
 @pytest.fixture
-def check(settings: Settings, auditor: Connection[Any]) -> Callable[..., Validation]:
-    return lambda *names: validate(settings, auditor, choose(names))
+def check(settings: Settings, engine: Engine, auditor: Connection[Any]) -> Callable[..., Validation]:
+    return lambda *names: validate(Database(settings, engine, auditor), choose(names))
 
 
 @pytest.mark.usefixtures("filled")

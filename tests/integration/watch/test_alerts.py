@@ -12,7 +12,7 @@ from backfill.alerts.alerting import Alerting
 from backfill.alerts.channels import addresses
 from backfill.execution.pool import run_pool
 from backfill.execution.runner import Request, execute
-from backfill.execution.worker import CHUNK_ENDS, process_chunk
+from backfill.execution.worker import CHUNK_ENDS, RunTuning, process_chunk
 from backfill.reports.output import ReportOptions
 from backfill.runs import chunks
 from backfill.runs import store as runs
@@ -38,12 +38,12 @@ def _check(settings: Settings, *to: str) -> int:
 
 
 def _repair(settings: Settings) -> None:
-    request = Request(command="rebuild", report=ReportOptions(), silent=True)
+    request = Request(command="rebuild", report=ReportOptions(), tuning=RunTuning(governed=False), silent=True)
     assert execute(settings, request) == 0
 
 
 def _request() -> Request:
-    return Request(command="drift-check", report=ReportOptions(), silent=True)
+    return Request(command="drift-check", report=ReportOptions(), tuning=RunTuning(governed=False), silent=True)
 
 
 def test_one_alert_a_cause_then_silence_then_one_when_it_is_over(

@@ -13,6 +13,7 @@ from backfill.alerts.alerting import Alerting
 from backfill.alerts.channels import addresses
 from backfill.execution.pool import run_pool
 from backfill.execution.runner import Request
+from backfill.execution.worker import RunTuning
 from backfill.reports.output import ReportOptions
 from backfill.runs import store as runs
 from backfill.runs.selection import Selection
@@ -127,5 +128,11 @@ def test_what_is_no_file_is_not_replaced(environment: dict[str, str], run_comman
 
 
 def _check(settings: Settings, inbox: Inbox, selection: Selection | None = None) -> int:
-    request = Request(command="drift-check", report=ReportOptions(), silent=True, selection=selection or Selection())
+    request = Request(
+        command="drift-check",
+        report=ReportOptions(),
+        tuning=RunTuning(governed=False),
+        silent=True,
+        selection=selection or Selection(),
+    )
     return once(settings, request, Alerting(settings, addresses(settings, [inbox.address])))

@@ -93,7 +93,7 @@ def test_only_one_checker_at_a_time(
             other = run_command("backfill", "drift-check", *options, env=environment)
             assert (other.exit_code, other.stdout) == (2, ""), other
             assert len(other.stderr.splitlines()) == 1
-            assert f"another drift check is at work on this database: run {run.run_id}" in other.stderr
+            assert f"another drift check is running on this database: run {run.run_id}" in other.stderr
         assert run_command("backfill", "rebuild", "--dry-run", env=environment).exit_code == 0
     assert run_command("backfill", "drift-check", env=environment).exit_code == 0
     assert _count(database, "SELECT count(*) FROM backfill_runs WHERE command = 'drift-check'") == 2

@@ -1,0 +1,64 @@
+-- The table `drift`: what runs found, and what became of it.
+
+-- name: keep_findings
+-- Keep a chunk's findings. A meter that changes hands during a run may be met again in a later chunk or round: the
+-- later look counts. With a meter stands whom it was shown under and whose it was by history, at every look: their sums
+-- may rest on what its row says, and once it has moved nothing else tells who they were.
+INSERT INTO drift (run_id, entity, entity_id, column_name, recorded, expected, difference, cause, evidence, positions,
+                   round, owners)
+SELECT %(run_id)s, entity, entity_id, column_name, recorded, expected, difference, cause, evidence, %(positions)s,
+       %(round)s,
+       CASE WHEN entity = 'meter' THEN ARRAY(
+           SELECT m.customer_id FROM meter_balances m WHERE m.meter_id = entity_id AND m.customer_id IS NOT NULL
+           UNION
+           (SELECT a.customer_id FROM meter_assignments a WHERE a.meter_id = entity_id AND a.active
+            ORDER BY a.assigned_at DESC, a.assignment_id DESC LIMIT 1)) END
+FROM found
+ON CONFLICT ON CONSTRAINT drift_once_a_run DO UPDATE SET
+    recorded = excluded.recorded, expected = excluded.expected, difference = excluded.difference,
+    cause = excluded.cause, evidence = excluded.evidence, positions = excluded.positions, found_at = now(),
+    repaired_at = NULL, round = excluded.round, owners = drift.owners || excluded.owners;
+
+-- name: positions
+-- Up to where the stream is applied in this snapshot: the next offset by group, topic and partition.
+SELECT jsonb_object_agg(group_id, topics)
+FROM (SELECT group_id, jsonb_object_agg(topic, offsets) AS topics
+      FROM (SELECT group_id, topic, jsonb_object_agg(partition, next_offset) AS offsets
+            FROM positions GROUP BY group_id, topic) partitions
+      GROUP BY group_id) groups;
+
+-- name: mark_repaired
+-- Say so in the repair's own transaction.
+UPDATE drift SET repaired_at = clock_timestamp()
+WHERE run_id = %(run_id)s AND entity = %(entity)s AND entity_id = ANY(%(ids)s::bigint[]);
+
+-- name: unmark_repaired
+-- What still differs after the repair was not repaired.
+UPDATE drift SET repaired_at = NULL
+WHERE run_id = %(run_id)s AND entity = %(entity)s AND entity_id = ANY(%(ids)s::bigint[]);
+
+-- name: findings
+-- A run's findings, whatever moved most money first.
+SELECT d.entity, d.entity_id, d.column_name, d.recorded, d.expected, d.difference, d.cause, d.evidence,
+       d.found_at, d.repaired_at, d.positions, c.name
+FROM drift d
+LEFT JOIN customers c ON d.entity = 'customer' AND c.customer_id = d.entity_id
+WHERE d.run_id = %(run_id)s
+ORDER BY abs(d.difference) DESC NULLS LAST, d.entity DESC, d.entity_id, d.column_name
+LIMIT %(limit)s;
+
+-- name: significant_changes
+-- Customers whose balance or overpayment is off by more than the threshold, largest first.
+SELECT d.entity_id, c.name, initcap(d.column_name), d.recorded::numeric, d.expected::numeric, d.difference
+FROM drift d
+LEFT JOIN customers c ON c.customer_id = d.entity_id
+WHERE d.run_id = %(run_id)s AND d.entity = 'customer' AND d.column_name IN ('balance', 'overpayment')
+  AND abs(d.difference) > %(threshold)s
+ORDER BY abs(d.difference) DESC, d.entity_id, d.column_name
+LIMIT %(limit)s;
+
+-- name: count_significant_changes
+-- How many there are.
+SELECT count(*) FROM drift
+WHERE run_id = %(run_id)s AND entity = 'customer' AND column_name IN ('balance', 'overpayment')
+  AND abs(difference) > %(threshold)s;
