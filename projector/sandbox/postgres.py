@@ -35,13 +35,22 @@ SETTINGS: Final = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
+NOT_DURABLE: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+"""What a server may lose its data by, but only together with the machine: a killed server still recovers."""
 
 
 @dataclass(frozen=True)
 class Postgres:
-    """One server, whose data, password, port and log lie in `home`."""
+    """One server.
+
+    Args:
+        home: where its data, password, port and log lie.
+        durable: whether what it commits outlives a power cut. Dropping a database takes a tenth of the time where not.
+
+    """
 
     home: Path
+    durable: bool = True
 
     @property
     def url(self) -> str:
@@ -87,7 +96,8 @@ class Postgres:
             if not self._data.exists():
                 self._initialise()
             port = settle(self._ports, "postgres")["postgres"]
-            options = " ".join(f"-c {name}='{value}'" for name, value in {**SETTINGS, "port": port}.items())
+            settings = {**SETTINGS, "port": port, **({} if self.durable else NOT_DURABLE)}
+            options = " ".join(f"-c {name}='{value}'" for name, value in settings.items())
             self._tool("pg_ctl", "start", "-w", "-t", str(START_SECONDS), "-l", str(self.log), "-o", options)
         self._await_connections()
 
@@ -125,6 +135,7 @@ class Postgres:
         self._tool(
             *("initdb", "--username", USER, "--auth", "scram-sha-256", "--pwfile", str(password)),
             *("--encoding", "UTF8", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8", "--locale", "C"),
+            *(() if self.durable else ("--no-sync",)),
             data=self._partial,
         )
         self._partial.rename(self._data)

@@ -21,14 +21,21 @@ CLEAN_UP_SECONDS: Final = 60
 
 @dataclass(frozen=True)
 class Sandbox:
-    """PostgreSQL and Kafka whose data lies in one folder."""
+    """PostgreSQL and Kafka whose data lies in one folder.
+
+    Args:
+        folder: of their data, ports and logs.
+        durable: whether what PostgreSQL commits outlives a power cut, as in production.
+
+    """
 
     folder: Path
+    durable: bool = True
 
     @property
     def postgres(self) -> Postgres:
         """The database server, to be started, stopped or killed by itself."""
-        return Postgres(self.folder / "postgres")
+        return Postgres(self.folder / "postgres", self.durable)
 
     @property
     def kafka(self) -> Kafka:
@@ -92,13 +99,13 @@ def at(folder: Path | None = None) -> Sandbox:
 
 
 @contextmanager
-def throwaway(*, started: bool = True) -> Iterator[Sandbox]:
+def throwaway(*, started: bool = True, durable: bool = True) -> Iterator[Sandbox]:
     """Give a sandbox in a temporary folder; nothing of it is left afterwards, even if this process is killed.
 
     The one who clears up is a process of its own that reads from a pipe: it works when the pipe closes, which the end
     of the block does, or the system when we are gone.
     """
-    sandbox = Sandbox(temporary())
+    sandbox = Sandbox(temporary(), durable)
     command = [sys.executable, "-m", "projector.sandbox.cleanup_watchdog", str(sandbox.folder)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(  # noqa: S603

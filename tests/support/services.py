@@ -73,7 +73,7 @@ class Services:
 
     @cached_property
     def _sandbox(self) -> Sandbox:
-        return self._open.enter_context(throwaway(started=False))
+        return self._open.enter_context(throwaway(started=False, durable=False))
 
     def _native_broker(self) -> Kafka:
         sandbox = self._sandbox if self._shared is None else Sandbox(self._shared)
