@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-unit test-faults fuzz mutants docs reference lint types imports format bench soak sandbox lock clean
+.PHONY: help demo test test-unit test-faults fuzz mutants docs reference tutorial lint types imports format bench soak sandbox lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ docs: $(DOCS_READY) ## build the documentation into site/; a broken link is an e
 
 reference: $(READY) ## write docs/reference/ anew from the code
 	@$(BIN)/python -m tests.docs.generate
+
+tutorial: $(READY) ## run docs/tutorial.md, and write what its commands print into it
+	@$(BIN)/python -m tests.docs.tutorial
 
 lint: $(READY) ## style and format, nothing changed
 	@$(BIN)/ruff check .
