@@ -41,8 +41,7 @@ class Step(NamedTuple):
 
 def steps(text: str) -> list[Step]:
     """Read the steps of a page."""
-    parts = [part for block in BLOCK.findall(text) for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
-    return [Step(command, output) for command, _, output in (part.partition("\n") for part in parts)]
+    return [step for block in BLOCK.findall(text) for step in _steps_of(block)]
 
 
 def play(commands: list[str], environment: Mapping[str, str], folder: Path) -> list[str]:
@@ -82,14 +81,22 @@ def comparable(text: str) -> list[str]:
 
 
 def written(text: str, printed: list[str]) -> str:
-    """Return a page with other outputs."""
+    """Return a page with what was printed, where that is not what the page shows, times and widths aside."""
     outputs = iter(printed)
 
     def again(block: re.Match[str]) -> str:
-        commands = re.findall(r"^\$ .*\n", block[0], flags=re.MULTILINE)
-        return "".join(command + next(outputs) for command in commands)
+        return "".join(f"$ {step.command}\n{_newer(step.output, next(outputs))}" for step in _steps_of(block[0]))
 
     return BLOCK.sub(again, text)
+
+
+def _newer(shown: str, printed: str) -> str:
+    return shown if comparable(shown) == comparable(printed) else printed
+
+
+def _steps_of(block: str) -> list[Step]:
+    parts = re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]
+    return [Step(command, output) for command, _, output in (part.partition("\n") for part in parts)]
 
 
 def main() -> None:
