@@ -68,9 +68,10 @@ def _below(path: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...
 def _section(path: tuple[str, ...], command: Any) -> str:  # noqa: ANN401 - as above
     context = command.make_context(path[-1], [], resilient_parsing=True)
     shown = [each for each in command.params if not each.hidden]
-    words = [piece for each in shown for piece in each.get_usage_pieces(context)]
+    pieces = [piece for each in shown for piece in each.get_usage_pieces(context)]
+    words = [piece.replace("{", "").replace("}", "").replace("......", "...") for piece in pieces]
     text = "".join(f"{paragraph}\n\n" for paragraph in paragraphs(command))
-    usage = " ".join((*path, *(["[OPTIONS]"] if shown else []), *words)).replace("{FILE|-}", "FILE|-")
+    usage = " ".join((*path, *(["[OPTIONS]"] if shown else []), *words))
     rows = [_row(each, context) for each in shown]
     options = table(("argument or option", "default", "meaning"), rows) if rows else "It takes no options.\n"
     return f"\n### {' '.join(path)}\n\n{text}```text\n{usage}\n```\n\n{options}"
@@ -78,17 +79,25 @@ def _section(path: tuple[str, ...], command: Any) -> str:  # noqa: ANN401 - as a
 
 def _row(parameter: Any, context: Any) -> tuple[str, str, str]:  # noqa: ANN401 - as above
     if parameter.param_type_name == "argument":
-        name = parameter.metavar or parameter.name.upper()
+        name = " or ".join(map(code, (parameter.metavar or parameter.name.upper()).split("|")))
     else:
-        name = "/".join((*parameter.opts, *parameter.secondary_opts)) + _value(parameter, context)
-    return code(name), _default(parameter), sentence(parameter.help or "") + _bounds(parameter)
+        name = code("/".join((*parameter.opts, *parameter.secondary_opts)) + _value(parameter, context))
+    return name, _default(parameter), sentence(parameter.help or "") + _choices(parameter, context) + _bounds(parameter)
 
 
 def _value(parameter: Any, context: Any) -> str:  # noqa: ANN401 - as above
     if getattr(parameter, "is_flag", False):
         return ""
     kind = str(parameter.display_type(context)).strip("<>")
-    return f" {parameter.metavar or KINDS.get(kind, kind)}"
+    own = parameter.opts[0].strip("-").upper()  # of an option with choices
+    return f" {parameter.metavar or KINDS.get(kind, own)}"
+
+
+def _choices(parameter: Any, context: Any) -> str:  # noqa: ANN401 - as above
+    *others, last = str(parameter.display_type(context)).strip("<>").split("|")
+    if not others or parameter.param_type_name == "argument":
+        return ""
+    return f": {', '.join(map(code, others))} or {code(last)}"
 
 
 def _bounds(parameter: Any) -> str:  # noqa: ANN401 - as above
