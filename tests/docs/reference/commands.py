@@ -22,8 +22,8 @@ INTRODUCTION: Final = f"""{NOTE}
 
 # Commands
 
-Three programs share one installation. Every command takes `--help`. Results go to standard output: tables for people,
-one JSON document with `--format json`. Logs and errors go to standard error. [Exit codes](exit-codes.md) tell how a
+Three programs share one installation. Every command takes `--help`, each program `--version`. Results go to standard
+output: tables for people, one JSON document with `--format json`. Logs and errors go to standard error. [Exit codes](exit-codes.md) tell how a
 command ended; [settings](settings.md) come from the environment.
 
 """
@@ -69,7 +69,10 @@ def _section(path: tuple[str, ...], command: Any) -> str:  # noqa: ANN401 - as a
     context = command.make_context(path[-1], [], resilient_parsing=True)
     shown = [each for each in command.params if not each.hidden]
     pieces = [piece for each in shown for piece in each.get_usage_pieces(context)]
-    words = [piece.replace("{", "").replace("}", "").replace("......", "...") for piece in pieces]
+    words = [
+        piece.replace("{", "").replace("}", "").replace("......", "...").replace("[[", "[").replace("]]", "]")
+        for piece in pieces
+    ]
     text = "".join(f"{paragraph}\n\n" for paragraph in paragraphs(command))
     usage = " ".join((*path, *(["[OPTIONS]"] if shown else []), *words))
     rows = [_row(each, context) for each in shown]

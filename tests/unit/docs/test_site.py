@@ -1,5 +1,6 @@
 """The site's links lead where the repository's do; a page that has a browser fetch from elsewhere is refused."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from tests.docs.check_site import problems
 from tests.docs.site_links import rewritten
 
 REPOSITORY = "https://example.org/project"
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
@@ -57,6 +59,11 @@ def test_a_site_with_nothing_but_links_is_accepted(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text('<a href="https://example.net">there</a><img src="a.png"><script src="b.js">')
     (tmp_path / "b.js").write_text('document.createElementNS("http://www.w3.org/2000/svg", "svg")')
     assert not list(problems(tmp_path))
+
+
+def test_the_site_and_the_package_name_one_repository() -> None:
+    source = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Source"]
+    assert f"repo_url: {source}\n" in (ROOT / "mkdocs.yml").read_text()
 
 
 def test_no_page_is_no_site(tmp_path: Path) -> None:
