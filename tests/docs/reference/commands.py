@@ -23,8 +23,8 @@ INTRODUCTION: Final = f"""{NOTE}
 # Commands
 
 Three programs share one installation. Every command takes `--help`, each program `--version`. Results go to standard
-output: tables for people, one JSON document with `--format json`. Logs and errors go to standard error. [Exit codes](exit-codes.md) tell how a
-command ended; [settings](settings.md) come from the environment.
+output: tables for people, one JSON document with `--format json`. Logs and errors go to standard error.
+[Exit codes](exit-codes.md) tell how a command ended; [settings](settings.md) come from the environment.
 
 """
 
