@@ -32,6 +32,7 @@ from events.runtime.settings import Settings
 from projector.database.engines import make_engine
 from projector.deployment import schema
 from projector.kafka_log.broker import Broker
+from projector.kafka_log.topics import create_topics
 from projector.sandbox import processes
 from tests.support import secret_canaries
 from tests.support.programs import Programs, Started
@@ -98,7 +99,7 @@ def engine(settings: Settings) -> Iterator[Engine]:
 def kafka_settings(settings: Settings, services: Services) -> Iterator[Settings]:
     found = settings.model_copy(update={"kafka_bootstrap_servers": services.kafka_bootstrap_servers})
     client = kafka.admin(found)
-    schema.create_topics(client, found)
+    create_topics(client, found)
     Broker(found).problems()  # waits: a broker acknowledges topics before it has heard of them itself
     yield write_down(found, client)
     topics = [topic_of(entity, found.topic_prefix) for entity in ENTITIES]

@@ -80,7 +80,7 @@ class KafkaTopic:
 
     def _produced(self, document: Mapping[str, Any]) -> str:
         from events.runtime import kafka  # noqa: PLC0415 - as above
-        from projector.deployment.schema import create_topic  # noqa: PLC0415 - as above
+        from projector.kafka_log.topics import create_topic  # noqa: PLC0415 - as above
 
         client = kafka.admin(self._settings)
         self._require_ours(client)
@@ -102,11 +102,12 @@ class KafkaTopic:
         from projector.database.engines import make_engine  # noqa: PLC0415 - as above
         from projector.database.failures import translate_database_errors  # noqa: PLC0415 - as above
         from projector.deployment import cluster  # noqa: PLC0415 - as above
+        from projector.kafka_log.partitions import cluster_id  # noqa: PLC0415 - as above
 
         engine = make_engine(self._settings, program="backfill")
         try:
             with suppress(ServiceUnavailable), translate_database_errors(self._settings):
-                cluster.require(engine, self._settings, client)
+                cluster.require(engine, self._settings, cluster_id(client))
         finally:
             engine.dispose()
 

@@ -32,7 +32,7 @@ from events.runtime.errors import ProgramError
 from events.runtime.settings import Settings
 from projector.database.statements import statements
 from projector.deployment import cluster
-from projector.positions import store as positions
+from projector.kafka_log.partitions import cluster_id, describe_partitions
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
@@ -147,7 +147,7 @@ class Broker:
             return None
         try:
             self._admin = self._admin or self._compared(connection)
-            logs = positions.describe(self._admin, self._topics)
+            logs = describe_partitions(self._admin, self._topics)
         except (ProgramError, KafkaException) as error:
             _log.warning("lag unknown, only the consumers' transactions are watched", reason=str(error))
             self._again_at = monotonic() + AGAIN_SECONDS
@@ -159,5 +159,5 @@ class Broker:
     def _compared(self, connection: Connection[Any]) -> "AdminClient":
         """Make a client; the ends of another cluster than the deployment's would say nothing."""
         client = kafka.admin(self._settings)
-        cluster.compare(connection, self._settings, client)
+        cluster.compare(connection, self._settings, cluster_id(client))
         return client

@@ -11,7 +11,8 @@ from typing import Any, Final, NamedTuple
 
 from events.contract.types import ENTITIES, Entity, TopicPartition, topic_of
 from events.runtime.errors import StateError
-from projector.positions.store import Log, Position
+from projector.kafka_log.partitions import PartitionLog
+from projector.kafka_log.position_check import Position
 
 BLOCK: Final = 4096  # offsets of which one row of `log_blocks` says which are confirmed: half a kilobyte
 KEY: Final = "log"
@@ -88,7 +89,9 @@ class Plan:
             base += each.end - each.low
 
 
-def plan_of(positions: Mapping[TopicPartition, Position], logs: Mapping[TopicPartition, Log], prefix: str) -> Plan:
+def plan_of(
+    positions: Mapping[TopicPartition, Position], logs: Mapping[TopicPartition, PartitionLog], prefix: str
+) -> Plan:
     """Plan to read what the broker still has of what is applied.
 
     Raises:
@@ -113,7 +116,7 @@ def plan_of(positions: Mapping[TopicPartition, Position], logs: Mapping[TopicPar
     return Plan(ranges)
 
 
-def require_same(place: TopicPartition, topic_id: str | None, end: int, log: Log | None) -> Log:
+def require_same(place: TopicPartition, topic_id: str | None, end: int, log: PartitionLog | None) -> PartitionLog:
     """Refuse to compare history with a log that it does not come from: another topic's, or one that ends too early.
 
     Raises:
@@ -133,7 +136,7 @@ def require_same(place: TopicPartition, topic_id: str | None, end: int, log: Log
     return log
 
 
-def require_unchanged(plan: Plan, logs: Mapping[TopicPartition, Log]) -> None:
+def require_unchanged(plan: Plan, logs: Mapping[TopicPartition, PartitionLog]) -> None:
     """Refuse what was read of a topic that was created again, or cut, meanwhile.
 
     Raises:

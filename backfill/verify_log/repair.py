@@ -42,7 +42,7 @@ from events.contract.types import Entity, TopicPartition, topic_of
 from events.runtime.errors import WorkFailed
 from events.runtime.settings import Settings
 from projector.database.statements import statements
-from projector.positions.store import Position
+from projector.kafka_log.position_check import Position
 
 SQL: Final = statements("backfill.verify_log", "repair.sql")
 ROUNDS_MAX: Final = 3

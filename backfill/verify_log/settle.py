@@ -16,7 +16,7 @@ from backfill.verify_log.staging import for_entity
 from backfill.verify_log.verdict import NAMES, PLACE, Coverage, Suspect, Text, findings
 from events.contract.types import ENTITIES, Entity, TopicPartition, topic_of
 from projector.database.statements import statements
-from projector.positions.store import Log
+from projector.kafka_log.partitions import PartitionLog
 
 SQL: Final = statements("backfill.verify_log", "settle.sql")
 SUSPECTS_MAX: Final = 1_000  # compared at once, in memory: a row and a message each
@@ -67,7 +67,9 @@ def _suspects(cursor: Cursor[Any], run: Run, between: tuple[int, int]) -> Iterat
             yield Suspect(entity, entity_id, winner, row, noted)
 
 
-def _covers(plan: Plan, logs: Mapping[TopicPartition, Log], entity: Entity, topic: str) -> Callable[[Text], Coverage]:
+def _covers(
+    plan: Plan, logs: Mapping[TopicPartition, PartitionLog], entity: Entity, topic: str
+) -> Callable[[Text], Coverage]:
     """Say of a row's place what a run has seen of it; where the log begins by now counts."""
     ends = {each.partition: each.end for each in plan.of_entity(entity)}
 

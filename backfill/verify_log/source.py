@@ -13,8 +13,7 @@ from events.runtime import kafka
 from events.runtime.settings import Settings
 from projector.deployment import cluster
 from projector.kafka_log.log_reader import Expired, LogReader, reading
-from projector.positions import store as positions
-from projector.positions.store import Log
+from projector.kafka_log.partitions import PartitionLog, cluster_id, describe_partitions
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
@@ -32,11 +31,11 @@ class Source:
         self._reader = reader
         self.decode: Final = Decoder(None, settings.topic_prefix)
 
-    def logs(self) -> dict[TopicPartition, Log]:
+    def logs(self) -> dict[TopicPartition, PartitionLog]:
         """Ask where every partition's log begins and ends."""
-        return positions.describe(self._client, self._topics)
+        return describe_partitions(self._client, self._topics)
 
-    def require_unchanged(self, plan: Plan) -> dict[TopicPartition, Log]:
+    def require_unchanged(self, plan: Plan) -> dict[TopicPartition, PartitionLog]:
         """Ask the same, of the topics that the plan was made for.
 
         Raises:
@@ -84,6 +83,6 @@ def opened(settings: Settings, engine: Engine) -> Iterator[Source]:
     """
     with kafka.translate_kafka_errors(settings):
         client = kafka.admin(settings)  # first: it says in one line why a broker cannot be reached
-        cluster.require(engine, settings, client)
+        cluster.require(engine, settings, cluster_id(client))
         with reading(settings) as reader:
             yield Source(settings, client, reader)

@@ -68,9 +68,10 @@ from events.contract.types import Entity, TopicPartition
 from events.runtime.console import say
 from events.runtime.errors import ServiceUnavailable, StateError
 from events.runtime.settings import Settings, required
+from projector.database.engines import transaction
 from projector.database.statements import statements
+from projector.kafka_log.position_check import Position
 from projector.positions import store as positions
-from projector.positions.store import Position
 
 SQL: Final = statements("backfill.verify_log", "verify.sql")
 Do = Callable[[Cursor[Any], Run, Chunk], Tally]
@@ -148,7 +149,7 @@ def _total(_connection: Connection[Any], run: Run) -> int | None:
 
 
 def _positions(engine: Engine, group_id: str) -> dict[TopicPartition, Position]:
-    with engine.connect() as connection:
+    with transaction(engine) as connection:
         return positions.read(connection, group_id)
 
 

@@ -1,10 +1,11 @@
-"""What all three programs share, whatever they do.
+"""What all three programs share.
 
-entry, boundary     a program's start, and its one end: the line and the exit code for every failure
-errors, defects     the tree of known failures; what is kept of an unknown one
-settings, env_file  environment variables, and `.env` where nobody else can have written it
+entry, boundary     a program's start, and the one place where every failure becomes a line and an exit code
+errors, defects     the tree of known failures; how an unknown one is reported
+settings, env_file  environment variables, and `.env` if nobody else can have written it
 client_properties   properties of librdkafka that a deployment may not change
-kafka               producers, consumers and admin clients, made one way
-logs, console       structured logs; tables, JSON and sentences for the terminal
-stop, deadline      a signal as a wish to stop; how long something may still take
+kafka               producers, consumers and admin clients
+logs, console       structured logs; tables, JSON and sentences on standard output
+stop, deadline      signals as a request to stop; a time budget
+totals              counts that add up
 """

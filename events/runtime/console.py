@@ -17,6 +17,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from events.runtime.errors import InputError
+
 PIPE_WIDTH = 160  # columns of a table that goes to a file or a pipe
 DISTRIBUTION = "meter-balance-projector"  # what installs all three programs, under one version
 
@@ -92,6 +94,18 @@ def stdout() -> Console:
 def say(line: str) -> None:
     """Print one line for people."""
     stdout().print(line, markup=False, soft_wrap=True)
+
+
+def confirm(question: str) -> bool:
+    """Ask a person at the terminal.
+
+    Raises:
+        InputError: standard input is not a terminal.
+
+    """
+    if not sys.stdin.isatty():
+        raise InputError("nobody can confirm, standard input is not a terminal: nothing was changed; add --yes")
+    return typer.confirm(question)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

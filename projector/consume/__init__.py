@@ -7,5 +7,7 @@ buffer            messages polled and not yet in a batch
 batch, rows       a batch reduced to one row an entity; rows as COPY writes them
 writer            a thread with one connection: applies batches, retries, bisects a batch that is refused
 merge             one batch in one transaction: the invariants and the lock order (merge.sql, staging.sql)
-circuit_breaker   stops a consumer where too many messages are refused
+dead_letters      refused messages, stored in the batch's transaction
+circuit_breaker   stops a consumer if too many messages are refused
+retry             repeats an action while a service is temporarily unavailable
 """

@@ -1,8 +1,9 @@
 """What one transaction applies: messages in, staged rows out. Pure: no I/O and no clock.
 
-Within a batch each entity is first reduced to its winner, the greatest (version, event id): PostgreSQL sees every key
-once. Event ids are compared as text here and as bytes there, which is one order, since UTF-8 keeps code point order.
-Two events of one version and id, which no sound producer sends, are settled by their place: the sooner one stays.
+A batch is first reduced to one event an entity, the one with the greatest (version, event id), so that PostgreSQL gets
+each key once. Event ids are compared as text here and as bytes in PostgreSQL; both orders are the same, because UTF-8
+keeps the order of code points. Of two events with the same version and id, which no correct producer sends, the one at
+the lower offset wins.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,23 +15,23 @@ from projector.consume.rows import content_of, line
 from projector.kafka_log.log_identity import Record, record_of
 
 Positions = Mapping[TopicPartition, int]
-"""The next offset to apply, by place."""
+"""The next offset to apply, by partition."""
 
 
 class Item(NamedTuple):
-    """One message and what became of it: a row to stage, or a refusal."""
+    """One message with its row to stage, or its refusal."""
 
     message: Message
     entity: Entity
     key: int
     rank: tuple[int, str, int, int]
-    """Version, event id, then partition and offset turned round: the greatest is the entity's state."""
+    """Version, event id, then partition and offset negated: the greatest rank is the entity's state."""
     row: str
     refusal: Refusal | None
 
 
 def make_item(message: Message, outcome: Event | Refusal) -> Item:
-    """Turn an event into its row already here, while the writer is busy with the batch before."""
+    """Write an event's row now, while the writer applies the batch before."""
     if isinstance(outcome, Refusal):
         return Item(message, ENTITIES[0], 0, (0, "", 0, 0), "", outcome)
     entity, data = outcome.entity, outcome.data
@@ -44,9 +45,9 @@ class Batch:
 
     Args:
         items: the messages, in the order they were read.
-        known: the positions that this consumer believes to be stored.
-        ends: the positions behind the last message, or behind a transaction's marker that follows it.
-        topic_ids: of the topics as they were when the partitions were given; None for one that was never stored.
+        start_offsets: the positions that this consumer expects to be stored.
+        end_offsets: the positions after the last message, or after a transaction marker that follows it.
+        topic_ids: of the topics when their partitions were assigned; None for one that was never stored.
 
     """
 
@@ -56,18 +57,18 @@ class Batch:
     topic_ids: Mapping[str, str | None] = field(default_factory=dict)
 
     def last_records(self) -> dict[TopicPartition, Record]:
-        """Return what identifies the last message of each partition; none for one of which only markers were read."""
-        left, found = set(self.end_offsets), dict[TopicPartition, Record]()
+        """Return what identifies the last message of each partition; partitions with markers only are left out."""
+        remaining, found = set(self.end_offsets), dict[TopicPartition, Record]()
         for message, *_ in reversed(self.items):
-            if (place := (message.topic, message.partition)) in left:
+            if (place := (message.topic, message.partition)) in remaining:
                 found[place] = record_of(message)
-                left.remove(place)
-                if not left:
+                remaining.remove(place)
+                if not remaining:
                     break
         return found
 
     def halves(self) -> tuple["Batch", "Batch"]:
-        """Split in two that, applied one after the other, do the same."""
+        """Split in two batches that have the same effect when applied one after the other."""
         middle = len(self.items) // 2
         between = end_offsets_of(self.items[:middle])
         rest = {place: end for place, end in self.end_offsets.items() if between.get(place) != end}
@@ -85,7 +86,7 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class Staged:
-    """Rows by entity, as lines for COPY; refusals; conflicts met within the batch."""
+    """Rows by entity, as lines for COPY; refused messages; the number of conflicts within the batch."""
 
     rows: Mapping[Entity, list[str]]
     refused: Sequence[tuple[Message, Refusal]]
@@ -93,12 +94,12 @@ class Staged:
 
 
 def end_offsets_of(items: Iterable[Item]) -> dict[TopicPartition, int]:
-    """Return the position behind the last item of each partition."""
+    """Return the position after the last item of each partition."""
     return {(item.message.topic, item.message.partition): item.message.offset + 1 for item in items}
 
 
 def stage(items: Iterable[Item]) -> Staged:
-    """Reduce items to one row an entity, and set the refusals apart."""
+    """Reduce items to one row an entity, and separate the refused messages."""
     winners: dict[Entity, dict[int, Item]] = {entity: {} for entity in ENTITIES}
     refused: list[tuple[Message, Refusal]] = []
     conflicts = 0
@@ -106,12 +107,12 @@ def stage(items: Iterable[Item]) -> Staged:
         if each.refusal is not None:
             refused.append((each.message, each.refusal))
             continue
-        held = winners[each.entity].setdefault(each.key, each)
-        if held is each:
+        winner = winners[each.entity].setdefault(each.key, each)
+        if winner is each:
             continue
-        if held.rank[0] == each.rank[0] and content_of(held.row) != content_of(each.row):
+        if winner.rank[0] == each.rank[0] and content_of(winner.row) != content_of(each.row):
             conflicts += 1
-        if each.rank > held.rank:
+        if each.rank > winner.rank:
             winners[each.entity][each.key] = each
     rows = {entity: [winner.row for winner in winners[entity].values()] for entity in ENTITIES}
     return Staged(rows=rows, refused=refused, conflicts=conflicts)

@@ -1,4 +1,4 @@
-"""What a consumer has read and decoded and not yet handed to the writer."""
+"""Messages that a consumer has read and decoded, and not yet handed to the writer."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -7,12 +7,12 @@ from typing import Final
 from events.contract.types import Event, Message, Refusal, TopicPartition
 from projector.consume.batch import Batch, Item, make_item
 
-OVERHEAD_BYTES: Final = 800  # what an event weighs in memory beside its raw bytes: its row, and a dozen small objects
+OVERHEAD_BYTES: Final = 800  # memory of an event beside its raw bytes: its row and about a dozen small objects
 
 
 @dataclass
 class Buffer:
-    """Items in the order they were read, and for each partition where the next batch starts and would end."""
+    """Items in the order in which they were read; for each partition, where the next batch starts and would end."""
 
     start_offsets: dict[TopicPartition, int] = field(default_factory=dict)
     end_offsets: dict[TopicPartition, int] = field(default_factory=dict)
@@ -23,22 +23,22 @@ class Buffer:
     def assign(
         self, positions: Mapping[TopicPartition, int], topic_ids: Mapping[str, str | None] | None = None
     ) -> None:
-        """Begin to take in partitions at these positions, of topics with these ids, with nothing read of them."""
+        """Add partitions at these positions, of topics with these ids; nothing of them has been read yet."""
         self.revoke(positions)
         self.start_offsets.update(positions)
         self.topic_ids.update(topic_ids or {})
 
     def revoke(self, places: Iterable[TopicPartition]) -> None:
-        """Forget partitions and what was read of them; whoever owns them next reads it again."""
-        gone = set(places)
-        for place in gone:
+        """Remove partitions and what was read of them; their next owner reads it again."""
+        revoked = set(places)
+        for place in revoked:
             self.start_offsets.pop(place, None)
             self.end_offsets.pop(place, None)
-        self.items = [kept for kept in self.items if (kept.message.topic, kept.message.partition) not in gone]
+        self.items = [kept for kept in self.items if (kept.message.topic, kept.message.partition) not in revoked]
         self.bytes = sum(_weight(kept.message) for kept in self.items)
 
     def add(self, message: Message, outcome: Event | Refusal) -> None:
-        """Take in the next message of its partition; one that was taken in before is left out."""
+        """Add the next message of its partition; ignore one that was added before."""
         place = (message.topic, message.partition)
         expected = self.end_offsets.get(place, self.start_offsets.get(place))
         if expected is None or message.offset < expected:
@@ -48,20 +48,20 @@ class Buffer:
         self.bytes += _weight(message)
 
     def reach(self, place: TopicPartition, offset: int) -> None:
-        """Note that everything before this offset was read, though no message may stand there (transaction markers)."""
+        """Record that everything before this offset was read; transaction markers take offsets that hold no message."""
         if offset > self.end_offsets.get(place, self.start_offsets.get(place, offset)):
             self.end_offsets[place] = offset
 
     def drop(self) -> None:
-        """Forget what was read and not handed out; it is read again from where the next batch starts."""
+        """Discard what was read and not taken; it is read again from where the next batch starts."""
         self.items, self.end_offsets, self.bytes = [], {}, 0
 
     def has_work(self) -> bool:
-        """Say whether a batch would move a position."""
+        """Tell whether a batch would move a position."""
         return bool(self.end_offsets)
 
     def take(self) -> Batch:
-        """Hand out all of it as one batch; the next one starts where it ends."""
+        """Return everything as one batch; the next batch starts where it ends."""
         start_offsets = {place: self.start_offsets[place] for place in self.end_offsets}
         topic_ids = {topic: self.topic_ids.get(topic) for topic, _ in start_offsets}
         batch = Batch(items=self.items, start_offsets=start_offsets, end_offsets=self.end_offsets, topic_ids=topic_ids)

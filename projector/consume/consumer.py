@@ -1,13 +1,13 @@
 """The continuously running consumer.
 
-    1 poll     what Kafka has, up to the intake's cap in events and bytes
-    2 decode   bytes into events and refusals, while the writer merges the batch before
-    3 apply    the whole intake as one transaction, as soon as the writer is free
-    4 commit   the positions to Kafka, as a hint
+    1 poll     messages from Kafka, up to a batch's limit in events and bytes
+    2 decode   bytes into events and refusals, while the writer applies the batch before
+    3 apply    the whole buffer as one transaction, as soon as the writer is free
+    4 commit   the positions to Kafka, for tools that show lag
     5 observe  one log line
 
-PostgreSQL's positions are the truth: partitions start there, and a batch moves them in its own transaction. Where that
-move finds that another consumer was here, everything read is dropped and the group is joined anew.
+PostgreSQL's positions are authoritative: partitions start there, and a batch moves them in its own transaction. If that
+finds that another consumer has moved a position, everything that was read is dropped, and this consumer rejoins.
 """
 
 import time
@@ -27,64 +27,64 @@ from events.runtime.deadline import Deadline
 from events.runtime.errors import ServiceTemporarilyUnavailable
 from events.runtime.settings import Settings
 from events.runtime.stop import Stop
-from projector.consume import start_positions
 from projector.consume.batch import Batch
 from projector.consume.buffer import Buffer
 from projector.consume.circuit_breaker import Breaker
 from projector.consume.group_membership import Membership
-from projector.consume.merge import Applied
+from projector.consume.merge import NOTHING, Applied
+from projector.consume.retry import retry_until_available
+from projector.consume.start_positions import StartPositions, check_deployment
 from projector.consume.writer import Writer
-from projector.database import failures
-from projector.database.retry import retry_until_available
+from projector.database.engines import transaction
+from projector.database.failures import translate_database_errors
 from projector.errors import PositionMoved
 from projector.kafka_log.broker import Broker
 from projector.kafka_log.continuity import Continuity
+from projector.kafka_log.partitions import PartitionLog
+from projector.kafka_log.position_check import Position
 from projector.kafka_log.receive import receive
 from projector.positions import store as positions
-from projector.positions.store import Position
 
 IDLE_SECONDS: Final = 0.5  # how long an idle poll waits, and so how late a signal may be noticed
-BUSY_SECONDS: Final = 0.005  # the same while a batch is being merged, whose end is to be noticed soon
-SLICE_EVENTS: Final = 2_000  # messages taken from librdkafka at once; bounds what overshoots the byte cap
-
-NOTHING: Final = Applied(events=0, applied=0, refused=0, conflicts=0)
+BUSY_SECONDS: Final = 0.005  # the same while a batch is being applied, so that its end is noticed soon
+POLL_MESSAGES_MAX: Final = 2_000  # taken from librdkafka in one call; bounds how far the byte limit is exceeded
 
 _log = structlog.get_logger()
 
 
 def run(settings: Settings, engine: Engine, stop: Stop, *, until_caught_up: bool) -> Applied:
-    """Consume until asked to stop or, if so wished, until the ends that the topics have now.
+    """Consume until a stop is requested or, with `until_caught_up`, up to the current ends of the topics.
 
-    A service that is away is waited for, except where the ends of now are wished for.
+    An unavailable service is waited for, except before those ends are known.
 
     Returns:
-        What was applied, in all.
+        The totals of what was applied.
 
     Raises:
-        PositionImpossible: a stored position cannot be served.
-        GroupRefused, TooManyRefused: the group will not have us; most of what is read is refused.
+        PositionImpossible: the broker cannot serve a stored position.
+        GroupRefused, TooManyRefused: the group refuses this consumer; too many messages are refused.
         StateError: the schema or a topic does not exist, or a topic is compacted.
-        SettingError: a setting is not what this deployment was set up with.
-        ServiceUnavailable: PostgreSQL or the broker refuses us, or cannot be reached and was not to be waited for.
-        WorkFailed: PostgreSQL refuses a batch for a reason that lies in no event.
+        SettingError: a setting differs from what this deployment was set up with.
+        ServiceUnavailable: PostgreSQL or Kafka refuses us, or is unavailable before the ends are known.
+        WorkFailed: PostgreSQL refuses a batch for a reason other than an event's value.
 
     """
     broker = Broker(settings)
 
-    def answered() -> dict[TopicPartition, positions.Log]:
-        return start_positions.ready(settings, engine, broker)
+    def logs_now() -> dict[TopicPartition, PartitionLog]:
+        return check_deployment(settings, engine, broker)
 
-    logs = answered() if until_caught_up else retry_until_available(answered, stop=stop)
+    logs = logs_now() if until_caught_up else retry_until_available(logs_now, stop=stop)
     if logs is None:
         return NOTHING
     total = NOTHING
-    with failures.translate_database_errors(settings), kafka.translate_kafka_errors(settings):
+    with translate_database_errors(settings), kafka.translate_kafka_errors(settings):
         while not stop.requested:
             consumer = Consumer(settings, engine, stop, broker)
             try:
                 consumer.consume({place: log.high for place, log in logs.items()} if until_caught_up else None)
             except PositionMoved as moved:
-                _log.warning("batch dropped, joining anew", reason=str(moved))
+                _log.warning("batch dropped, rejoining", reason=str(moved))
             else:
                 break
             finally:
@@ -95,7 +95,7 @@ def run(settings: Settings, engine: Engine, stop: Stop, *, until_caught_up: bool
 
 @dataclass(frozen=True, kw_only=True)
 class InFlightBatch:
-    """A batch in the writer's hands."""
+    """A batch that the writer is applying."""
 
     batch: Batch
     future: Future[Applied]
@@ -103,7 +103,7 @@ class InFlightBatch:
 
 
 class Consumer:
-    """The loop, and what it holds between two turns: an intake being filled and a batch being written."""
+    """The loop and its state: a buffer that is being filled, and a batch that is being applied."""
 
     def __init__(self, settings: Settings, engine: Engine, stop: Stop, broker: Broker) -> None:
         self._settings = settings
@@ -117,25 +117,27 @@ class Consumer:
         self._applied: dict[TopicPartition, int] = {}
         self.total = NOTHING
         self._budget: Deadline | None = None
-        self._starts = start_positions.Starts(settings, engine, broker)
-        self._continuity = Continuity(self._starts.topic_ids, lambda: self._starts.proven(self._membership.places)[0])
+        self._starts = StartPositions(settings, engine, broker)
+        self._continuity = Continuity(
+            self._starts.topic_ids, lambda: self._starts.proven(self._membership.partitions)[0]
+        )
         self._membership = Membership(settings, list(broker.topics), start=self._start, leave=self._leave)
 
     def consume(self, ends: Mapping[TopicPartition, int] | None) -> None:
-        """Turn until asked to stop, or until our group has applied these ends on every partition."""
+        """Repeat the steps until a stop is requested, or until our group has applied every partition up to `ends`."""
         while not self._stop.requested and not (ends and self._caught_up(ends)):
-            self._read()
-            self._settle()
-            self._prove()
-            self._submit()
+            self._poll_and_decode()
+            self._finish()
+            self._check_log()
+            self._apply()
         if self._continuity.doubted:
             self._buffer.drop()
         self._budget = self._deadline()
         self._writer.drain()
         try:
             self._drain(self._budget)
-        except ServiceTemporarilyUnavailable as away:
-            _log.warning("not drained, to be read again", reason=str(away))
+        except ServiceTemporarilyUnavailable as error:
+            _log.warning("not drained", reason=str(error))  # what was not applied is read again at the next start
 
     def close(self) -> None:
         """Leave the group and disconnect, within what is left of the budget."""
@@ -144,56 +146,56 @@ class Consumer:
         self._writer.close(self._budget)
 
     def _deadline(self) -> Deadline:
-        """Return the budget that is being spent, or a new one for a revoke in the middle of work."""
+        """Return the budget of the shutdown, or a new one for a revoke before it."""
         return self._budget or Deadline.after(self._settings.shutdown_seconds)
 
-    def _read(self) -> None:
-        """Take steps 1 and 2."""
+    def _poll_and_decode(self) -> None:
+        """Do steps 1 and 2."""
         room = self._settings.batch_events_max - len(self._buffer.items)
         if room <= 0 or self._buffer.bytes >= self._settings.batch_bytes_max:
             if self._in_flight is not None:
                 wait_for([self._in_flight.future], IDLE_SECONDS)
             return
         wait = BUSY_SECONDS if self._in_flight or self._buffer.has_work() else IDLE_SECONDS
-        for message in self._membership.poll(min(room, SLICE_EVENTS), timeout_seconds=wait):
+        for message in self._membership.poll(min(room, POLL_MESSAGES_MAX), timeout_seconds=wait):
             if message.error() is None:
                 self._buffer.add(received := receive(message), self._decode(received))
-            elif self._starts.at_end(message, self._membership.places):
+            elif self._starts.at_end(message, self._membership.partitions):
                 self._buffer.reach((str(message.topic()), message.partition() or 0), message.offset() or 0)
 
-    def _prove(self) -> None:
-        """Look whether the log is still the one that was read; while that is in doubt, drop what is read of it."""
+    def _check_log(self) -> None:
+        """Check that the log is still the one that was read; while it is unproven, drop what is read of it."""
         if self._membership.interrupted:
             self._membership.interrupted = False
             self._continuity.doubt()
         if not self._continuity.doubted:
-            self._continuity.look()
+            self._continuity.check_topic_ids()
             return
         self._buffer.drop()
-        if self._in_flight is None and (found := self._continuity.proven()) is not None:
-            if self._membership.places <= found.keys():
-                self._membership.seek(found)
-            else:  # some were given to us meanwhile, and what was read of them was dropped as well
+        if self._in_flight is None and (proven := self._continuity.proven()) is not None:
+            if self._membership.partitions <= proven.keys():
+                self._membership.seek(proven)
+            else:  # more partitions were assigned meanwhile, and what was read of them was dropped as well
                 self._continuity.doubt()
 
-    def _submit(self) -> None:
-        """Take step 3."""
+    def _apply(self) -> None:
+        """Begin step 3 if the writer is free."""
         if self._in_flight is None and self._buffer.has_work() and not self._continuity.doubted:
             batch = self._buffer.take()
             self._breaker.observe(item.refusal and item.refusal.reason for item in batch.items)
             self._in_flight = InFlightBatch(batch=batch, future=self._writer.submit(batch), since=time.monotonic())
 
-    def _settle(self) -> None:
-        """Take steps 4 and 5, where a batch has been written; raise what it failed of."""
+    def _finish(self) -> None:
+        """Do steps 4 and 5 if the batch in flight was applied; raise its error if it failed."""
         if self._in_flight is None or not self._in_flight.future.done():
             return
-        in_flight, self._in_flight = self._in_flight, None
-        applied = in_flight.future.result()
+        done, self._in_flight = self._in_flight, None
+        applied = done.future.result()
         self.total += applied
-        self._applied.update(in_flight.batch.end_offsets)
-        self._membership.commit_offsets(in_flight.batch.end_offsets)
-        self._breaker.observe_late(applied.refused - sum(item.refusal is not None for item in in_flight.batch.items))
-        seconds = time.monotonic() - in_flight.since
+        self._applied.update(done.batch.end_offsets)
+        self._membership.commit_offsets(done.batch.end_offsets)
+        self._breaker.observe_late(applied.refused - sum(item.refusal is not None for item in done.batch.items))
+        seconds = time.monotonic() - done.since
         _log.info(
             "batch",
             events=applied.events, applied=applied.applied, stale=applied.stale, refused=applied.refused,
@@ -201,44 +203,44 @@ class Consumer:
         )  # fmt: skip
 
     def _drain(self, deadline: Deadline) -> None:
-        """Apply what was read, within the budget; what does not fit is read again next time."""
+        """Apply what was read, within the budget; the rest is read again at the next start."""
         while (self._in_flight or self._buffer.has_work()) and deadline.remaining_seconds:
-            self._submit()
+            self._apply()
             if self._in_flight:
                 wait_for([self._in_flight.future], deadline.remaining_seconds)
-            self._settle()
+            self._finish()
 
-    def _start(self, given: set[TopicPartition]) -> Mapping[TopicPartition, Position]:
-        """Look up where to start on partitions that we were given; on none, where we are asked to stop meanwhile."""
-        answer = retry_until_available(lambda: self._starts.proven(given), stop=self._stop)
+    def _start(self, assigned: set[TopicPartition]) -> Mapping[TopicPartition, Position]:
+        """Return where assigned partitions start; nothing if a stop is requested meanwhile."""
+        answer = retry_until_available(lambda: self._starts.proven(assigned), stop=self._stop)
         if answer is None:
             return {}
-        found, before = answer
-        starts = {place: position.next_offset for place, position in found.items()}
-        self._breaker.restore(before)
-        self._buffer.assign(starts, {place[0]: position.topic_id for place, position in found.items()})
-        self._continuity.assign(found)
-        self._applied.update(starts)
-        return found
+        starts, history = answer
+        offsets = {place: position.next_offset for place, position in starts.items()}
+        self._breaker.restore(history)
+        self._buffer.assign(offsets, {place[0]: position.topic_id for place, position in starts.items()})
+        self._continuity.assign(starts)
+        self._applied.update(offsets)
+        return starts
 
-    def _leave(self, taken: set[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """Let the batch in flight end, and forget what was read of partitions that are taken from us."""
+    def _leave(self, revoked: set[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Wait for the batch in flight, drop what was read of revoked partitions, and return their positions."""
         if self._in_flight is not None:
             wait_for([self._in_flight.future], self._deadline().remaining_seconds)
-        self._buffer.revoke(taken)
-        self._continuity.revoke(taken)
-        return {place: self._applied.pop(place) for place in taken if place in self._applied}
+        self._buffer.revoke(revoked)
+        self._continuity.revoke(revoked)
+        return {place: self._applied.pop(place) for place in revoked if place in self._applied}
 
     def _caught_up(self, ends: Mapping[TopicPartition, int]) -> bool:
-        """Compare our own partitions with the ends, and where those are reached, the other members' as well."""
-        ours = self._membership.places
+        """Compare our own partitions with the ends; if they have reached them, those of the other members as well."""
+        ours = self._membership.partitions
         if not self._membership.joined or any(self._applied.get(place, 0) < ends.get(place, 0) for place in ours):
             return False
-        elsewhere = ends.keys() - ours  # all of them, while a rebalance has yet to give us any
-        return not elsewhere or self._others_reached({place: ends[place] for place in elsewhere})
+        others = ends.keys() - ours  # all of them, before a rebalance assigns any to us
+        return not others or self._others_reached({place: ends[place] for place in others})
 
     def _others_reached(self, ends: Mapping[TopicPartition, int]) -> bool:
-        with self._engine.connect() as connection:
+        with transaction(self._engine) as connection:
             stored = positions.read(connection, self._settings.group_id)
         return all(place in stored and stored[place].next_offset >= end for place, end in ends.items())
 

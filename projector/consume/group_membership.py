@@ -1,8 +1,8 @@
-"""One membership of the consumer group: joining, being given and losing partitions, leaving.
+"""One membership of the consumer group: joining, getting and losing partitions, leaving.
 
-Partitions start at PostgreSQL's positions. Kafka's own committed offsets are written as a hint for lag tools and never
-read. A revoke waits, within a budget, for the batch in flight; where that is too short, or the partitions are lost
-already, the compare-and-set on the positions is what keeps a batch from counting twice.
+Partitions start at PostgreSQL's positions. Offsets are committed to Kafka for tools that show lag, and never read back.
+A revoke waits, within a budget, for the batch in flight. If the budget is too short, or the partitions are lost, the
+compare-and-set of the positions keeps a batch from counting twice.
 """
 
 import threading
@@ -21,40 +21,40 @@ from events.runtime.errors import ProgramError
 from events.runtime.settings import Settings
 from projector.errors import PositionMoved
 from projector.kafka_log.kafka_errors import INTERRUPTED, require_able
-from projector.positions.store import Position
+from projector.kafka_log.position_check import Position
 
 OWN_PROPERTIES: Final[dict[str, Any]] = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
-    "auto.offset.reset": "error",  # a position out of range is never reset in silence
+    "auto.offset.reset": "error",  # a position out of range is never reset silently
     "enable.partition.eof": True,
     "queued.max.messages.kbytes": 16_384,
-    "fetch.queue.backoff.ms": 20,  # the default of a second starves a consumer that empties its queue in less
-    "socket.timeout.ms": 10_000,  # a connection that hangs is given up, and a commit under way does not hold up the end
-    "max.poll.interval.ms": 600_000,  # PostgreSQL may be away this long before the group moves on without us
+    "fetch.queue.backoff.ms": 20,  # with the default of 1 s, a consumer that empties its queue faster idles
+    "socket.timeout.ms": 10_000,  # a connection that hangs is closed, and an offset commit does not delay shutdown
+    "max.poll.interval.ms": 600_000,  # PostgreSQL may be unavailable this long before our partitions are reassigned
 }
-LEAVE_SECONDS: Final = 2.0  # to tell the group, even where the budget is used up
+LEAVE_SECONDS: Final = 2.0  # to leave the group, even after the budget is used up
 COOPERATIVE: Final = {"partition.assignment.strategy": "cooperative-sticky"}
 Start = Callable[[set[TopicPartition]], Mapping[TopicPartition, Position]]
-"""Told which partitions were given, returns where to start on each."""
+"""Takes assigned partitions, and returns where each starts."""
 Leave = Callable[[set[TopicPartition]], Mapping[TopicPartition, int]]
-"""Told which partitions are being taken, settles what it holds of them and returns their positions."""
+"""Takes revoked partitions, waits for the batch in flight, and returns their positions."""
 
 _log = structlog.get_logger()
 
 
 class Membership:
-    """A subscription, and what the group lets us read."""
+    """A subscription, and the partitions that the group assigns to this consumer."""
 
     def __init__(self, settings: Settings, topics: list[str], *, start: Start, leave: Leave) -> None:
         self._start = start
         self._leave = leave
         self._group_id = settings.group_id
         self._failure: ProgramError | KafkaException | None = None
-        self.places: set[TopicPartition] = set()
+        self.partitions: set[TopicPartition] = set()
         self.joined = False
-        self.interrupted = False  # a connection was lost since somebody last set this back
-        own = {"group.id": settings.group_id, **OWN_PROPERTIES, "error_cb": self._complain}
+        self.interrupted = False  # a connection was lost; reset by the consumer, which then checks the log
+        own = {"group.id": settings.group_id, **OWN_PROPERTIES, "error_cb": self._on_error}
         given = kafka.client_config(settings, **own)
         next_generation = given.get("group.protocol") == "consumer"
         strategy = {} if next_generation else COOPERATIVE
@@ -65,13 +65,14 @@ class Membership:
         self._consumer.subscribe(topics, on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lost)
 
     def poll(self, messages_max: int, *, timeout_seconds: float) -> Iterator[KafkaMessage]:
-        """Wait for a first message, then take what is there without waiting.
+        """Wait for a first message, then yield those that are available without waiting.
 
-        The first is handed over before the rest is asked for: a rebalance meanwhile must find it taken in, to be
-        forgotten with its partition. Taken in after one, it would hide the messages before it that are read again.
+        The first message is yielded before the rest is requested, because the request may trigger a rebalance. The
+        caller must have buffered the message by then, so that it is dropped with its partition. Buffered after the
+        rebalance, it would hide the messages before it, which are read again.
 
         Raises:
-            ProgramError: what a rebalance ran into.
+            ProgramError: what a rebalance failed with.
             GroupRefused: this consumer can do no more work.
 
         """
@@ -81,40 +82,39 @@ class Membership:
             yield from self._consume(messages_max - 1, 0)
 
     def commit_offsets(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Tell Kafka where we are, for tools that show lag; nothing depends on it arriving."""
-        offsets = [KafkaPartition(*place, offset) for place, offset in positions.items() if place in self.places]
+        """Commit offsets to Kafka, for tools that show lag; nothing else depends on them."""
+        offsets = [KafkaPartition(*place, offset) for place, offset in positions.items() if place in self.partitions]
         if offsets:
             self._consumer.commit(offsets=offsets, asynchronous=True)
 
     def high_watermarks(self) -> dict[TopicPartition, int]:
-        """Return the ends of our partitions as the last fetches reported them; -1001 where none has."""
-        return {
-            place: self._consumer.get_watermark_offsets(KafkaPartition(*place), cached=True)[1] for place in self.places
-        }
+        """Return the ends of our partitions as of the last fetches; -1001 where there was none."""
+        cached = self._consumer.get_watermark_offsets
+        return {place: cached(KafkaPartition(*place), cached=True)[1] for place in self.partitions}
 
     def seek(self, positions: Mapping[TopicPartition, Position]) -> None:
-        """Read on from these positions, on partitions that we still have, dropping what was fetched of them.
+        """Continue from these positions on partitions that we still have, dropping what was fetched of them.
 
         Raises:
-            PositionMoved: librdkafka is about to do something else with one of them: join anew.
+            PositionMoved: librdkafka cannot seek on one of them now: rejoin.
 
         """
-        for place in sorted(positions.keys() & self.places):
+        for place in sorted(positions.keys() & self.partitions):
             try:
                 self._consumer.seek(_start_at(place, positions[place]))
             except KafkaException as error:
                 raise PositionMoved(f"{place[0]}/{place[1]} cannot be read again: {error.args[0].str()}") from None
 
     def close(self, deadline: Deadline) -> None:
-        """Leave the group; where the broker does not answer within the budget, without a word.
+        """Leave the group; if the broker does not answer within the budget, disconnect without leaving.
 
-        librdkafka waits for ever for a connection that hangs, so it does that on a thread that nobody waits for.
+        librdkafka waits forever on a connection that hangs, so this runs on a daemon thread.
         """
         leaving = threading.Thread(target=self._leave_group, name="leaving", daemon=True)
         leaving.start()
         leaving.join(max(LEAVE_SECONDS, deadline.remaining_seconds))
         if leaving.is_alive():
-            _log.warning("left without a word: Kafka does not answer", group=self._group_id)
+            _log.warning("left uncleanly", group=self._group_id, reason="Kafka does not answer")
 
     def _leave_group(self) -> None:
         try:
@@ -122,8 +122,8 @@ class Membership:
         except KafkaException as error:
             _log.warning("leaving failed", group=self._group_id, error=error.args[0].str())
 
-    def _complain(self, error: KafkaError) -> None:
-        """Hear what librdkafka says of itself; called within `poll`, before what it fetches later is handed out."""
+    def _on_error(self, error: KafkaError) -> None:
+        """Handle an error of the client itself; librdkafka calls this within `poll`, before messages fetched later."""
         if error.code() in INTERRUPTED:
             self.interrupted = True
         try:
@@ -148,31 +148,32 @@ class Membership:
         except (ProgramError, KafkaException) as failure:  # raised again by `poll`, outside librdkafka's callback
             self._failure = failure
             positions = {}
-        if not (self._incremental and self.places):  # all that we read was proven just now
+        if not (self._incremental and self.partitions):  # the positions of every partition were checked just now
             self.interrupted = False
         assign = consumer.incremental_assign if self._incremental else consumer.assign
         assign([_start_at(place, position) for place, position in sorted(positions.items())])
-        self.places = (self.places if self._incremental else set()) | set(positions)
+        self.partitions = (self.partitions if self._incremental else set()) | set(positions)
         self.joined = True
-        _log.info("joined", group=self._group_id, partitions=len(self.places), starts=_written(positions))
+        _log.info("joined", group=self._group_id, partitions=len(self.partitions), starts=_written(positions))
 
     def _revoke(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
-        gone = _places(partitions)
-        self.commit_offsets(self._leave(gone))
-        self._drop(consumer, partitions, gone, "revoked")
+        revoked = _places(partitions)
+        self.commit_offsets(self._leave(revoked))
+        self._drop(consumer, partitions, revoked)
+        _log.info("revoked", group=self._group_id, partitions=len(revoked), left=len(self.partitions))
 
     def _lost(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
-        gone = _places(partitions)
-        self._leave(gone)
-        self._drop(consumer, partitions, gone, "lost")
+        lost = _places(partitions)
+        self._leave(lost)
+        self._drop(consumer, partitions, lost)
+        _log.info("lost", group=self._group_id, partitions=len(lost), left=len(self.partitions))
 
-    def _drop(self, consumer: Consumer, partitions: list[KafkaPartition], gone: set[TopicPartition], how: str) -> None:
-        self.places = self.places - gone  # a new set: another thread may be looking at the one before
+    def _drop(self, consumer: Consumer, partitions: list[KafkaPartition], gone: set[TopicPartition]) -> None:
+        self.partitions = self.partitions - gone  # a new set: another thread may be reading the old one
         if self._incremental:
             consumer.incremental_unassign(partitions)
         else:
             consumer.unassign()
-        _log.info(how, group=self._group_id, partitions=len(gone), left=len(self.places))
 
 
 def _places(partitions: Iterable[KafkaPartition]) -> set[TopicPartition]:
@@ -180,7 +181,7 @@ def _places(partitions: Iterable[KafkaPartition]) -> set[TopicPartition]:
 
 
 def _start_at(place: TopicPartition, position: Position) -> KafkaPartition:
-    """Name a position; with the epoch, the broker is asked first whether its log still has what was read under it."""
+    """Return a start for librdkafka, which uses the leader epoch to have the broker check its log first."""
     if position.leader_epoch is None:
         return KafkaPartition(*place, position.next_offset)
     return KafkaPartition(*place, position.next_offset, leader_epoch=position.leader_epoch)

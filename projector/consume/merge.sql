@@ -1,8 +1,8 @@
--- The statements of one batch, in the order in which `projector.consume.merge.apply` runs them.
+-- The statements of one batch, in the order in which `projector.consume.merge.apply_staged` runs them.
 
 -- name: stage_invoice_locks
--- A payment without a meter of its own takes its invoice's. Lock that invoice, there or not yet: a consumer that
--- brings or moves it meanwhile then waits for us and finds our payment, or we wait and find its meter.
+-- A payment without a meter counts for its invoice's meter. Lock that invoice, whether it exists or not: a consumer that
+-- inserts or moves it meanwhile waits for us and then finds our payment, or we wait for it and then read its meter.
 INSERT INTO staged_invoices (invoice_id, version, event_id, amount, currency, invoice_date, voided)
 SELECT DISTINCT p.invoice_id, 0, '', 0, '', DATE '0001-01-01', true
 FROM staged_payments p
@@ -11,11 +11,10 @@ WHERE p.meter_id IS NULL
   AND NOT EXISTS (SELECT FROM staged_invoices i WHERE i.invoice_id = p.invoice_id);
 
 -- name: merge_invoices
--- Replace each invoice by a greater (version, event id) only, or an equal one by what stands sooner in the topic, so that
--- the order of arrival decides nothing; note what its meter lost and gained by that. Return also the invoices whose
--- followers are to be looked for: those that are new here, and those whose meter is another one than before. Voiding an
--- invoice moves none of its payments. A row whose marks contradict it was written beside the stream: its payments may
--- have been counted elsewhere than at the meter it had.
+-- Replace an invoice only by a greater (version, event id), or by an equal one at a lower offset, so that the order of
+-- arrival does not matter; record what meters lost and gained. Also return the invoices whose payments are to be searched
+-- for: new ones, and those whose meter changed. Voiding an invoice moves none of its payments. A row whose counted amount
+-- contradicts it was written outside the stream: its payments may count for another meter than the one it had.
 WITH merged AS (
     INSERT INTO invoices AS stored (
         invoice_id, version, event_id, meter_id, customer_id, amount, balance_brought_forward, currency,
@@ -62,16 +61,16 @@ SELECT count(*) FILTER (WHERE version > 0) AS applied, count(*) FILTER (WHERE co
 FROM merged;
 
 -- name: drop_invoice_locks
--- An invoice that was locked before it arrived leaves no row behind; whoever waits for its key goes on waiting. No
--- currency marks a lock: history that was loaded from elsewhere may have rows of version 0 of its own.
+-- Delete the rows that were inserted only to lock invoices that have not arrived; a transaction that waits for such a key
+-- keeps waiting. Their currency is empty: history that was loaded from elsewhere may have its own rows of version 0.
 DELETE FROM invoices i
 USING staged_invoices s
 WHERE s.version = 0 AND i.invoice_id = s.invoice_id AND i.version = 0 AND i.currency = '';
 
 -- name: stage_payment_locks
--- The stored payments that take the meter of an invoice that this batch brought or moved, to be locked in key order with
--- the others. The invoices are a list, whose length the planner sees: from a temporary table, which has no statistics, it
--- expects thousands, and reads all payments for the few of a small batch.
+-- The stored payments that count for the meter of an invoice that this batch inserted or moved, to be locked in key order
+-- with the staged ones. The invoices are passed as an array, whose length the planner knows. For a temporary table, which
+-- has no statistics, it would expect thousands, and read all payments for the few of a small batch.
 INSERT INTO staged_payments (payment_id, version, event_id, amount, currency, paid_at, reversed)
 SELECT p.payment_id, 0, '', 0, '', timestamptz 'epoch', true
 FROM payments p
@@ -80,7 +79,7 @@ WHERE p.invoice_id = ANY(%(moved)s::bigint[])
   AND NOT EXISTS (SELECT FROM staged_payments s WHERE s.payment_id = p.payment_id);
 
 -- name: merge_payments
--- As for invoices. The meter: the payment's own, else its invoice's, else the one that a backfill allocated.
+-- As for invoices. The meter is the payment's own, else its invoice's, else the one that a backfill allocated.
 WITH merged AS (
     INSERT INTO payments AS stored (
         payment_id, version, event_id, meter_id, customer_id, invoice_id, amount, currency, paid_at, method,
@@ -129,13 +128,13 @@ SELECT count(*) FILTER (WHERE version > 0) AS applied, count(*) FILTER (WHERE co
 FROM merged;
 
 -- name: drop_payment_locks
--- Locked rows exist, so none was inserted; unless a hand deleted one meanwhile.
+-- Locked rows exist, so normally none was inserted; one was if somebody deleted the payment by hand meanwhile.
 DELETE FROM payments p
 USING staged_payments s
 WHERE s.version = 0 AND p.payment_id = s.payment_id AND p.version = 0 AND p.currency = '';
 
 -- name: follow_invoices
--- Payments without a meter of their own move to where their invoice is now. All of them are locked by here.
+-- Payments without a meter of their own move to their invoice's meter. All of them are locked by now.
 WITH moved AS (
     UPDATE payments p SET
         projected_meter_id = coalesce(i.meter_id, p.allocated_meter_id),
@@ -155,7 +154,7 @@ UNION ALL
 SELECT new_meter_id, new_amount, 1, paid_at, NULL FROM moved WHERE new_meter_id IS NOT NULL;
 
 -- name: merge_assignments
--- As for invoices; whose meter it then is gets settled once the meter's row is locked.
+-- As for invoices. The meter's active customer is determined once the meter's row is locked.
 WITH merged AS (
     INSERT INTO meter_assignments AS stored (
         assignment_id, version, event_id, meter_id, customer_id, assigned_at, unassigned_at, active,
@@ -205,9 +204,9 @@ SELECT count(*) AS applied, count(*) FILTER (WHERE conflicts) AS conflicts
 FROM merged;
 
 -- name: merge_meters
--- Add each meter's changes to whatever its row says once we hold its lock, and keep its figures before and after.
--- A row that is new takes its active customer at once: no consumer can have committed an assignment of this meter that
--- this statement does not see, or it would have left a row, and one who has not committed waits for ours.
+-- Add each meter's changes to its row under its lock, and record its figures before and after. A new row gets its active
+-- customer here: a consumer that had committed an assignment of this meter would have inserted the row, and one that has
+-- not committed waits for ours.
 WITH merged AS (
     INSERT INTO meter_balances AS stored (
         meter_id, customer_id, total_billed, total_paid, invoice_count, payment_count, last_invoice_date,
@@ -242,8 +241,8 @@ INSERT INTO touched_meters
 SELECT * FROM merged;
 
 -- name: settle_meters
--- What cannot be added up is looked up, in a statement begun under the meter's lock: the active customer after a
--- change of assignments, and the latest dates where the row that held them may be gone.
+-- What cannot be computed by adding is looked up, in a statement that starts under the meter's lock: the active customer
+-- after a change of assignments, and the latest dates if the row that held them may have changed.
 WITH unsettled AS (
     SELECT c.meter_id, bool_or(c.reassigned) AS reassigned, max(c.lost_invoice_date) AS lost_invoice_date,
            max(c.lost_paid_at) AS lost_paid_at
@@ -280,8 +279,8 @@ WHERE t.meter_id = settled.meter_id
   AND t.new_customer_id IS DISTINCT FROM settled.customer_id;
 
 -- name: merge_customer_balances
--- A customer gains what its meters gained; a meter that changed hands is lost as it was and gained as it is. The
--- meters' rows stay locked meanwhile.
+-- A customer gains what its meters gained. For a meter whose customer changed, the old customer loses its figures before,
+-- and the new one gains its figures after. The meters' rows stay locked.
 WITH shifts AS (
     SELECT new_customer_id AS customer_id, new_balance - old_balance AS balance,
            new_overpayment - old_overpayment AS overpayment, new_billed - old_billed AS billed,
@@ -313,8 +312,8 @@ ON CONFLICT (customer_id) DO UPDATE SET
     updated_at = now();
 
 -- name: count_conflicts
--- Staged rows that lost to a stored row of the same version and other content; their locks are held, so this
--- later snapshot sees what they lost to. OFFSET 0 keeps a lookup by key a lookup, whatever the planner guesses.
+-- Staged rows that were not applied because a stored row has the same version, with other content. Those rows are locked,
+-- so this later snapshot sees them. OFFSET 0 keeps the planner from turning the lookup by key into a join.
 SELECT
     (SELECT count(*) FROM staged_invoices s
      CROSS JOIN LATERAL (SELECT * FROM invoices WHERE invoice_id = s.invoice_id OFFSET 0) h

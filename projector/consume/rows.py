@@ -1,7 +1,7 @@
-r"""An event as the line that COPY takes: written while the writer is busy, so that the writer only hands bytes on.
+r"""An event as a line for COPY, written on the consumer's thread, so that the writer's thread only sends bytes.
 
-The text format of COPY (PostgreSQL manual, COPY, "Text Format"): fields between tabs, `\N` for null, and a backslash
-before what would end a field or a line.
+The text format of COPY (PostgreSQL manual, COPY, "Text Format"): fields separated by tabs, `\N` for null, and a
+backslash before a character that would end a field or a line.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from pydantic_core import to_json
 from events.contract.types import KEY_OF, Entity, Event, Message
 
 NULL: Final = "\\N"
-MISSING: Final = "\x00"  # stands for null until all is escaped: decoding lets no text with this character through
+MISSING: Final = "\x00"  # replaces null until the row is escaped: decoding accepts no text with this character
 ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 CONTENT: Final[Mapping[Entity, tuple[str, ...]]] = {
@@ -27,9 +27,9 @@ CONTENT: Final[Mapping[Entity, tuple[str, ...]]] = {
     "assignments": ("meter_id", "customer_id", "assigned_at", "unassigned_at"),
     "customers": ("name",),
 }  # fmt: skip
-"""The members of `data` that a row keeps under their own names."""
+"""The members of `data` that a row stores under the same names."""
 FLAG: Final[Mapping[Entity, str]] = {"invoices": "voided", "payments": "reversed", "assignments": "active"}
-"""The column that tells what the event's type says."""
+"""The column that holds what the event's type means for the entity."""
 
 COLUMNS: Final[Mapping[Entity, str]] = {
     entity: ", ".join(
@@ -41,7 +41,7 @@ COLUMNS: Final[Mapping[Entity, str]] = {
     for entity in CONTENT
 }  # fmt: skip
 """The staging table's columns of each entity, in the order of a line's fields."""
-CONTENT_FIELDS: Final = slice(3, -2)  # between key, version, event id and the source: what a conflict is about
+CONTENT_FIELDS: Final = slice(3, -2)  # after key, version and event id, before the source: what a conflict compares
 
 _members: Final[Mapping[Entity, Callable[[dict[str, Any]], tuple[Any, ...]]]] = {
     entity: itemgetter(KEY_OF[entity], "version", *names) for entity, names in CONTENT.items()
@@ -65,7 +65,7 @@ def line(event: Event, message: Message) -> str:
 
 
 def content_of(row: str) -> list[str]:
-    """Read back the fields that two states of one version must agree in."""
+    """Return the fields in which two states of the same version must agree."""
     return row.split("\t")[CONTENT_FIELDS]
 
 

@@ -1,6 +1,7 @@
 -- name: create_staging
--- Once a connection: where a batch is copied to, and the notes that its statements leave each other. Emptied by every
--- commit. A staged row of version 0 carries no content: it makes the merge take that row's lock (see projector.consume.merge).
+-- Run once for each connection: the tables that a batch is copied to, and those that pass results between its statements.
+-- Every commit empties them. A staged row of version 0 has no content: it makes the merge lock the row with that key (see
+-- projector.consume.merge).
 CREATE TEMP TABLE staged_invoices ON COMMIT DELETE ROWS AS
     SELECT invoice_id, version, event_id, meter_id, customer_id, amount, balance_brought_forward, currency,
            invoice_date, due_date, invoice_number, lines, voided, source_partition, source_offset
@@ -16,7 +17,7 @@ CREATE TEMP TABLE staged_assignments ON COMMIT DELETE ROWS AS
 CREATE TEMP TABLE staged_customers ON COMMIT DELETE ROWS AS
     SELECT customer_id, version, event_id, name, source_partition, source_offset
     FROM customers WITH NO DATA;
--- What the history merge changed, a row for each contribution that a meter lost or gained.
+-- One row for each contribution that a meter lost or gained by the merge of history.
 CREATE TEMP TABLE changes (
     meter_id           bigint NOT NULL,
     billed             numeric NOT NULL DEFAULT 0,
@@ -30,7 +31,7 @@ CREATE TEMP TABLE changes (
     assignee           bigint,              -- the customer of an assignment of this meter that changed
     reassigned         boolean NOT NULL DEFAULT false
 ) ON COMMIT DELETE ROWS;
--- The meters of `changes`, under their locks: whose they were and are, and their figures before and after.
+-- The meters of `changes`, locked: their customer and their figures before and after.
 CREATE TEMP TABLE touched_meters (
     meter_id           bigint NOT NULL,
     is_new             boolean NOT NULL,

@@ -1,4 +1,4 @@
-"""Where partitions start: PostgreSQL's positions, each proven to lie in the log that it was stored for."""
+"""Where assigned partitions start: at PostgreSQL's positions, each checked against the broker's log."""
 
 from collections.abc import Mapping
 
@@ -11,96 +11,98 @@ from events.runtime import kafka
 from events.runtime.errors import ServiceUnavailable
 from events.runtime.settings import Settings
 from projector.consume.circuit_breaker import BreakerHistory, read_history
-from projector.database import failures
-from projector.deployment import identity
+from projector.database.engines import transaction
+from projector.database.failures import translate_database_errors
+from projector.deployment import cluster, identity
 from projector.errors import PositionImpossible, TopicMissing
 from projector.kafka_log import topic_configuration
 from projector.kafka_log.broker import Broker
 from projector.kafka_log.kafka_errors import at_end, is_gone
+from projector.kafka_log.partitions import PartitionLog, require_described
+from projector.kafka_log.position_check import Position, deleted, require_servable
 from projector.positions import store as positions
-from projector.positions.store import Log, Position
 
 _log = structlog.get_logger()
 
 
-def ready(settings: Settings, engine: Engine, broker: Broker) -> dict[TopicPartition, Log]:
-    """Return the logs of the topics, once deployment, cluster and topics are found to be what they have to be.
+def check_deployment(settings: Settings, engine: Engine, broker: Broker) -> dict[TopicPartition, PartitionLog]:
+    """Return the logs of the topics, after checking deployment, cluster and topic configuration.
 
-    What is merely advised against about a topic is a log line.
+    A topic configuration that is advised against is a log line.
 
     Raises:
         StateError: the schema or a topic does not exist, or a topic is compacted.
-        SettingError: a setting is not what this deployment was set up with.
-        ServiceUnavailable: a service is away, or refuses us.
+        SettingError: a setting differs from what this deployment was set up with.
+        ServiceUnavailable: a service is unavailable, or refuses us.
 
     """
-    with failures.translate_database_errors(settings), kafka.translate_kafka_errors(settings):
+    with translate_database_errors(settings), kafka.translate_kafka_errors(settings):
         identity.require(engine, settings)
-        broker.require_cluster(engine)
-        found = broker.logs()
+        cluster.require(engine, settings, broker.cluster_id())
+        logs = broker.logs()
         for warning in topic_configuration.require_sound(broker.problems()):
             _log.warning("topic configuration", problem=warning)
-        return found
+        return logs
 
 
-class Starts:
-    """Asks both services; what they fail of is one line that names the service."""
+class StartPositions:
+    """Asks both services; an error of either is one line that names the service."""
 
     def __init__(self, settings: Settings, engine: Engine, broker: Broker) -> None:
         self._settings = settings
         self._engine = engine
         self._broker = broker
 
-    def proven(self, given: set[TopicPartition]) -> tuple[dict[TopicPartition, Position], BreakerHistory]:
-        """Return where to start on partitions, and what the breaker remembers from before there.
+    def proven(self, assigned: set[TopicPartition]) -> tuple[dict[TopicPartition, Position], BreakerHistory]:
+        """Return where partitions start, and the refused messages right before that.
 
         Raises:
-            PositionImpossible: a position cannot be served.
-            ServiceUnavailable: a service is away, or refuses us.
+            PositionImpossible: the broker cannot serve a position.
+            ServiceUnavailable: a service is unavailable, or refuses us.
 
         """
-        with failures.translate_database_errors(self._settings), kafka.translate_kafka_errors(self._settings):
+        with translate_database_errors(self._settings), kafka.translate_kafka_errors(self._settings):
             try:
                 logs = self._broker.logs()
-            except TopicMissing as missing:  # it was there when the program began
-                raise PositionImpossible(positions.deleted(missing.topic)) from None
-            positions.require_described(given, logs)
-            logs = {place: logs[place] for place in given}
-            with self._engine.begin() as connection:
-                found = positions.begin(connection, self._settings.group_id, logs)
-            for place, log in sorted(self._broker.witnessed(found, logs).items()):
-                positions.require_servable(place, found[place], log)
-            with self._engine.connect() as connection:
-                return found, read_history(connection, found)
+            except TopicMissing as missing:  # it existed when the program started
+                raise PositionImpossible(deleted(missing.topic)) from None
+            require_described(assigned, logs)
+            logs = {place: logs[place] for place in assigned}
+            with transaction(self._engine) as connection:
+                starts = positions.begin(connection, self._settings.group_id, logs)
+            for place, log in sorted(self._broker.reread(starts, logs).items()):
+                require_servable(place, starts[place], log)
+            with transaction(self._engine) as connection:
+                return starts, read_history(connection, starts)
 
     def topic_ids(self) -> Mapping[str, str]:
-        """Ask for the id that each topic has now; raises the same."""
+        """Return the current id of each topic; raises the same."""
         with kafka.translate_kafka_errors(self._settings):
             return self._broker.topic_ids()
 
     def at_end(self, message: KafkaMessage, places: set[TopicPartition]) -> bool:
-        """Tell whether an error in a message's place says that the log ends there; raise what others mean.
+        """Tell whether an error in place of a message reports the end of the log; raise for other errors.
 
-        An offset that the broker does not have looks alike after retention, a cut log, and a topic that was created
-        again: both services are asked once more, for the positions of these places, so that the error says which. A
-        topic that one broker has not heard of is not gone.
+        librdkafka reports an unavailable offset in the same way after retention, after the log was truncated and after
+        the topic was created again. So the positions of these partitions are checked again, and the error says which of
+        these it was. An unknown topic is reported by a single broker, and may still exist.
 
         Raises:
-            PositionImpossible: a position cannot be served.
+            PositionImpossible: the broker cannot serve a position.
             GroupRefused, KafkaException: see `projector.kafka_log.kafka_errors.at_end`.
 
         """
         try:
             return at_end(message)
-        except PositionImpossible as known:
-            self._require_servable(places, known)
+        except PositionImpossible as reported:
+            self._require_servable(places, reported)
             if is_gone(message):
-                _log.warning("Kafka reports", error=str(known))  # and knows of it again
+                _log.warning("Kafka error", error=str(reported))  # the topic is known again
                 return False
             raise
 
-    def _require_servable(self, places: set[TopicPartition], known: PositionImpossible) -> None:
+    def _require_servable(self, places: set[TopicPartition], reported: PositionImpossible) -> None:
         try:
             self.proven(places)
-        except ServiceUnavailable:  # for now; the next start says more exactly what it is
-            raise known from None
+        except ServiceUnavailable:  # the next start checks again
+            raise reported from None

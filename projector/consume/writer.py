@@ -1,4 +1,4 @@
-"""The side of a consumer that talks to PostgreSQL: retries a batch whole, and narrows down one that is refused."""
+"""Applies batches to PostgreSQL on its own thread and connection: retries whole batches, bisects refused ones."""
 
 import os
 import socket
@@ -20,49 +20,50 @@ from events.runtime.errors import ServiceTemporarilyUnavailable, WorkFailed
 from events.runtime.settings import Settings
 from projector.consume import merge
 from projector.consume.batch import Batch
-from projector.consume.merge import Applied
+from projector.consume.merge import NOTHING, Applied
+from projector.consume.retry import retry_attempts
+from projector.database.bisect import bisect
 from projector.database.failures import describe_error, translate_database_errors
-from projector.database.retry import retry_attempts
 
-CANCEL_SECONDS: Final = 2.0  # for PostgreSQL to hear that a statement is to be given up, and again to give it up
+CANCEL_SECONDS: Final = 2.0  # for PostgreSQL to receive a request to cancel, and as long again to end the statement
 
 _log = structlog.get_logger()
 
 
 class Writer:
-    """Applies one batch at a time on a thread and a connection of its own."""
+    """Applies one batch at a time."""
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
         self._settings = settings
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
         self._current: Future[Applied] | None = None
-        self._connection: Any = None
+        self._pooled: Any = None
         self._transaction_ms: float | None = None
         self._draining = threading.Event()
 
     def submit(self, batch: Batch) -> Future[Applied]:
         """Begin to apply a batch.
 
-        The future raises `PositionMoved` where another consumer was first, `WorkFailed` where PostgreSQL refuses
-        for a reason that lies neither in an event nor in the moment, `ServiceUnavailable` where it does not let us in,
-        `ServiceTemporarilyUnavailable` where it is away in a drain.
+        The future raises `PositionMoved` if another consumer owns a partition, `WorkFailed` if PostgreSQL refuses the
+        batch for a reason that is neither an event's value nor temporary, `ServiceUnavailable` if it refuses the login,
+        and `ServiceTemporarilyUnavailable` if it is unavailable while the consumer drains.
         """
         self._current = self._thread.submit(self._write, batch)
         return self._current
 
     def drain(self) -> None:
-        """No longer wait for a PostgreSQL that is away: what was read is read again next time."""
+        """Stop retrying while PostgreSQL is unavailable; unapplied messages are re-read at the next start."""
         self._draining.set()
 
     def close(self, deadline: Deadline) -> None:
-        """Stop retrying, let a running batch end within the budget, else have it rolled back; disconnect."""
+        """Stop retrying, wait for the current batch within the budget, abort it after that, and disconnect."""
         self.drain()
         self._thread.shutdown(wait=False, cancel_futures=True)
         if self._current is not None:
             wait_for([self._current], deadline.remaining_seconds)
-            if not self._current.done() and self._connection is not None:
-                self._abort(self._connection.driver_connection)
+            if not self._current.done() and self._pooled is not None:
+                self._abort(self._pooled.driver_connection)
         self._thread.shutdown(wait=True)
         self._disconnect()
 
@@ -76,43 +77,47 @@ class Writer:
         raise AssertionError("unreachable: attempts are not limited")
 
     def _worth_a_retry(self, error: Exception) -> bool:
-        """Say whether to try again, on a new connection: one that failed amid a COPY may be out of step."""
+        """Tell whether to retry, on a new connection: one that failed during a COPY may be out of step."""
         self._disconnect()
         return isinstance(error, ServiceTemporarilyUnavailable) and not self._draining.is_set()
 
     def _bisect(self, connection: Connection[Any], batch: Batch) -> Applied:
-        """Apply a batch; where PostgreSQL refuses its content, halve it until the event at fault stands alone."""
-        try:
-            return self._apply(connection, batch)
-        except (psycopg.DataError, psycopg.IntegrityError) as error:
-            refusal = Refusal("refused-by-database", describe_error(error, detail=True))
-        if len(batch.items) <= 1:
-            _log.warning("event refused by PostgreSQL", detail=refusal.detail, place=batch.end_offsets)
-            return self._apply(connection, batch.refused(refusal))
-        first, second = batch.halves()
-        return self._bisect(connection, first) + self._bisect(connection, second)
+        """Apply a batch; if PostgreSQL refuses a value, halve it until only the event with that value is refused."""
+        parts = bisect(
+            batch,
+            lambda part: self._apply(connection, part),
+            halve=lambda part: part.halves() if len(part.items) > 1 else None,
+            refuse=lambda part, error: self._refuse(connection, part, error),
+        )
+        return sum(parts, NOTHING)
+
+    def _refuse(self, connection: Connection[Any], batch: Batch, error: psycopg.Error) -> Applied:
+        detail = describe_error(error, detail=True)
+        places = [f"{message.topic}/{message.partition}@{message.offset}" for message, *_ in batch.items]
+        _log.warning("event refused by PostgreSQL", place=" ".join(places), detail=detail)
+        return self._apply(connection, batch.refused(Refusal("refused-by-database", detail)))
 
     def _apply(self, connection: Connection[Any], batch: Batch) -> Applied:
-        """Apply a batch, and leave word of how long the one before took: an auditor gives way when that grows."""
+        """Apply a batch, and store how long the previous one took: an auditor throttles when that grows."""
         began = time.monotonic()
         applied = merge.apply(connection, batch, self._settings.group_id, transaction_ms=self._transaction_ms)
         self._transaction_ms = round((time.monotonic() - began) * 1000, 1)
         return applied
 
     def _connected(self) -> Connection[Any]:
-        if self._connection is None:
-            made: Any = self._engine.raw_connection()
+        if self._pooled is None:
+            pooled: Any = self._engine.raw_connection()
             try:
-                merge.prepare(made.driver_connection)
+                merge.prepare(pooled.driver_connection)
             except psycopg.Error:
-                made.invalidate()
+                pooled.invalidate()
                 raise
-            self._connection = made
-        connection: Connection[Any] = self._connection.driver_connection
+            self._pooled = pooled
+        connection: Connection[Any] = self._pooled.driver_connection
         return connection
 
     def _abort(self, connection: Connection[Any]) -> None:
-        """Have a statement given up by the server; where that does not answer either, stop listening to it."""
+        """Ask the server to cancel the statement; if it does not answer either, shut the socket down."""
         with suppress(psycopg.OperationalError):
             connection.cancel_safe(timeout=CANCEL_SECONDS)
         if self._current is not None and wait_for([self._current], CANCEL_SECONDS).not_done:
@@ -120,6 +125,6 @@ class Writer:
                 end.shutdown(socket.SHUT_RDWR)
 
     def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.invalidate()
-            self._connection = None
+        if self._pooled is not None:
+            self._pooled.invalidate()
+            self._pooled = None

@@ -1,14 +1,14 @@
-"""Every connection of every program is made and prepared here: it is what the code assumes, or it is refused.
+"""Makes and prepares every connection of every program: its settings are what the code assumes, or it is refused.
 
-What a statement means depends on settings that the server, the database, the role, the environment (`PGOPTIONS`,
-`PGDATESTYLE`, `PGTZ`, `PGCLIENTENCODING`) and the address may set; `projector.database.session_settings` says which
-matter. They are pinned twice. Options of the connection's start-up count for more than what server, database and role
-say, from the first statement on, and survive a `RESET ALL`. The session is then looked at, and what differs (because
-`PGDATESTYLE` or `PGTZ` wrote into the start-up as well, or a pooler dropped the options) is set by a statement, in
-autocommit so that no rollback takes it back, and looked at again. What still differs is refused.
+The meaning of a statement depends on settings that the server, the database, the role, the environment (`PGOPTIONS`,
+`PGDATESTYLE`, `PGTZ`, `PGCLIENTENCODING`) and the address may set; `projector.database.session_settings` lists them.
+They are pinned in two steps. First as start-up options, which override server, database and role from the first
+statement on and survive `RESET ALL`. Then the session's values are read; those that differ (because `PGDATESTYLE` or
+`PGTZ` are start-up options as well, or a pooler dropped ours) are set by a statement, in autocommit so that no rollback
+undoes it, and read again. If one still differs, the connection is refused.
 
-Whoever needs further settings, for speed, calls `tune` on a prepared connection. A transaction that is to see a single
-snapshot asks for it by psycopg's `isolation_level`, which is otherwise READ COMMITTED: each BEGIN says so.
+For further settings, which decide only speed, call `tune` on a prepared connection. Transactions are READ COMMITTED
+unless psycopg's `isolation_level` is changed: each BEGIN names the level.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,16 +27,16 @@ from projector.database.statements import statements
 
 SQL: Final = statements("projector.database", "session.sql")
 ENCODING: Final = "UTF8"
-MEASURED: Final = "plans would be others than those that were measured"
+MEASURED: Final = "plans would differ from those that were measured"
 
 
-def connect(conninfo: str = "", *, schema: str, autocommit: bool = False, **parameters: Any) -> Connection[Any]:  # noqa: ANN401 - libpq's and psycopg's, handed on
-    """Connect, and prepare the connection; it is closed where that fails.
+def connect(conninfo: str = "", *, schema: str, autocommit: bool = False, **parameters: Any) -> Connection[Any]:  # noqa: ANN401 - libpq's and psycopg's, passed on
+    """Connect, and prepare the connection; close it if that fails.
 
     Raises:
-        psycopg.Error: PostgreSQL cannot be reached, or does not let us in.
+        psycopg.Error: PostgreSQL cannot be reached, or refuses the login.
         StateError: the database is not encoded in UTF-8.
-        ServiceUnavailable: a setting is not what it has to be, and cannot be made so.
+        ServiceUnavailable: a setting has another value than it needs, and cannot be changed.
 
     """
     own = {"client_encoding": ENCODING, "options": startup_options(schema)}
@@ -57,11 +57,11 @@ def startup_options(schema: str) -> str:
 
 
 def prepare(connection: Connection[Any], schema: str) -> None:
-    """Pin a connection in autocommit, and look whether that took.
+    """Pin the settings of a connection in autocommit mode, and check them.
 
     Raises:
         StateError: the database is not encoded in UTF-8.
-        ServiceUnavailable: a setting is not what it has to be, and cannot be made so.
+        ServiceUnavailable: a setting has another value than it needs, and cannot be changed.
 
     """
     _require_encoding(connection)
@@ -76,10 +76,10 @@ def prepare(connection: Connection[Any], schema: str) -> None:
 
 
 def tune(connection: Connection[Any], settings: Mapping[str, str]) -> None:
-    """Give a prepared connection in autocommit further settings, which decide how fast it is.
+    """Set further settings of a prepared connection in autocommit mode, which decide only speed, and check them.
 
     Raises:
-        ServiceUnavailable: one did not take.
+        ServiceUnavailable: one could not be set.
 
     """
     wanted = {name: Pin(value, MEASURED) for name, value in settings.items()}
@@ -90,7 +90,7 @@ def tune(connection: Connection[Any], settings: Mapping[str, str]) -> None:
 
 
 def _settable(schema: str) -> dict[str, Pin]:
-    """Leave out what the deployment has a choice in: its start-up options would be that choice."""
+    """Leave out settings that the deployment may choose: start-up options would override its choice."""
     return {name: pin for name, pin in pinned(schema).items() if not pin.also}
 
 
@@ -99,14 +99,14 @@ def _set(connection: Connection[Any], values: Mapping[str, str]) -> None:
 
 
 def _differing(connection: Connection[Any], wanted: Mapping[str, Pin]) -> dict[str, str | None]:
-    """Look at settings; return those that are not as wanted, with what they are."""
+    """Return the settings whose values differ from the wanted ones, with their values."""
     with connection.cursor(row_factory=tuple_row) as cursor:
-        values: dict[str, str | None] = dict(cursor.execute(SQL["look"], {"names": list(wanted)}).fetchall())
+        values: dict[str, str | None] = dict(cursor.execute(SQL["read_settings"], {"names": list(wanted)}).fetchall())
     return {name: values.get(name) for name, pin in wanted.items() if values.get(name) not in {pin.value, *pin.also}}
 
 
 def _require_encoding(connection: Connection[Any]) -> None:
-    """Refuse a database whose text is anything but UTF-8: it could hold names that are no text, or not hold ours."""
+    """Refuse a database in another encoding than UTF-8: it could not store every name, or return invalid text."""
     encoding = connection.info.parameter_status("server_encoding")
     if encoding != ENCODING:
         raise StateError(
@@ -121,13 +121,13 @@ def _require_none(connection: Connection[Any], found: Mapping[str, str | None], 
         now = "does not exist" if value is None else f"is '{value}'"
         raise ServiceUnavailable(
             f"PostgreSQL at {_place(connection)}: the setting {name} {now} for this session, and has to be "
-            f"'{pin.value}', or {pin.why}; mend what sets it: role, database, server, or a pooler between"
+            f"'{pin.value}', or {pin.why}; correct it where it is set: role, database, server or pooler"
         )
 
 
 @contextmanager
 def _in_one_line(connection: Connection[Any]) -> Iterator[None]:
-    """Say what PostgreSQL does not let us set; a connection that broke is somebody else's to tell."""
+    """Report a setting that PostgreSQL refuses in one line; a lost connection is reported by the caller."""
     try:
         yield
     except psycopg.Error as error:

@@ -1,12 +1,17 @@
-"""PostgreSQL: one engine a process, each of whose connections `projector.database.connections` makes and prepares."""
+"""One engine for each process; `projector.database.connections` makes and prepares its connections.
+
+SQLAlchemy ends here: it pools connections and serves Alembic. Everything else uses psycopg's own connection.
+"""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, cast
 
 import psycopg
 from psycopg import Connection
 from psycopg.conninfo import make_conninfo
+from sqlalchemy import Connection as PooledConnection
 from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -31,15 +36,15 @@ def make_engine(settings: Settings, *, program: str) -> Engine:
     """Make the engine; it connects on first use.
 
     Raises:
-        SettingError: where `PROJECTOR_DATABASE_URL` is missing or is no PostgreSQL address.
+        SettingError: `PROJECTOR_DATABASE_URL` is missing, or not a PostgreSQL address.
 
     """
     given = required(settings, "database_url")
-    if given.count("@") > 1:  # the rest of the password would be printed as where the server is, or as an option
+    if given.count("@") > 1:  # the rest of the password would be printed as the host, or as an option
         raise SettingError("PROJECTOR_DATABASE_URL: write an @ as %40 unless it stands before the host")
     try:
         url = make_url(given)
-    except (ArgumentError, ValueError):  # the second where the port is no number
+    except (ArgumentError, ValueError):  # ValueError: the port is not a number
         raise SettingError("PROJECTOR_DATABASE_URL is not an address like postgresql://user@host:5432/name") from None
     unknown = _unknown_option(url.query)
     if unknown:
@@ -49,7 +54,7 @@ def make_engine(settings: Settings, *, program: str) -> Engine:
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
         pool_pre_ping=True,
-        hide_parameters=True,  # an error's text holds no customer's name
+        hide_parameters=True,  # parameters may hold customers' names
         connect_args={"application_name": program, "connect_timeout": CONNECT_SECONDS, **KEEPALIVE_OPTIONS},
     )
     event.listen(engine, "do_connect", _connects(settings.schema_name))
@@ -57,7 +62,7 @@ def make_engine(settings: Settings, *, program: str) -> Engine:
 
 
 def _connects(schema: str) -> Callable[..., Connection[Any]]:
-    """Return what makes the engine's connections, in place of its own way."""
+    """Return the function that makes the engine's connections, in place of SQLAlchemy's own."""
 
     def connect(_dialect: object, _record: object, given: Sequence[str], parameters: dict[str, Any]) -> Connection[Any]:
         return connections.connect(*given, schema=schema, **parameters)
@@ -66,10 +71,47 @@ def _connects(schema: str) -> Callable[..., Connection[Any]]:
 
 
 def _unknown_option(query: Mapping[str, Any]) -> str | None:
-    """Find a name after the question mark that libpq does not know: only connecting would tell, in many lines."""
+    """Find a name after the question mark that libpq does not know; connecting would report it in many lines."""
     for name in query:
         try:
             make_conninfo(**{name: "1"})
         except psycopg.ProgrammingError:
             return name
     return None
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection[Any]]:
+    """Lend a pooled connection for one transaction, committed at the end of the block and rolled back if it raises.
+
+    Raises:
+        psycopg.Error: PostgreSQL cannot be reached, or refuses.
+
+    """
+    pooled = engine.raw_connection()
+    try:
+        connection = cast("Connection[Any]", pooled.driver_connection)
+        with connection.transaction():
+            yield connection
+    finally:
+        pooled.close()
+
+
+@contextmanager
+def own_session(engine: Engine) -> Iterator[Connection[Any]]:
+    """Lend a connection to one piece of work and close it afterwards, with its temporary tables, locks and settings.
+
+    Each `transaction()` block on it is a transaction, never a savepoint.
+    """
+    pooled = engine.raw_connection()
+    try:
+        connection = cast("Connection[Any]", pooled.driver_connection)
+        connection.autocommit = True
+        yield connection
+    finally:
+        pooled.invalidate()
+
+
+def driver_of(pooled: PooledConnection) -> Connection[Any]:
+    """Return psycopg's connection below SQLAlchemy's."""
+    return cast("Connection[Any]", pooled.connection.driver_connection)

@@ -8,7 +8,7 @@ import psycopg
 from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError
 
-from events.runtime.errors import ServiceTemporarilyUnavailable, ServiceUnavailable
+from events.runtime.errors import ServiceTemporarilyUnavailable, ServiceUnavailable, WorkFailed
 from events.runtime.settings import Settings, required
 from projector.database.sqlstates import (
     CONNECTION_LOST,
@@ -51,6 +51,24 @@ def translate_database_errors(settings: Settings) -> Iterator[None]:
         if sqlstate_of(error) in NOT_PERMITTED:
             raise ServiceUnavailable(f"{where} refuses: {why}") from None
         raise
+
+
+@contextmanager
+def translate_refusals() -> Iterator[None]:
+    """Turn a statement that PostgreSQL refused into one line; a lost connection stays psycopg's error.
+
+    Raises:
+        WorkFailed: with PostgreSQL's message.
+        psycopg.Error: the connection was lost.
+
+    """
+    try:
+        yield
+    except psycopg.Error as error:
+        if sqlstate_of(error) is None or is_of(error, CONNECTION_LOST):
+            raise
+        why = describe_error(error, detail=True)
+        raise WorkFailed(f"PostgreSQL refused: {why}; what was committed before stays") from error
 
 
 def describe_error(error: Any, *, detail: bool = False) -> str:  # noqa: ANN401 - psycopg's error, or SQLAlchemy's wrapper

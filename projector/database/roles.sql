@@ -1,12 +1,12 @@
--- Three roles without a login, for an operator to grant to users that have one, and exactly what each needs. Each is first
--- relieved of everything, in the same transaction, so that nothing stays that an earlier version or a hand had granted.
--- Nobody but the owner may create anything that lasts, in the schema or elsewhere in the database: a function or a view of
--- a lesser role's would be run with the rights of whoever comes upon it.
--- UPDATE is given on columns, never on a table: with the latter goes LOCK TABLE in every mode. In braces, all columns of a
--- table but those of its key and those that PostgreSQL computes.
+-- Three group roles without a login, which an operator grants to login users, each with exactly the rights it needs. All
+-- rights of a role are first revoked in the same transaction, so that none remains that an earlier version or an operator
+-- had granted. Only the owner may create permanent objects, in the schema or elsewhere in the database: a function or view
+-- of a role with fewer rights would run with the rights of the user who happens to use it.
+-- UPDATE is granted on columns, never on a table, because the latter includes LOCK TABLE in every mode. A table's name in
+-- braces stands for its columns except those of its key and those that PostgreSQL computes.
 
 -- name: create_role
--- A role is the whole server's; its name holds the database's, so it is there already only where this was done before.
+-- Roles belong to the whole server. The name contains the database's, so the role exists only if this was run before.
 DO $$
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {named}) THEN
@@ -18,11 +18,11 @@ END
 $$;
 
 -- name: who_and_where
--- The database, and whoever works on it.
+-- The database and the current user.
 SELECT current_database(), current_user;
 
 -- name: roles_with_rights
--- Whom the schema was opened to, by name and not as everybody, and who is in that role.
+-- Roles with USAGE on the schema, except PUBLIC, and their members.
 SELECT r.rolname, ARRAY(SELECT quote_ident(u.rolname) FROM pg_auth_members m JOIN pg_roles u ON u.oid = m.member
                         WHERE m.roleid = r.oid AND u.rolname <> current_user ORDER BY 1)
 FROM pg_namespace n
@@ -32,7 +32,7 @@ WHERE n.nspname = %(schema)s AND a.privilege_type = 'USAGE'
 ORDER BY r.rolname;
 
 -- name: columns_to_change
--- Of each table, the columns that are neither of its key nor computed.
+-- The columns of each table that are neither part of its key nor computed.
 SELECT c.relname, array_agg(a.attname::text ORDER BY a.attnum)
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -42,10 +42,10 @@ WHERE n.nspname = %(schema)s AND c.relkind = 'r'
   AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND a.attnum = ANY (i.indkey))
 GROUP BY c.relname;
 
--- name: planted
--- What somebody else owns in the schema, or behind a trigger on one of its tables: it would be found there, and run, by
--- whoever works with the schema. Trusted are the current user, superusers, the database's owner, and roles that the
--- current user is in; a superuser is in all, which says nothing.
+-- name: foreign_object
+-- An object in the schema, or a trigger function of one of its tables, that another user owns: every user of the schema
+-- would run it. Trusted owners are the current user, superusers, the database's owner, and roles of which the current user
+-- is a member; not the latter for a superuser, who counts as a member of every role.
 WITH trusted AS (
     SELECT r.oid
     FROM pg_roles r, pg_roles me, pg_database d
@@ -78,9 +78,10 @@ WHERE things.owner NOT IN (SELECT oid FROM trusted)
 ORDER BY things.what LIKE 'schema %%' DESC, things.what
 LIMIT 1;
 
--- name: open_to_everybody
--- What PostgreSQL, or a hand, gives to every user of the database, and lasts or fills the disk: temporary tables, schemas,
--- objects in a schema, large objects, messages in the log of changes. With it, whether the current user may take it back.
+-- name: public_privileges
+-- Privileges of PUBLIC that allow permanent objects or fill the disk, by PostgreSQL's default or an operator's grant:
+-- temporary tables, schemas, objects in a schema, large objects, logical messages in the WAL. Each with the statement that
+-- revokes it, and whether the current user may run that.
 SELECT statement, pg_has_role(owner, 'USAGE')
 FROM (
     SELECT format('REVOKE %s ON DATABASE %I FROM PUBLIC', a.privilege_type, d.datname) AS statement, d.datdba AS owner
@@ -99,34 +100,34 @@ FROM (
 ) given
 ORDER BY statement;
 
--- name: close_to_everybody
--- Of our own tables everybody has nothing, whatever the owner's default privileges say.
+-- name: revoke_public
+-- PUBLIC has no rights on our own tables, whatever the owner's default privileges are.
 REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM PUBLIC;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA {schema} FROM PUBLIC;
 REVOKE ALL ON SCHEMA {schema} FROM PUBLIC;
 
 -- name: has_old_copies
--- Whether the schema is there in which earlier versions kept copies of the balances.
+-- Whether the schema exists in which earlier versions kept copies of the balances.
 SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = %(backups)s);
 
 -- name: close_old_copies
--- Nobody creates anything there any more.
+-- Our roles may no longer create objects there.
 REVOKE ALL ON SCHEMA {backups} FROM {role};
 
 -- name: drop_old_copies
--- Only where nothing is left in it.
+-- Only if it is empty.
 DROP SCHEMA {backups} RESTRICT;
 
 -- name: revoke_all
--- Of what it holds here; with a table's privileges go those on its columns.
+-- In this schema and database; revoking a table's privileges includes those on its columns.
 REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {role};
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA {schema} FROM {role};
 REVOKE ALL ON SCHEMA {schema} FROM {role};
 REVOKE ALL ON DATABASE {database} FROM {role};
 
 -- name: grant_projector
--- The consumer: all of history, projection, positions and dead letters, and whether its schema is the right one. It
--- deletes only the rows of version 0 that it locks by (see projector.consume.merge).
+-- The consumer: history, projection, positions and dead letters, and what identifies the schema. It deletes only rows of
+-- version 0 that it inserted as locks (see projector.consume.merge).
 GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {role};
 GRANT USAGE ON SCHEMA {schema} TO {role};
 GRANT SELECT, INSERT, UPDATE ({invoices}), DELETE ON invoices TO {role};
@@ -140,9 +141,8 @@ GRANT SELECT, INSERT, UPDATE ({dead_letters}) ON dead_letters TO {role};
 GRANT SELECT ON backfill_runs, drift, deployment, alembic_version TO {role};
 
 -- name: grant_backfill
--- The auditor: reads history, writes its own ledger, copies of the balances and the balances; in history the columns
--- that its steps own. Of dead letters it sees which messages were refused and what became of them, and nothing of what
--- they said.
+-- The auditor: reads history; writes its own run tables, copies of the balances, the balances, and in history the columns
+-- that its steps own. Of dead letters it may read which messages were refused and their state, but not their content.
 GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {role};
 GRANT USAGE ON SCHEMA {schema} TO {role};
 GRANT SELECT ON invoices, payments, meter_assignments, customers, positions, deployment, alembic_version TO {role};
@@ -160,8 +160,8 @@ GRANT SELECT, INSERT, UPDATE ({log_suspects}), DELETE ON log_suspects TO {role};
 GRANT SELECT (topic, partition, source_offset, timestamp_ms, topic_id, digest, state) ON dead_letters TO {role};
 
 -- name: grant_reader
--- Reports and monitoring: the contract's tables, `projector status` and `backfill runs show`; of dead letters how many,
--- where and why, but nothing that a producer wrote into them.
+-- Reports and monitoring: the contract's tables, `projector status` and `backfill runs show`; of dead letters the count,
+-- place and reason, but nothing that a producer wrote.
 GRANT CONNECT ON DATABASE {database} TO {role};
 GRANT USAGE ON SCHEMA {schema} TO {role};
 GRANT SELECT ON invoices, payments, meter_assignments, customers, meter_balances, customer_balances TO {role};

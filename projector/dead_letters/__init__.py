@@ -1,7 +1,9 @@
-"""Refused messages: listed, retried after a fix, or discarded with a reason; never deleted.
+"""What an operator does with refused messages: list, retry after a fix, discard with a reason; none is ever deleted.
+
+A consumer stores them: see `projector.consume.dead_letters`.
 
 listing    `list` and `show`
-selection  which letters a command means
+selection  which dead letters a command applies to, in chunks
 resolve    `retry` and `discard`
 cli        `projector dead-letters`
 """

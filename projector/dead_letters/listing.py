@@ -1,27 +1,30 @@
-"""What is kept of refused messages, for people and for programs; what the messages say is printed inert."""
+"""What is stored of refused messages, as tables or JSON; control characters in messages are escaped."""
 
 import sys
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection
+from psycopg import Connection
+from psycopg.rows import dict_row
 
 from events.runtime import console
 from events.runtime.console import Format
 from events.runtime.errors import InputError
+from projector.database.statements import statements
 from projector.dead_letters.resolve import headers_of
-from projector.dead_letters.selection import STATEMENTS
+
+SQL: Final = statements("projector.dead_letters", "listing.sql")
 
 Row = Mapping[str, Any]
 
 
-def print_list(connection: Connection, filters: Mapping[str, str | None], limit: int, output: Format) -> None:
-    """Print the latest dead letters of a selection, and how many there are."""
-    matching = connection.exec_driver_sql(STATEMENTS["count_matching"], dict(filters)).scalar_one()
-    found = connection.exec_driver_sql(STATEMENTS["list_matching"], {**filters, "limit": limit})
-    rows = [dict(row) for row in found.mappings()]
-    if output is Format.JSON:
+def print_list(connection: Connection[Any], filters: Mapping[str, str | None], limit: int, form: Format) -> None:
+    """Print the latest dead letters that match, and how many match."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        matching = cursor.execute(SQL["count_matching"], filters).fetchall()[0]["count"]
+        rows = cursor.execute(SQL["list_matching"], {**filters, "limit": limit}).fetchall()
+    if form is Format.JSON:
         console.print_json({"matching": matching, "dead_letters": rows})
     elif not rows:
         console.stdout().print("No dead letters match.")
@@ -38,16 +41,17 @@ def print_list(connection: Connection, filters: Mapping[str, str | None], limit:
             console.stdout().print(f"{matching - len(rows):,} more match; --limit shows more of them")
 
 
-def read_one(connection: Connection, letter: int) -> dict[str, Any]:
-    """Read all that is kept of one message.
+def read_one(connection: Connection[Any], letter: int) -> dict[str, Any]:
+    """Read everything that is stored of one message.
 
     Raises:
-        InputError: there is none of that id.
+        InputError: the id does not exist.
 
     """
-    row = connection.exec_driver_sql(STATEMENTS["read_one"], {"id": letter}).mappings().one_or_none()
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(SQL["read_one"], {"id": letter}).fetchone()
     if row is None:
-        raise InputError(f"there is no dead letter {letter}; `projector dead-letters list --state all` shows which are")
+        raise InputError(f"there is no dead letter {letter}; see `projector dead-letters list --state all`")
     return {**row, "headers": headers_of(row["headers"])}
 
 
@@ -57,9 +61,9 @@ def print_raw(row: Row) -> None:
     sys.stdout.buffer.flush()
 
 
-def print_one(row: Row, output: Format) -> None:
-    """Print one dead letter whole."""
-    if output is Format.JSON:
+def print_one(row: Row, form: Format) -> None:
+    """Print everything of one dead letter."""
+    if form is Format.JSON:
         bytes_of = {name: _both(row[name]) for name in ("key", "value")}
         headers = [{"name": name, **_both(value)} for name, value in row["headers"]]
         console.print_json({**row, **bytes_of, "headers": headers})
@@ -68,19 +72,19 @@ def print_one(row: Row, output: Format) -> None:
         ("Place", place(row)),
         ("Refused", f"{moment(row)} for {row['reason']}: {row['detail']}"),
         ("State", _state(row)),
-        ("Tries", _tries(row)),
+        ("Attempts", _attempts(row)),
         ("Kafka timestamp", f"{row['timestamp_ms']} ms"),
-        ("Topic id", row["topic_id"] or "not kept"),
+        ("Topic id", row["topic_id"] or "not stored"),
         ("Key", shown(row["key"])),
         *((f"Header {name}", shown(value)) for name, value in row["headers"]),
     ]
-    console.print_table(f"Dead letter {row['dead_letter_id']}", ["What", "Is"], facts)
+    console.print_table(f"Dead letter {row['dead_letter_id']}", ["Field", "Value"], facts)
     size = "none" if row["value"] is None else f"{len(row['value']):,} bytes"
     sys.stdout.write(f"Value ({size}):\n{console.printable(shown(row['value']))}\n")
 
 
 def place(row: Row) -> str:
-    """Write where a message was read."""
+    """Write a message's topic, partition and offset."""
     return f"{row['topic']}/{row['partition']}@{row['offset']}"
 
 
@@ -90,12 +94,12 @@ def moment(row: Row) -> str:
 
 
 def shown(raw: bytes | None) -> str:
-    """Write bytes for people: text where they are text, hexadecimal for the rest."""
+    """Write bytes as text; bytes that are not UTF-8 as escapes."""
     return "" if raw is None else raw.decode("utf-8", "backslashreplace")
 
 
 def _both(raw: bytes | None) -> dict[str, str | None]:
-    """Write bytes for programs: the text where they are UTF-8, and always all of them in hexadecimal."""
+    """Write bytes for JSON: as text if they are UTF-8, and always in hexadecimal."""
     if raw is None:
         return {"text": None, "hex": None}
     try:
@@ -111,7 +115,7 @@ def _state(row: Row) -> str:
     return f"{row['state']} {_utc(row['closed_at'])} by {row['closed_by']}{why}"
 
 
-def _tries(row: Row) -> str:
+def _attempts(row: Row) -> str:
     last = "" if row["tried_at"] is None else f", last {_utc(row['tried_at'])} by {row['tried_by']}"
     return f"{row['attempts']}{last}"
 

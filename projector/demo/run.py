@@ -21,7 +21,7 @@ ENDINGS: Final = (signal.SIGTERM, signal.SIGHUP)  # SIGINT is a KeyboardInterrup
 SIGNALLED: Final = 128  # added to a signal's number, as shells report it
 
 
-def tell(form: Format) -> None:
+def run_demo(form: Format) -> None:
     """Tell the whole story.
 
     Raises:

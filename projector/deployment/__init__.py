@@ -1,8 +1,9 @@
-"""What this deployment is: its currency, time zone, topics and Kafka cluster, written down by `projector init`.
+"""What a deployment is: its currency, time zone, topics and Kafka cluster, recorded by `projector init`.
 
-schema    `projector init`: the schema and the topics, created or upgraded
-identity  a program's settings against that row, at every program's start
-cluster   the Kafka cluster against that row
-change    changing the row, while no program runs
+schema    `projector init`: the schema, the roles, and the deployment's row
+identity  the row, and a program's settings compared with it at every start
+cluster   the Kafka cluster compared with the row
+opening   what a command opens first: database and broker
+change    changing the row while no program runs
 cli       `projector deployment`
 """

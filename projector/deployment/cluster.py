@@ -1,105 +1,85 @@
-"""The Kafka cluster of a deployment: stored offsets mean nothing on another one.
+"""The Kafka cluster of a deployment: stored offsets mean nothing on another cluster.
 
-A cluster says its id to whoever asks, and keeps it for as long as it lives. Clusters that were formatted with one id,
-as the official image does unless told otherwise, cannot be told apart by it.
+A cluster keeps its id for as long as it exists. Clusters that were formatted with the same id, as the official image
+does by default, cannot be distinguished by it.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
+from psycopg import Connection
 from sqlalchemy import Engine
 
 from events.runtime.errors import SettingError, StateError
-from events.runtime.kafka import PROBE_SECONDS
 from events.runtime.settings import Settings
-from projector.deployment.identity import CLUSTER, SQL, driver_of, read
+from projector.database.engines import transaction
+from projector.deployment import identity
+from projector.deployment.identity import CLUSTER
+from projector.kafka_log.partitions import cluster_id, describe_existing_topics
 
-if TYPE_CHECKING:
-    from psycopg import Connection as Driver
 
+def require(engine: Engine, settings: Settings, found: str) -> None:
+    """Refuse a cluster other than the one whose offsets are stored.
 
-def require(engine: Engine, settings: Settings, client: AdminClient) -> None:
-    """Refuse another cluster than the one whose offsets are stored.
+    Args:
+        engine: of the deployment's database.
+        settings: the program's.
+        found: the id that the cluster reports.
 
     Raises:
-        StateError: no cluster is written down.
+        StateError: no cluster is recorded.
         SettingError: naming both clusters and what to do.
-        KafkaException: the cluster does not answer.
 
     """
-    with engine.connect() as connection:
-        compare(driver_of(connection), settings, client)
+    with transaction(engine) as connection:
+        compare(connection, settings, found)
 
 
-def compare(driver: "Driver[Any]", settings: Settings, client: AdminClient) -> None:
-    """Do so on a connection that is there.
-
-    Raises:
-        StateError: as above.
-        SettingError: as above.
-        KafkaException: as above.
-
-    """
-    kept = (read(driver) or {}).get(CLUSTER)
-    if kept is None:
-        raise StateError(f"schema {settings.schema_name}: no Kafka cluster is written down: run `projector init`")
-    _require_same(settings, kept, id_of(client))
-
-
-def id_of(client: AdminClient) -> str:
-    """Ask a cluster for its id.
-
-    Raises:
-        KafkaException: it does not answer.
-
-    """
-    return str(client.describe_cluster(request_timeout=PROBE_SECONDS).result().cluster_id)
+def compare(connection: Connection[Any], settings: Settings, found: str) -> None:
+    """Do the same on an open connection; raises the same."""
+    recorded = identity.read_cluster(connection)
+    if recorded is None:
+        raise StateError(f"schema {settings.schema_name}: no Kafka cluster is recorded: run `projector init`")
+    _require_same(settings, recorded, found)
 
 
 def adopt(engine: Engine, settings: Settings, client: AdminClient) -> dict[str, str]:
-    """Write the cluster down where none is, and return it then. One that is written down is compared.
+    """Record the cluster where none is recorded, and return it; otherwise compare.
 
     Raises:
-        StateError: the stored positions are of topics that this cluster does not have.
-        SettingError: another one is written down.
+        StateError: the stored positions belong to topics that this cluster does not have.
+        SettingError: another cluster is recorded.
         KafkaException: the cluster does not answer.
 
     """
-    found = id_of(client)
-    with engine.begin() as connection:
-        driver = driver_of(connection)
-        if (read(driver) or {}).get(CLUSTER) is None:
-            stored = {(topic, uid) for topic, uid in driver.execute(SQL["topics_read"]) if uid}
-            if stored and not stored & _ids({topic for topic, _ in stored}, client):
-                raise StateError(
-                    f"PROJECTOR_KAFKA_BOOTSTRAP_SERVERS names cluster {found}, whose topics are not those that schema "
-                    f"{settings.schema_name} was filled from; to read them from now on: `projector deployment set "
-                    "kafka-cluster`, then `projector positions set TOPIC all earliest` for each"
-                )
-            if driver.execute(SQL["write_cluster"], {CLUSTER: found}).rowcount:
+    found = cluster_id(client)
+    with transaction(engine) as connection:
+        if identity.read_cluster(connection) is None:
+            _require_its_topics(connection, settings, client, found)
+            if identity.write_cluster(connection, found):
                 return {CLUSTER: found}
-        kept = (read(driver) or {}).get(CLUSTER)  # also where another `init` was first, a moment ago
-    _require_same(settings, str(kept), found)
+        recorded = identity.read_cluster(connection)  # a concurrent `init` may have recorded one a moment ago
+    _require_same(settings, str(recorded), found)
     return {}
 
 
-def _require_same(settings: Settings, kept: str, found: str) -> None:
-    if found != kept:
-        raise SettingError(
-            f"PROJECTOR_KAFKA_BOOTSTRAP_SERVERS names cluster {found}, but schema {settings.schema_name} was set up "
-            f"with cluster {kept}: name that one's brokers, or see `projector deployment set kafka-cluster`"
+def _require_its_topics(connection: Connection[Any], settings: Settings, client: AdminClient, found: str) -> None:
+    """Refuse a cluster that has none of the topics that were read so far."""
+    stored = {(topic, topic_id) for topic, topic_id in identity.topics_read(connection) if topic_id}
+    if not stored:
+        return
+    described = describe_existing_topics(client, sorted({topic for topic, _ in stored}))
+    if stored.isdisjoint((topic, topic_id) for topic, (topic_id, _) in described.items()):
+        raise StateError(
+            f"PROJECTOR_KAFKA_BOOTSTRAP_SERVERS names cluster {found}, whose topics are not those that schema "
+            f"{settings.schema_name} was filled from; to read them from now on: `projector deployment set "
+            "kafka-cluster`, then `projector positions set TOPIC all earliest` for each"
         )
 
 
-def _ids(topics: set[str], client: AdminClient) -> set[tuple[str, str]]:
-    """Ask for topics' ids; one that the cluster does not have has none."""
-    found = set()
-    described = client.describe_topics(TopicCollection(sorted(topics)), request_timeout=PROBE_SECONDS)
-    for name, future in described.items():
-        try:
-            found.add((name, str(future.result().topic_id)))
-        except KafkaException as error:
-            if error.args[0].name() != "UNKNOWN_TOPIC_OR_PART":
-                raise
-    return found
+def _require_same(settings: Settings, recorded: str, found: str) -> None:
+    if found != recorded:
+        raise SettingError(
+            f"PROJECTOR_KAFKA_BOOTSTRAP_SERVERS names cluster {found}, but schema {settings.schema_name} was set up "
+            f"with cluster {recorded}: name that one's brokers, or see `projector deployment set kafka-cluster`"
+        )

@@ -1,11 +1,15 @@
-"""The Kafka log as the projector sees it.
+"""The Kafka log: what the broker knows of topics, partitions and offsets, and whether a log is still the same.
 
-broker               topics, partitions and offsets, asked of the cluster
-topic_configuration  what the topics have to be configured as
-log_reader           a range of a partition read once, from start to end
-receive              a message of librdkafka as ours
-kafka_errors         which errors end a program, which are waited for, and how each is told
-log_identity         what identifies a message beyond its offset: topic id, leader epoch, time, digest
-witness              reads the message that was applied last again, and compares it
-continuity           is the log behind a position still the one that was applied?
+broker               one admin client for a consumer; every question to the broker goes through it
+topics               names of the four topics; creating those that are missing
+topic_configuration  what a topic's configuration has to be, and what differs from it
+partitions           ids of topics, first and last offsets of partitions
+group                refuse to go on while the consumer group has members
+receive              librdkafka's message as ours
+log_reader           a range of a partition, read once from start to end
+kafka_errors         which errors end a consumer, and which are waited for
+log_identity         what identifies a message beyond its offset
+last_record          reads the message applied last again, and compares it
+position_check       whether the broker can serve a stored position, and which command recovers if not
+continuity           the same check while a consumer runs
 """

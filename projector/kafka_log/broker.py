@@ -1,4 +1,4 @@
-"""What a consumer asks the broker for beside messages: topics and their ids, ends of logs, what is configured."""
+"""Questions to the broker beside reading messages: topics, offsets, configuration, the cluster's id."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,34 +7,33 @@ from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
-from sqlalchemy import Engine
 
-from events.contract.types import ENTITIES, TopicPartition, topic_of
+from events.contract.types import TopicPartition
 from events.runtime import kafka
 from events.runtime.kafka import PROBE_SECONDS
 from events.runtime.settings import Settings
-from projector.deployment import cluster
-from projector.kafka_log import topic_configuration, witness
+from projector.kafka_log import group, last_record, topic_configuration
+from projector.kafka_log.partitions import PartitionLog, cluster_id, describe_partitions, describe_topics
+from projector.kafka_log.position_check import Position
 from projector.kafka_log.topic_configuration import Problem
-from projector.positions import store as positions
-from projector.positions.store import Log, Position
+from projector.kafka_log.topics import topic_names
 
-HEARD_SECONDS: Final = 0.1  # between two looks whether a broker has heard of a new topic
+NEW_TOPIC_SECONDS: Final = 0.1  # between two attempts while a broker does not know a new topic yet
 
 
 class Broker:
-    """One admin client, made when it is first needed, and again where the cluster refuses what it believes.
+    """One admin client: made on first use, and made again after the cluster has refused a request.
 
-    A client remembers the leader epochs that it has heard of and goes by no lower one. Those of a cluster that was
-    restored from an older copy are lower: only a new client can talk to it.
+    A client remembers the highest leader epochs it has seen and rejects lower ones. A cluster that was restored from an
+    older copy has lower ones: only a new client can talk to it.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._admin: AdminClient | None = None
-        self.topics: Sequence[str] = [topic_of(entity, settings.topic_prefix) for entity in ENTITIES]
+        self.topics: Sequence[str] = topic_names(settings)
 
-    def logs(self) -> dict[TopicPartition, Log]:
+    def logs(self) -> dict[TopicPartition, PartitionLog]:
         """Describe every partition.
 
         Raises:
@@ -43,30 +42,39 @@ class Broker:
 
         """
         with self._client() as admin:
-            return positions.describe(admin, self.topics)
+            return describe_partitions(admin, self.topics)
 
     def topic_ids(self) -> dict[str, str]:
-        """Ask for the topics' ids alone; raises the same."""
+        """Return the topics' ids alone; raises the same."""
         with self._client() as admin:
-            return {topic: found[0] for topic, found in positions.topics_of(admin, self.topics).items()}
+            return {topic: topic_id for topic, (topic_id, _) in describe_topics(admin, self.topics).items()}
 
-    def require_cluster(self, engine: Engine) -> None:
-        """Refuse another cluster than the deployment's.
+    def cluster_id(self) -> str:
+        """Return the cluster's id.
 
         Raises:
-            SettingError: naming both.
-            StateError: none is written down.
             KafkaException, ServiceUnavailable: as above.
 
         """
         with self._client() as admin:
-            cluster.require(engine, self._settings, admin)
+            return cluster_id(admin)
+
+    def require_no_members(self) -> None:
+        """Refuse to go on while a consumer of the deployment's group runs.
+
+        Raises:
+            StateError: naming the number of members.
+            KafkaException, ServiceUnavailable: as above.
+
+        """
+        with self._client() as admin:
+            group.require_no_members(admin, self._settings.group_id)
 
     def problems(self) -> list[Problem]:
         """Compare the topics' configuration with what the contract needs.
 
         Raises:
-            KafkaException: the broker does not answer, or has after a while not heard of a topic created just now.
+            KafkaException: the broker does not answer, or still does not know a topic that was created just now.
             ServiceUnavailable: it refuses us.
 
         """
@@ -78,22 +86,22 @@ class Broker:
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART or time.monotonic() > deadline:
                     raise
-                time.sleep(HEARD_SECONDS)
+                time.sleep(NEW_TOPIC_SECONDS)
 
-    def witnessed(
-        self, stored: Mapping[TopicPartition, Position], logs: Mapping[TopicPartition, Log]
-    ) -> dict[TopicPartition, Log]:
-        """Look at what identifies each log; raises the same."""
-        return witness.look(self._settings, stored, logs)
+    def reread(
+        self, stored: Mapping[TopicPartition, Position], logs: Mapping[TopicPartition, PartitionLog]
+    ) -> dict[TopicPartition, PartitionLog]:
+        """Read the messages applied last again; raises the same."""
+        return last_record.reread(self._settings, stored, logs)
 
     @contextmanager
     def _client(self) -> Iterator[AdminClient]:
-        client = self._admin  # a name of our own: other threads ask as well, and may let go of it
+        client = self._admin  # kept in a local name: another thread may drop the attribute meanwhile
         if client is None:
             client = self._admin = kafka.admin(self._settings)
         try:
             yield client
         except KafkaException as error:
-            if error.args[0].code() > 0:  # the broker's own answer, and no failure to reach it
+            if error.args[0].code() > 0:  # the broker's own answer, not a failure to reach it
                 self._admin = None
             raise

@@ -1,25 +1,26 @@
-"""Whether what is read under a running consumer is still the log whose positions it holds.
+"""Whether the log that a running consumer reads is still the one that its positions belong to.
 
-At every start and assignment positions are held against the broker before a message is read (see
-`projector.consume.start_positions`). Two things may happen to a log later.
+At each start and assignment, every position is checked against the broker before a message is read (see
+`projector.consume.start_positions`). Two things can happen to a log after that.
 
-A topic is deleted and created again. Nobody tells a consumer: it goes on at its old offsets, in another log. Its id is
-asked for every `LOOK_SECONDS`, on a thread, so that no batch waits for the answer. That this finds it a moment later is
-enough, because nothing applied in between can hide it. The position keeps the id of the topic that it was given for: a
-batch moves it only where that id still stands, and never changes it. So the next look, the next assignment and the next
-start refuse it, however far it went. The way out replays the new topic from its beginning, where all that was skipped
-is; what was applied in between is read again, and changes nothing.
+1. A topic is deleted and created again. Kafka does not report this to a consumer, which continues at its old offsets in
+the new log. So the topic ids are requested every `CHECK_SECONDS`, on a thread, so that no batch waits for the answer.
+Finding it a moment later is early enough, because nothing applied in between can hide it: a position keeps the id of
+the topic that it was assigned for, and a batch moves it only while that id is still stored, and never changes it. The
+next check, assignment or start therefore refuses the position, however far it has moved. The command that recovers
+replays the new topic from its beginning, which includes everything that was skipped; what was applied in between is
+read again and changes nothing.
 
-A log is cut and grows again, as after a restore from an older copy, or a loss of what was not yet on disk. The topic's
-id stays, and what is applied next would overwrite what identifies the log with a message of the new one. So nothing may
-be applied in between. A log cannot be replaced under an open connection: the broker has to go, and librdkafka says so,
-in the same queue and before it hands out what it fetches on the next connection. From that moment on nothing read is
-submitted. What was read and not submitted is dropped; the batch in flight, all of it from before, ends. Then the
-positions are proven anew as on assignment, and reading goes on from them. Where the leader's epoch has grown,
-librdkafka asks the broker by itself whether the log still ends where it was read to.
+2. A log is truncated and grows again, as after a restore from an older copy, or after losing what was not yet on disk.
+The topic id stays, and the next message applied would overwrite what identifies the log. So nothing may be applied in
+between. A log cannot be replaced under an open connection: the broker has to stop, and librdkafka reports the lost
+connection in the same queue as messages, before those that it fetches on the next connection. From that report on, no
+batch is submitted. Messages that were read and not submitted are dropped; the batch in flight, read before, completes.
+Then the positions are checked as on assignment, and reading continues from them. If the leader epoch has grown,
+librdkafka itself asks the broker whether the log still reaches the offset that was read.
 
-What this cannot see: of several brokers, one whose log was replaced and whose connection was made again at the first
-try, under the same epoch. Kafka gives a new epoch whenever a leader goes, so that takes a restore of the cluster's
+Not detected: one of several brokers whose log was replaced and whose connection succeeded at the first attempt, under
+the same leader epoch. Kafka assigns a new epoch whenever a leader goes away, so this takes a restore of the cluster's
 metadata as well.
 """
 
@@ -34,9 +35,9 @@ import structlog
 from events.contract.types import TopicPartition
 from events.runtime.errors import ServiceTemporarilyUnavailable
 from projector.errors import PositionImpossible, TopicMissing
-from projector.positions.store import Position, created_again, deleted
+from projector.kafka_log.position_check import Position, created_again, deleted
 
-LOOK_SECONDS: Final = 1.0  # between two looks at the topics' ids, and two tries to prove positions
+CHECK_SECONDS: Final = 1.0  # between two requests for the topic ids, and between two attempts to check positions
 
 Answer = TypeVar("Answer")
 Positions = Mapping[TopicPartition, Position]
@@ -45,7 +46,7 @@ _log = structlog.get_logger()
 
 
 class Question(Generic[Answer]):
-    """Something asked of a service on a thread of its own, at most once at a time and not too often."""
+    """A request to a service on a thread of its own: one at a time, at most one every `CHECK_SECONDS`."""
 
     def __init__(self, ask: Callable[[], Answer]) -> None:
         self._ask = ask
@@ -54,11 +55,11 @@ class Question(Generic[Answer]):
         self._next = 0.0
 
     def answer(self) -> Answer | None:
-        """Return an answer where one has come, and ask where it is time to; None meanwhile.
+        """Return an answer that has arrived, or send the request if it is time; None otherwise.
 
         Raises:
-            ServiceTemporarilyUnavailable: this time there was no answer.
-            ProgramError: what else the question ended in.
+            ServiceTemporarilyUnavailable: this request got no answer.
+            ProgramError: what else the request failed with.
 
         """
         if self._asked is None:
@@ -68,36 +69,36 @@ class Question(Generic[Answer]):
         if not self._asked.done():
             return None
         asked, self._asked = self._asked, None
-        self._next = monotonic() + LOOK_SECONDS
+        self._next = monotonic() + CHECK_SECONDS
         if self._outdated:
             self._outdated, self._next = False, 0.0
             return None
         return asked.result()
 
     def at_once(self) -> None:
-        """Ask without waiting; an answer that is on its way by now counts for nothing."""
+        """Send the next request without waiting, and discard the answer of one that is already running."""
         self._outdated, self._next = self._asked is not None, 0.0
 
     def _begin(self) -> None:
-        """Ask on a thread that ends with the process: a service that hangs holds up no shutdown."""
+        """Ask on a daemon thread: a service that hangs does not delay shutdown."""
         answer: Future[Answer] = Future()
         self._asked = answer
 
         def run() -> None:
             try:
                 answer.set_result(self._ask())
-            except BaseException as error:  # noqa: BLE001 - raised again by whoever looks
+            except BaseException as error:  # noqa: BLE001 - raised again by `answer`
                 answer.set_exception(error)
 
-        threading.Thread(target=run, name="looking", daemon=True).start()
+        threading.Thread(target=run, name="continuity", daemon=True).start()
 
 
 class Continuity:
-    """The two looks of a running consumer.
+    """The two checks of a running consumer.
 
     Args:
         topic_ids: asks the broker for the id of each topic.
-        prove: holds the stored positions of our partitions against the broker, and returns them.
+        prove: checks the stored positions of this consumer's partitions against the broker, and returns them.
 
     """
 
@@ -109,54 +110,54 @@ class Continuity:
         self.doubted = False
 
     def assign(self, given: Positions) -> None:
-        """Note what was proven of partitions that we were given."""
+        """Add assigned partitions, whose positions were just checked."""
         self._topic_ids.update({place: position.topic_id for place, position in given.items()})
 
     def revoke(self, taken: set[TopicPartition]) -> None:
-        """Forget partitions that are taken from us."""
+        """Remove revoked partitions."""
         for place in taken:
             self._topic_ids.pop(place, None)
 
     def doubt(self) -> None:
-        """Begin to doubt the log: nothing may be submitted until it is proven."""
+        """Mark the log as unproven: no batch may be submitted until `proven` returns positions."""
         if not self.doubted:
-            _log.warning("the broker was away, looking whether its log is the one that was read")
+            _log.warning("broker connection lost, checking the log")
         self.doubted = True
         self._proof.at_once()
 
     def proven(self) -> Positions | None:
-        """Return where to read on once a doubted log is proven; None until then.
+        """Return the positions to continue from once the log is proven to be the same; None until then.
 
         Raises:
             PositionImpossible: it is another log.
-            ServiceUnavailable: the broker, or PostgreSQL, does not let us in any more.
+            ServiceUnavailable: the broker or PostgreSQL refuses us.
 
         """
         try:
             found = self._proof.answer()
-        except ServiceTemporarilyUnavailable as away:
-            _log.warning("trying again", why=str(away))
+        except ServiceTemporarilyUnavailable as error:
+            _log.warning("retrying", reason=str(error))
             return None
         if found is not None:
             self.doubted = False
         return found
 
-    def look(self) -> None:
-        """Compare the topics' ids where an answer has come.
+    def check_topic_ids(self) -> None:
+        """Compare the topic ids, if an answer has arrived.
 
         Raises:
-            PositionImpossible: a topic is another one than was read, or gone.
-            ServiceUnavailable: the broker does not let us in any more.
+            PositionImpossible: a topic was created again, or deleted.
+            ServiceUnavailable: the broker refuses us.
 
         """
         try:
             found = self._ids.answer()
         except ServiceTemporarilyUnavailable:
-            return  # the consumer's own connection tells as much
+            return  # the consumer's own connection reports the same
         except TopicMissing as missing:
             if missing.topic == self._missing and missing.topic in {topic for topic, _ in self._topic_ids}:
                 raise PositionImpossible(deleted(missing.topic)) from None
-            self._missing = missing.topic  # to be asked for once more: a broker may not have heard of it yet
+            self._missing = missing.topic  # ask once more: a broker may not know the topic yet
             return
         if found is not None:
             self._missing = None

@@ -1,8 +1,8 @@
-"""What librdkafka's errors mean for a consumer: go on, look whether the log is still the same, or end.
+"""What librdkafka's errors mean for a consumer: continue, check that the log is still the same, or end.
 
-Some come in the place of a message, some from the client itself by its callback, and which of them where depends on the
-group's protocol: both ways ask here. `KafkaError.fatal()` says no of a fatal error that comes in the place of a
-message; its code tells.
+librdkafka delivers some errors in place of a message and others through its error callback; which ones depends on the
+group's protocol, so both paths use these functions. `KafkaError.fatal()` is False for a fatal error that is delivered
+in place of a message; its code is what counts.
 """
 
 from typing import Final
@@ -12,13 +12,13 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import Message as KafkaMessage
 
 from projector.errors import GroupRefused, PositionImpossible
-from projector.positions.store import deleted
+from projector.kafka_log.position_check import deleted
 
 FATAL_ERRORS: Final = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-    KafkaError._BAD_MSG,  # noqa: SLF001 - public in librdkafka, which would step over what it cannot read
+    KafkaError._BAD_MSG,  # noqa: SLF001 - public in librdkafka, which would skip what it cannot read
     KafkaError._BAD_COMPRESSION,  # noqa: SLF001 - as above
 }
 GONE: Final = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC_ID}
@@ -28,7 +28,7 @@ OUT_OF_RANGE: Final = {
     KafkaError.OFFSET_OUT_OF_RANGE,
 }
 GROUP_REFUSES: Final = {
-    KafkaError._FATAL: "",  # noqa: SLF001 - as above; its sentence says why. KafkaError.fatal() is False for it
+    KafkaError._FATAL: "",  # noqa: SLF001 - as above; its message names the cause
     KafkaError._UNSUPPORTED_FEATURE: "the brokers lack what the group's protocol needs",  # noqa: SLF001 - as above
     KafkaError.FENCED_INSTANCE_ID: "give each consumer a group.instance.id of its own",
     KafkaError.UNRELEASED_INSTANCE_ID: "give each consumer a group.instance.id of its own",
@@ -40,7 +40,7 @@ GROUP_REFUSES: Final = {
     KafkaError.INVALID_GROUP_ID: "PROJECTOR_GROUP_ID is no group's name",
     KafkaError.UNSUPPORTED_VERSION: "the brokers lack what the group's protocol needs",
 }
-"""After these no partition will ever be given, though librdkafka may go on to ask; and what to do, where known."""
+"""Errors after which the group never assigns a partition, though librdkafka keeps asking, and what to do."""
 INTERRUPTED: Final = {
     KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 - as above
     KafkaError._TRANSPORT,  # noqa: SLF001 - as above
@@ -49,18 +49,18 @@ INTERRUPTED: Final = {
     KafkaError._AUTHENTICATION,  # noqa: SLF001 - as above
     KafkaError._SSL,  # noqa: SLF001 - as above
 }
-"""A connection was lost or could not be made: another log may be behind the next (`projector.kafka_log.continuity`)."""
+"""A connection was lost or could not be made; the next one may reach another log (`projector.kafka_log.continuity`)."""
 
 _log = structlog.get_logger()
 
 
 def at_end(message: KafkaMessage) -> bool:
-    """Tell whether an error in a message's place says that the log ends there; raise what others mean.
+    """Tell whether an error in place of a message reports the end of the log; raise for other errors.
 
     Raises:
-        PositionImpossible: the broker no longer has, or does not have yet, what we asked for.
-        GroupRefused: we are no member any more, or can never be one.
-        KafkaException: an error that waiting does not mend.
+        PositionImpossible: the broker does not have the offset, or the topic.
+        GroupRefused: this consumer is no longer a member of the group, or never can be.
+        KafkaException: an error that a retry does not resolve.
 
     """
     error = message.error()
@@ -71,27 +71,27 @@ def at_end(message: KafkaMessage) -> bool:
         again = f"`projector positions set {topic} {partition} earliest` replays what the broker has"
         raise PositionImpossible(
             f"{topic}/{partition}: the broker cannot serve the position: {error.str()}; `projector positions show` "
-            f"says where it stands; {again}"
+            f"compares the two; {again}"
         )
     if error.code() in GONE:
         raise PositionImpossible(deleted(str(topic)))
     require_able(error)
-    _log.warning("Kafka reports", error=error.str())
+    _log.warning("Kafka error", error=error.str())
     return False
 
 
 def is_gone(message: KafkaMessage) -> bool:
-    """Tell whether an error in a message's place says that a broker knows of no such topic."""
+    """Tell whether an error in place of a message says that a broker does not know the topic."""
     error = message.error()
     return error is not None and error.code() in GONE
 
 
 def require_able(error: KafkaError) -> None:
-    """Raise an error after which no waiting brings anything to read, in a message's place or from the client itself.
+    """Raise an error after which this consumer can never read again; others are waited for.
 
     Raises:
-        GroupRefused: we are no member any more, or can never be one.
-        KafkaException: an error that waiting does not mend.
+        GroupRefused: this consumer is no longer a member of the group, or never can be.
+        KafkaException: an error that a retry does not resolve.
 
     """
     if error.fatal() or error.code() in GROUP_REFUSES:

@@ -1,8 +1,8 @@
-"""What identifies a message beyond its offset: the log that it stands in, and its bytes.
+"""What identifies a message beyond its offset: the log that it belongs to, and its content.
 
-An offset names a message only within one log. A topic that was deleted and created again has another topic id, which
-Kafka never gives twice. A log that was cut and has grown again keeps its id; it is recognised by the message that was
-applied last, which is then not there, or another.
+An offset identifies a message only within one log. A topic that was deleted and created again has another topic id;
+Kafka never reuses one. A log that was truncated and has grown again keeps its topic id: it is recognised by the message
+that was applied last, whose offset then holds nothing or another message.
 """
 
 from collections.abc import Iterable
@@ -14,11 +14,11 @@ from events.contract.types import Message
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One message of a log: where it stands, in which leader epoch and when it was appended, and its content.
+    """What identifies one message of a log.
 
     Args:
-        offset: its place in the partition's log.
-        leader_epoch: of the batch that holds it, where the broker tells; never less than that of a message before it.
+        offset: in its partition.
+        leader_epoch: of the batch that holds it, where the broker reports it; it never decreases within a log.
         timestamp_ms: as the broker keeps it.
         digest: of key, value and headers.
 
@@ -41,13 +41,13 @@ def record_of(message: Message) -> Record:
 
 
 def digest_of(message: Message) -> bytes:
-    """Return the SHA-256 of a message's key, value and headers, each with its length before it."""
+    """Return the SHA-256 of a message's key, value and headers, each preceded by its length."""
     parts: list[bytes | None] = [message.key, message.value]
     for name, value in message.headers:
         parts += (name.encode("utf-8", "surrogateescape"), value)
-    return sha256(b"".join(_framed(parts))).digest()
+    return sha256(b"".join(_length_prefixed(parts))).digest()
 
 
-def _framed(parts: Iterable[bytes | None]) -> Iterable[bytes]:
+def _length_prefixed(parts: Iterable[bytes | None]) -> Iterable[bytes]:
     for part in parts:
         yield b"-" if part is None else b"%d:%b" % (len(part), part)

@@ -1,4 +1,4 @@
-"""Read the log again, from any offset, beside the consumers and without being one: nothing is joined or committed."""
+"""Read any range of the log without joining the consumer group: no offset is committed."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -25,13 +25,13 @@ READER_PROPERTIES: Final[dict[str, Any]] = {
     "queued.max.messages.kbytes": 16_384,
     "queued.min.messages": 10_000,
     "fetch.queue.backoff.ms": 20,
-    "fetch.wait.max.ms": 20,  # an answer that waits for messages at one log's end holds up the next partition's
+    "fetch.wait.max.ms": 20,  # an answer that waits for messages at one log's end delays the next partition's
 }
-"""What reading rests on, whatever the deployment gives its consumers."""
+"""Properties that reading depends on; the deployment's own values for its consumers do not apply."""
 MEMBER_PROPERTIES: Final = {"group.id", "group.instance.id", "group.protocol", "group.remote.assignor"}
-"""Properties of a member, which this is not."""
-AT_ONCE: Final = 1_000  # messages taken from librdkafka at once
-NEAR: Final = 2_000  # messages; reading over so many is quicker than seeking
+"""Properties of a group member, which do not apply either."""
+POLL_MESSAGES_MAX: Final = 1_000  # taken from librdkafka in one call
+SEEK_OVER_MESSAGES: Final = 2_000  # reading over fewer messages is faster than a seek
 WAIT_SECONDS: Final = 0.5
 SILENCE_SECONDS: Final = 30.0  # a broker that sends nothing for so long is away
 OUT_OF_RANGE: Final = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}  # noqa: SLF001 - public in librdkafka
@@ -39,11 +39,11 @@ TRANSIENT_ERRORS: Final = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, 
 
 
 class Expired(Exception):
-    """The broker no longer has the offset that was asked for: retention was faster. Nothing was read from there on."""
+    """Retention has deleted the requested offset; nothing was read."""
 
 
 class LogReader:
-    """One reader; a range that begins where the last one ended costs no seek."""
+    """One reader; a range that begins where the previous one ended needs no seek."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -62,7 +62,7 @@ class LogReader:
         """Yield the messages whose offsets are from `start` up to, not including, `end`, in order.
 
         Raises:
-            Expired: the broker's log begins behind `start`.
+            Expired: the broker's log starts after `start`.
             ServiceUnavailable: the broker does not answer.
 
         """
@@ -76,7 +76,7 @@ class LogReader:
             error, offset = message.error(), message.offset() or 0
             if error is None and offset < start:
                 continue
-            if offset >= end:  # behind it; or the log ends there
+            if offset >= end:  # past the range, or the end of the log
                 if error is None:
                     self._pending.appendleft(message)
                 break
@@ -90,13 +90,13 @@ class LogReader:
         self._next = end
 
     def one(self, topic: str, partition: int, offset: int) -> Message | None:
-        """Read one message, if one stands there; those in key order of a partition are read without seeking each.
+        """Read the message at an offset; None if there is none. Ascending offsets near each other need no seek.
 
         Raises:
             ServiceUnavailable: the broker does not answer.
 
         """
-        near = self._place == (topic, partition) and 0 <= offset - self._next <= NEAR
+        near = self._place == (topic, partition) and 0 <= offset - self._next <= SEEK_OVER_MESSAGES
         try:
             last = deque(self.read(topic, partition, self._next if near else offset, offset + 1), maxlen=1)
         except Expired:
@@ -105,22 +105,22 @@ class LogReader:
 
     def _each(self) -> Iterator[KafkaMessage]:
         """Yield messages and ends of the log."""
-        heard_at = monotonic()
+        received_at = monotonic()
         while True:
             while self._pending:
-                heard_at = monotonic()
+                received_at = monotonic()
                 yield self._pending.popleft()
             first = self._consumer.consume(1, WAIT_SECONDS)
-            for message in [*first, *(self._consumer.consume(AT_ONCE, 0) if first else ())]:
-                if self._is_of_interest(message):
+            for message in [*first, *(self._consumer.consume(POLL_MESSAGES_MAX, 0) if first else ())]:
+                if self._is_message_or_end(message):
                     self._pending.append(message)
-            if not self._pending and monotonic() - heard_at > SILENCE_SECONDS:
+            if not self._pending and monotonic() - received_at > SILENCE_SECONDS:
                 where = self._settings.kafka_bootstrap_servers
                 raise ServiceTemporarilyUnavailable(
-                    f"Kafka at {where} sends nothing of {self._place} from {self._next} on"
+                    f"Kafka at {where} sends nothing from offset {self._next} of {self._place}"
                 )
 
-    def _is_of_interest(self, message: KafkaMessage) -> bool:
+    def _is_message_or_end(self, message: KafkaMessage) -> bool:
         error = message.error()
         if error is None or error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - as above
             return True
@@ -132,13 +132,13 @@ class LogReader:
         return False
 
     def close(self) -> None:
-        """Let go of the brokers."""
+        """Disconnect from the brokers."""
         self._consumer.close()
 
 
 @contextmanager
 def reading(settings: Settings) -> Iterator[LogReader]:
-    """Open a reader for as long as the block lasts."""
+    """Open a reader for the duration of the block."""
     reader = LogReader(settings)
     try:
         yield reader

@@ -1,4 +1,4 @@
-"""From librdkafka's message to ours."""
+"""librdkafka's message as ours."""
 
 from collections.abc import Callable
 from operator import methodcaller
@@ -10,12 +10,12 @@ from events.contract.cloudevents import STRUCTURED_HEADERS
 from events.contract.types import Message
 
 _headers: Final[Callable[[KafkaMessage], list[tuple[str, bytes | None]] | None]] = methodcaller("headers")
-"""Where a header's name is no UTF-8, the client returns a broken list beside an exception. Called as a method, in a
-loop that runs hot, the interpreter would look at the list alone; called like this it always looks for the exception."""
+"""Where a header's name is not UTF-8, the client sets an exception and still returns a list. CPython's specialised call
+of a method, which a hot loop gets, does not check for that exception; a call through `methodcaller` does."""
 
 
 def receive(message: KafkaMessage) -> Message:
-    """Take what we need out of librdkafka's message, and let go of the rest."""
+    """Copy what is needed out of librdkafka's message, so that the rest can be freed."""
     try:
         headers = _headers(message) or []
     except (UnicodeDecodeError, SystemError):

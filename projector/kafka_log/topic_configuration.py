@@ -1,18 +1,18 @@
-"""What the contract needs of a topic's configuration, and what differs from it.
+"""What a topic's configuration has to be, and what differs from it.
 
-Refused, because events are lost in silence:
+Refused, because events are lost silently:
 
-- compaction. The key is the meter's id, and many invoices share it: Kafka would keep the last message of each meter.
+- compaction. The key is the meter's id, which many invoices share: Kafka would keep only each meter's last message.
 
-Warned of, because events are lost when something else goes wrong:
+Warned of, because events are lost if something else fails as well:
 
-- retention shorter than `RETENTION_MS`, in time, or any limit in bytes: messages that are deleted before a consumer has
-  read them stop it, and have to be published again. Seven days is Kafka's own default and covers an outage that begins
-  on a Friday of a holiday week. Retention counts from a message's timestamp, which its producer chooses under
-  `CreateTime`: old events published under old timestamps may be deleted at once.
-- unclean leader election: a replica that lacks messages may become the leader, and the log is cut.
+- retention shorter than `RETENTION_MS`, or any limit in bytes: messages that are deleted before a consumer has read
+  them stop it, and have to be published again. Seven days is Kafka's default and covers an outage that begins on a
+  Friday of a holiday week. Retention counts from a message's timestamp, which its producer sets under `CreateTime`: old
+  events published with old timestamps may be deleted at once.
+- unclean leader election: a replica that lacks messages may become the leader, which truncates the log.
 
-`projector init` creates topics that say all this themselves, whatever the broker's defaults are or become.
+`projector init` sets all of these on the topics that it creates, independent of the broker's defaults.
 """
 
 from collections.abc import Iterable, Mapping
@@ -38,19 +38,19 @@ HIDDEN: Final = {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHO
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One thing about a topic that the contract does not allow, or advises against."""
+    """One setting of a topic that the contract does not allow, or advises against."""
 
     topic: str
     refused: bool
-    says: str
+    description: str
 
     def __str__(self) -> str:
-        """Write it as one line."""
-        return f"topic {self.topic}: {self.says}"
+        """Write one line."""
+        return f"topic {self.topic}: {self.description}"
 
 
 def read(client: AdminClient, topics: Iterable[str]) -> list[Problem]:
-    """Ask the broker for the topics' configuration, and return what is wrong with it.
+    """Read the topics' configuration from the broker, and return what is wrong with it.
 
     Raises:
         KafkaException: the broker does not answer.
@@ -64,25 +64,25 @@ def read(client: AdminClient, topics: Iterable[str]) -> list[Problem]:
         except KafkaException as error:
             if error.args[0].code() not in HIDDEN:
                 raise
-            says = "its configuration may not be read: grant DESCRIBE_CONFIGS on it, so that compaction is noticed"
-            problems.append(Problem(topic=resource.name, refused=False, says=says))
+            description = "its configuration may not be read: grant DESCRIBE_CONFIGS on it, to have it checked"
+            problems.append(Problem(topic=resource.name, refused=False, description=description))
         else:
             problems += compare(resource.name, {name: entry.value or "" for name, entry in entries.items()})
     return problems
 
 
 def compare(topic: str, found: Mapping[str, str]) -> list[Problem]:
-    """Hold a topic's configuration against what the contract needs. Pure."""
+    """Compare a topic's configuration with what the contract needs. Pure."""
     change = f"`kafka-configs.sh --alter --entity-type topics --entity-name {topic} --add-config"
     problems: list[Problem] = []
 
-    def add(says: str, *, refused: bool = False) -> None:
-        problems.append(Problem(topic=topic, refused=refused, says=says))
+    def add(description: str, *, refused: bool = False) -> None:
+        problems.append(Problem(topic=topic, refused=refused, description=description))
 
     if "compact" in (policy := found.get("cleanup.policy", "")):
         add(
             f"it is compacted (cleanup.policy={policy}), which deletes all but the last event of each meter: {change} "
-            "cleanup.policy=delete`, then publish again what it has deleted",
+            "cleanup.policy=delete`, then publish the deleted events again",
             refused=True,
         )
     if 0 <= (kept_ms := _number(found, "retention.ms")) < RETENTION_MS:
@@ -91,10 +91,13 @@ def compare(topic: str, found: Mapping[str, str]) -> list[Problem]:
             f"may last: {change} retention.ms={RETENTION_MS}`"
         )
     if (kept_bytes := _number(found, "retention.bytes")) >= 0:
-        add(f"it keeps {kept_bytes:,} bytes a partition, however new the rest is: {change} retention.bytes=-1`")
+        add(
+            f"it keeps only {kept_bytes:,} bytes of each partition, so even new messages may be deleted: "
+            f"{change} retention.bytes=-1`"
+        )
     if found.get("unclean.leader.election.enable") == "true":
         add(
-            "a replica that lacks messages may become its leader, which cuts the log: "
+            "a replica that lacks messages may become its leader, which truncates the log: "
             f"{change} unclean.leader.election.enable=false`"
         )
     return problems
@@ -104,7 +107,7 @@ def require_sound(problems: Iterable[Problem]) -> list[str]:
     """Return the warnings.
 
     Raises:
-        StateError: naming the first topic that events would be lost of.
+        StateError: naming the first topic that would lose events.
 
     """
     warnings = []

@@ -1,7 +1,7 @@
-"""How far each partition is applied: `stored offset` rows, moved in the batch's own transaction.
+"""How far each partition is applied: the table `positions`, whose rows move in the batch's own transaction.
 
-store  the table `positions`: created, read, and compared with what the broker can serve (positions.sql)
+store  every statement on the table: read, create, move, set
 view   `projector positions show`
-reset  `projector positions set`: a person's decision, recorded
+reset  `projector positions set`: plan and apply
 cli    `projector positions`
 """

@@ -1,35 +1,32 @@
-"""Move stored positions by hand: planned against what was read, carried out only if that still holds.
+"""Move stored positions by an operator's decision: planned from what was read, applied only if that is unchanged.
 
-The group has to be without members. Should one join meanwhile, no harm is done: the position is compared and set here
-as in every batch, so either this finds it moved and changes nothing, or the consumer's next batch does and is dropped.
+The group must have no members. If one joins meanwhile, no harm is done: the position moves by compare-and-set here as
+in every batch, so either this finds it changed and changes nothing, or the consumer's next batch does and is dropped.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Literal
 
-from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
-from sqlalchemy import Connection
+from psycopg import Connection
 
 from events.contract.types import TopicPartition
 from events.runtime.errors import InputError, StateError
-from events.runtime.kafka import PROBE_SECONDS
-from projector.positions.store import POSITIONS, Log, Position
-from projector.positions.view import start_of
+from projector.kafka_log.partitions import PartitionLog
+from projector.kafka_log.position_check import Position
+from projector.positions import store
+from projector.positions.view import unread_from
 
 Target = int | Literal["earliest", "latest"]
 """An offset, or an end of the log as it is now."""
 
-UNKNOWN_GROUP: Final = KafkaError.GROUP_ID_NOT_FOUND
-
 
 @dataclass(frozen=True, kw_only=True)
 class Move:
-    """One position, from where to where (offsets), and what follows.
+    """One position, its old and its new offset, and what follows.
 
     Args:
-        skipped: offsets on the log that are never read by this.
+        skipped: offsets of the log that are never read because of this.
         again: offsets that are read a second time, which changes nothing.
         lost: offsets that retention deleted before they were read.
 
@@ -47,15 +44,15 @@ class Move:
 
 def plan(
     stored: Mapping[TopicPartition, Position],
-    logs: Mapping[TopicPartition, Log],
+    logs: Mapping[TopicPartition, PartitionLog],
     topic: str,
     partition: int | None,
     target: Target,
 ) -> list[Move]:
-    """Work out the moves of one partition, or of all of a topic's.
+    """Return the moves of one partition, or of all partitions of a topic.
 
     Raises:
-        InputError: the topic is none of ours, or the partition or the offset is not on the broker.
+        InputError: the topic is none of ours, or the broker has no such partition or offset.
 
     """
     topics = sorted({name for name, _ in logs})
@@ -67,13 +64,13 @@ def plan(
     return [_move(place, stored.get(place), logs[place], target) for place in places]
 
 
-def _move(place: TopicPartition, position: Position | None, log: Log, target: Target) -> Move:
+def _move(place: TopicPartition, position: Position | None, log: PartitionLog, target: Target) -> Move:
     after = {"earliest": log.low, "latest": log.high}[target] if isinstance(target, str) else target
     if not log.low <= after <= log.high:
         raise InputError(
             f"{place[0]}/{place[1]} has no offset {after}: the broker's log goes from {log.low} to {log.high}"
         )
-    start = start_of(position, log, place)
+    start = unread_from(position, log, place)
     same_topic = position is not None and position.topic_id in {None, log.topic_id}
     return Move(
         topic=place[0],
@@ -87,52 +84,17 @@ def _move(place: TopicPartition, position: Position | None, log: Log, target: Ta
     )
 
 
-def carry_out(connection: Connection, group_id: str, moves: Sequence[Move]) -> None:
-    """Set the positions in the caller's transaction, each only from the value it was planned from.
+def apply(connection: Connection[Any], group_id: str, moves: Sequence[Move]) -> None:
+    """Set the positions in the caller's transaction, each only from the value that the plan was made from.
 
     Raises:
-        StateError: one of them is no longer where it was.
+        StateError: one of them has changed.
 
     """
-    known = [move for move in moves if move.before is not None]
-    unseen = [move for move in moves if move.before is None]
-    changed = _execute(connection, "set_positions", group_id, known, known=[move.before for move in known])
-    created = _execute(connection, "create_positions", group_id, unseen)
-    if changed + created != len(moves):
+    starts = {(move.topic, move.partition): move.before for move in moves}
+    targets = {(move.topic, move.partition): (move.after, move.topic_id) for move in moves}
+    if store.set_all(connection, group_id, starts, targets) != len(moves):
         raise StateError(
             "a position has moved since it was read: nothing was changed; stop the consumer that moved it, then "
             "look again with `projector positions show`"
-        )
-
-
-def _execute(connection: Connection, name: str, group_id: str, moves: Sequence[Move], **more: object) -> int:
-    parameters = {
-        "group_id": group_id,
-        "topics": [move.topic for move in moves],
-        "partitions": [move.partition for move in moves],
-        "offsets": [move.after for move in moves],
-        "topic_ids": [move.topic_id for move in moves],
-        **more,
-    }
-    return connection.exec_driver_sql(POSITIONS[name], parameters).rowcount
-
-
-def require_idle(client: AdminClient, group_id: str) -> None:
-    """Refuse to go on while a consumer of the group runs.
-
-    Raises:
-        StateError: saying how many members the broker counts.
-        KafkaException: the broker does not answer.
-
-    """
-    try:
-        found = client.describe_consumer_groups([group_id], request_timeout=PROBE_SECONDS)[group_id].result()
-    except KafkaException as error:
-        if error.args[0].code() == UNKNOWN_GROUP:
-            return
-        raise
-    if found.members:
-        raise StateError(
-            f"group {group_id} is {found.state.name.lower()} with {len(found.members)} members: nothing was changed; "
-            "stop every `projector run` first (one that was killed is forgotten after its session timeout)"
         )

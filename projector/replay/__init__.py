@@ -1,6 +1,6 @@
-"""Messages of the log applied once more, by a person's decision: the way out where history is not what the log says.
+"""Messages of the log applied again by an operator's decision, where history differs from the log.
 
 command  `projector replay`
-places   which messages: lines of partition and offset
-replay   lower the rows to what came before, and merge the messages again, in one transaction
+places   which messages: lines of topic, partition and offset
+replay   lower the rank of their rows and merge the messages again, in one transaction
 """

@@ -1,4 +1,4 @@
-"""Where the messages to replay are: JSON Lines of topic, partition and offset."""
+"""Which messages to replay: JSON Lines of topic, partition and offset."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -6,25 +6,26 @@ from typing import Any
 
 from events.contract.types import BIGINT_MAX, TopicPartition
 from events.runtime.errors import InputError
-from projector.positions.store import Log, Position
+from projector.kafka_log.partitions import PartitionLog
+from projector.kafka_log.position_check import Position
 
-Spot = tuple[str, int, int]
+Offset = tuple[str, int, int]
 """Topic, partition and offset."""
 
 
-def read(lines: Iterable[bytes], source_name: str) -> Iterator[Spot]:
+def read(lines: Iterable[bytes], source_name: str) -> Iterator[Offset]:
     """Read places.
 
     Raises:
-        InputError: naming the line that is none.
+        InputError: naming a line that is not a place.
 
     """
     for number, line in enumerate(lines, 1):
         if text := line.strip():
-            yield _spot(text, f"{source_name}:{number}")
+            yield _parse(text, f"{source_name}:{number}")
 
 
-def _spot(text: bytes, where: str) -> Spot:
+def _parse(text: bytes, where: str) -> Offset:
     try:
         given: Any = json.loads(text)
     except ValueError:
@@ -37,17 +38,17 @@ def _spot(text: bytes, where: str) -> Spot:
 
 
 def require_applied(
-    spots: Iterable[Spot], positions: Mapping[TopicPartition, Position], logs: Mapping[TopicPartition, Log]
+    places: Iterable[Offset], positions: Mapping[TopicPartition, Position], logs: Mapping[TopicPartition, PartitionLog]
 ) -> None:
-    """Refuse what is not a message that this group has applied, and that the broker still has.
+    """Refuse a place unless this group has applied its message, and the broker still has it.
 
     Raises:
         InputError: naming the place.
 
     """
-    for topic, partition, offset in spots:
-        place, name = (topic, partition), f"{topic}/{partition}@{offset}"
-        log, position = logs.get(place), positions.get(place)
+    for topic, partition, offset in places:
+        name = f"{topic}/{partition}@{offset}"
+        log, position = logs.get((topic, partition)), positions.get((topic, partition))
         if log is None or position is None:
             raise InputError(f"{name}: this group reads no such partition")
         if position.topic_id not in {None, log.topic_id}:

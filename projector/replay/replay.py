@@ -1,26 +1,27 @@
-"""Replay messages by the merge, over rows that claim to be newer than they are.
+"""Replay messages by the merge, over rows whose version claims to be newer than the messages.
 
-The merge lets a row give way to a greater (version, event id) only, which is what a replay is up against: a row that
-was edited by hand has its old rank, or one that no event has. So such a row is lowered first, under its lock and in
-the transaction that merges, to a rank below every event's. Its marks stay: the meter changes by *new minus marked*,
-whatever was marked, and a row that is missing is inserted like a new one.
+The merge replaces a row only by a greater (version, event id). A row that was edited by hand keeps its rank, or has one
+that no event has, so the merge would ignore the message. Therefore such a row's rank is first set below that of any
+event, under its lock and in the transaction that merges. What the projection counts for the row stays recorded in it,
+so the meter changes by the new contribution minus the one that was counted, whatever that was. A missing row is
+inserted like a new one.
 
-A row may also be *rightly* newer, by a message that came after the one to replay. It names its message's place. So
-that message is read first: if it is this entity's and says this rank, it is replayed in place of the one that was
-asked for, and history never steps back. Where the broker no longer has that place the row is left alone, and told;
-where nobody can have read it yet, or something else stands there, the claim is false.
+A row may also be newer *rightly*, because of a message after the one to replay. The row names that message's place, so
+it is read first. If it belongs to this entity and has this rank, it is replayed instead of the requested message, and
+history never goes back. If the broker no longer has that offset, the row is left unchanged and reported. If nobody can
+have read that offset yet, or it holds another message, the row's claim is false.
 
-    1 look     without locks: what do the rows of these entities claim?
-    2 read     the messages at the places that they name
-    3 lock     the rows, in everyone's order (invoices, payments, assignments, customers, each by key), and look again:
-               whatever has changed since is left for another round
-    4 lower    what is still as it was
+    1 look     without locks: read which version and place the rows of these entities claim
+    2 read     the messages at those places
+    3 lock     the rows, in the lock order of every writer (invoices, payments, assignments, customers, each by key),
+               and read them again: a row that has changed is left for another round
+    4 lower    the rank of the rows that are unchanged
     5 merge    by `projector.consume.merge.apply_staged`, and commit
 
-Steps 3 to 5 are one transaction: killed at any moment, a row is as it was or as its message says. No position is read
-or moved, and no dead letter: one that is open is not replayed. The merge locks in the same order, but may need the row
-of an invoice that is missing, or that a payment follows, after rows behind it are held: where that meets a consumer's
-batch, PostgreSQL breaks the circle, and both try again as a whole.
+Steps 3 to 5 are one transaction: if it is killed at any moment, a row is as it was or as its message says. No position
+is read or moved, and no dead letter: an open one is not replayed. The merge takes locks in the same order, but may need
+the row of a missing invoice, or of one that a payment follows, after rows behind it in the order are locked. If that
+meets a consumer's batch, PostgreSQL ends the deadlock, and both transactions are repeated.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,16 +32,17 @@ import stamina
 from psycopg import Connection, Cursor
 
 from events.contract.types import ENTITIES, KEY_OF, Entity, Event, Message, Refusal, TopicPartition, topic_of
+from events.runtime.totals import Totals
 from projector.consume import merge
 from projector.consume.batch import Item, make_item, stage
 from projector.database.sqlstates import CONFLICTS
 from projector.database.statements import statements
 from projector.kafka_log.log_identity import digest_of
-from projector.positions.store import Log
-from projector.replay.places import Spot
+from projector.kafka_log.partitions import PartitionLog
+from projector.replay.places import Offset
 
 SQL: Final = statements("projector.replay", "replay.sql")
-ROUNDS_MAX: Final = 5  # a row that a consumer replaces between two looks is newer each time
+ROUNDS_MAX: Final = 5  # a consumer may replace a row between steps 1 and 3, each time by a newer event
 MESSAGES_MAX: Final = 500  # in one transaction
 BYTES_MAX: Final = 8 << 20  # of raw messages in one transaction
 
@@ -51,13 +53,13 @@ TABLES: Final[Mapping[Entity, str]] = {
     "customers": "customers",
 }
 Decode = Callable[[Message], Event | Refusal]
-Fetch = Callable[[Spot], Message | None]
-"""Reads the message at a place; None where none stands there."""
+Fetch = Callable[[Offset], Message | None]
+"""Reads the message at a place; None if there is none."""
 Key = tuple[Entity, int]
 
 
 class Claim(NamedTuple):
-    """What a row says it is: version, event id, and the place it comes from."""
+    """What a row claims: its version, event id, and the place of its message."""
 
     version: int
     event_id: str
@@ -66,39 +68,31 @@ class Claim(NamedTuple):
 
     @property
     def rank(self) -> tuple[int, bytes, int, int]:
-        """Rank it as the merge does."""
+        """The rank, ordered as in the merge."""
         return self.version, self.event_id.encode(), -(self.partition or 0), -(self.offset or 0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Replayed:
-    """What became of the messages that were asked for."""
+class Replayed(Totals):
+    """The result: entities replayed, messages refused, and entities left unchanged, by name."""
 
     replayed: int = 0
     refused: int = 0
     left: tuple[str, ...] = ()
 
-    def __add__(self, other: "Replayed") -> "Replayed":
-        """Sum two parts."""
-        return Replayed(
-            replayed=self.replayed + other.replayed,
-            refused=self.refused + other.refused,
-            left=self.left + other.left,
-        )
-
 
 @dataclass(frozen=True, kw_only=True)
 class Replayer:
-    """One connection, prepared for the merge, and the log."""
+    """A connection that is prepared for the merge, and the log."""
 
     connection: Connection[Any]
     decode: Decode
     fetch: Fetch
-    logs: Mapping[TopicPartition, Log]
+    logs: Mapping[TopicPartition, PartitionLog]
     prefix: str
 
-    def replay(self, spots: Iterable[Spot]) -> Replayed:
-        """Replay messages, some hundred in a transaction.
+    def replay(self, places: Iterable[Offset]) -> Replayed:
+        """Replay messages, at most `MESSAGES_MAX` in a transaction.
 
         Raises:
             psycopg.Error: PostgreSQL refused; what was committed before stays.
@@ -107,8 +101,8 @@ class Replayer:
         total = Replayed()
         asked: dict[Key, Item] = {}
         size = 0
-        for spot in sorted(set(spots)):
-            one = self._item(spot)
+        for place in sorted(set(places)):
+            one = self._item(place)
             if one is None or one.refusal is not None:
                 total += Replayed(refused=1)
                 continue
@@ -121,7 +115,7 @@ class Replayer:
         return total + self._rounds(asked)
 
     def _rounds(self, asked: dict[Key, Item]) -> Replayed:
-        """Replay these, again where a row was changed meanwhile."""
+        """Replay these; repeat for rows that have changed meanwhile."""
         wanted = len(asked)
         left: list[str] = []
         for _ in range(ROUNDS_MAX):
@@ -136,8 +130,8 @@ class Replayer:
         left += [f"{entity} {key}" for entity, key in asked]
         return Replayed(replayed=wanted - len(left), left=tuple(left))
 
-    def _item(self, spot: Spot) -> Item | None:
-        message = self.fetch(spot)
+    def _item(self, place: Offset) -> Item | None:
+        message = self.fetch(place)
         if message is None:
             return None
         return None if self._is_refused(message) else make_item(message, self.decode(message))
@@ -155,11 +149,11 @@ class Replayer:
         return bool(refused)
 
     def _rightful(self, asked: Item, claim: Claim | None) -> Item | None:
-        """Choose what a row has to say: what was asked for, or what it rightly says; None where nobody can tell."""
+        """Choose the event to replay: the requested one, or the newer one that the row rightly has; None if unknown."""
         rank = (asked.rank[0], asked.rank[1].encode(), *asked.rank[2:])
         if claim is None or claim.rank <= rank:
             return asked
-        if claim.partition is None or claim.offset is None:  # loaded: as this very state, or as a greater one
+        if claim.partition is None or claim.offset is None:  # loaded by hand
             return asked if (claim.version, claim.event_id) == asked.rank[:2] else None
         place = topic_of(asked.entity, self.prefix), claim.partition
         log = self.logs.get(place)
@@ -173,14 +167,14 @@ class Replayer:
         return max(asked, newer, key=_rank)
 
     def _end(self, place: TopicPartition) -> int:
-        """Return the position of now: a consumer may have applied more than it had when we began."""
+        """Return the current position: a consumer may have applied more since this command started."""
         where = {"topic": place[0], "partition": place[1], "topic_id": self.logs[place].topic_id}
         row = self.connection.execute(SQL["position"], where).fetchone()
         return row[0] or 0 if row else 0
 
     @stamina.retry(on=CONFLICTS)
     def _apply(self, items: Mapping[Key, Item], claims: Mapping[Key, Claim]) -> set[Key]:
-        """Take one transaction; return what had changed since it was looked at, and was left as it is."""
+        """Do steps 3 to 5 in one transaction; return the rows that had changed and were left unchanged."""
         changed: set[Key] = set()
         with self.connection.transaction(), self.connection.cursor() as cursor:
             for entity in ENTITIES:

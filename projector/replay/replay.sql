@@ -1,8 +1,8 @@
--- Replaying messages over rows of history; {table} and {key} are one entity's.
+-- Replaying messages over rows of history; {table} and {key} are those of one entity.
 
 -- name: is_refused
--- Whether a message is a dead letter that was not applied: `projector dead-letters retry` is the way for those. Letters
--- with its digest decide; where there is none, those that were kept before digests were. No row: it was never refused.
+-- Whether a message is a dead letter that was not applied; those are for `projector dead-letters retry`. Dead letters with
+-- the message's digest decide, or, if there are none, those from before digests were stored. No row: it was never refused.
 SELECT bool_and(state <> 'applied')
 FROM dead_letters
 WHERE topic = %(topic)s AND partition = %(partition)s AND source_offset = %(offset)s AND timestamp_ms = %(timestamp_ms)s
@@ -12,20 +12,20 @@ ORDER BY digest IS NULL
 LIMIT 1;
 
 -- name: position
--- Up to where the partition is applied by now, by whatever group; a former topic of the same name is another log.
+-- The offset up to which any group has applied the partition; an earlier topic of the same name is another log.
 SELECT max(next_offset) FROM positions
 WHERE topic = %(topic)s AND partition = %(partition)s AND (topic_id IS NULL OR topic_id = %(topic_id)s);
 
 -- name: look
--- What rows claim to be.
+-- The version and place that rows claim.
 SELECT {key}, version, event_id, source_partition, source_offset FROM {table} WHERE {key} = ANY(%(ids)s);
 
 -- name: lock
--- The same, under their locks, taken in key order.
+-- The same, with the rows locked in key order.
 SELECT {key}, version, event_id, source_partition, source_offset FROM {table}
 WHERE {key} = ANY(%(ids)s) ORDER BY {key} FOR UPDATE;
 
 -- name: lower
--- Below every event's rank: those have versions from 1, and ids that are not empty. Marks stay.
+-- Set the rank below that of any event, whose version is at least 1 and whose id is not empty. Counted amounts stay.
 UPDATE {table} SET version = 0, event_id = '', source_partition = NULL, source_offset = NULL
 WHERE {key} = ANY(%(ids)s);

@@ -1,23 +1,24 @@
-"""`projector status`: how far the stream is applied, what was refused, and when the figures were last proved."""
+"""`projector status`: positions and lag, open dead letters, and when the figures were last compared."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection
+from psycopg import Connection
+from psycopg.rows import dict_row
 
 from events.contract.types import TopicPartition
 from events.runtime.console import print_table, stdout
 from projector.database.statements import statements
-from projector.positions.store import Log
+from projector.kafka_log.partitions import PartitionLog
 
 STATUS: Final = statements("projector.status", "status.sql")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """What PostgreSQL and the broker say of one consumer group, as plain values."""
+    """What PostgreSQL and the broker hold of one consumer group, as plain values."""
 
     group_id: str
     positions: list[dict[str, Any]]
@@ -30,19 +31,22 @@ class Status:
     asked_at: datetime
 
 
-def read(connection: Connection, group_id: str, logs: Mapping[TopicPartition, Log] | None, now: datetime) -> Status:
+def read(
+    connection: Connection[Any], group_id: str, logs: Mapping[TopicPartition, PartitionLog] | None, now: datetime
+) -> Status:
     """Read a group's status; without the broker's logs the lag is None, unknown."""
 
     def rows(name: str) -> list[dict[str, Any]]:
-        return [dict(row) for row in connection.exec_driver_sql(STATUS[name], {"group_id": group_id}).mappings()]
+        with connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(STATUS[name], {"group_id": group_id}).fetchall()
 
     positions = [_with_lag(position, logs) for position in rows("positions")]
-    unseen = set(logs or ()) - {(position["topic"], position["partition"]) for position in positions}
-    waiting = sum(logs[place].high - logs[place].low for place in unseen) if logs else 0
+    unread = set(logs or ()) - {(position["topic"], position["partition"]) for position in positions}
+    unread_messages = sum(logs[place].high - logs[place].low for place in unread) if logs else 0
     return Status(
         group_id=group_id,
         positions=positions,
-        lag=None if logs is None else waiting + sum(position["lag"] for position in positions),
+        lag=None if logs is None else unread_messages + sum(position["lag"] for position in positions),
         conflicts=sum(position["conflicts"] for position in positions),
         dead_letters=rows("dead_letters"),
         last_check=next(iter(rows("last_check")), None),
@@ -51,15 +55,18 @@ def read(connection: Connection, group_id: str, logs: Mapping[TopicPartition, Lo
     )
 
 
-def _with_lag(position: dict[str, Any], logs: Mapping[TopicPartition, Log] | None) -> dict[str, Any]:
-    log = (logs or {}).get((position["topic"], position["partition"]))
-    end = None if log is None else log.high
-    lag = 0 if logs is not None and end is None else None if end is None else max(0, end - position["next_offset"])
-    return {**position, "end": end, "lag": lag}
+def _with_lag(position: dict[str, Any], logs: Mapping[TopicPartition, PartitionLog] | None) -> dict[str, Any]:
+    """Add the end and the lag: unknown without logs, none for a partition that the broker does not have."""
+    if logs is None:
+        return {**position, "end": None, "lag": None}
+    log = logs.get((position["topic"], position["partition"]))
+    if log is None:
+        return {**position, "end": None, "lag": 0}
+    return {**position, "end": log.high, "lag": max(0, log.high - position["next_offset"])}
 
 
 def show(status: Status) -> None:
-    """Print a status for people."""
+    """Print a status as tables."""
     print_table(
         f"Positions of group {status.group_id}",
         ["Topic", "Partition>", "Next offset>", "End>", "Lag>", "Moved"],
@@ -71,7 +78,7 @@ def show(status: Status) -> None:
     out = stdout()
     out.print(f"Lag: {'unknown' if status.lag is None else f'{status.lag:,} messages'}")
     if status.conflicts:
-        out.print(f"Conflicts: {status.conflicts:,} events had the version of another and other content")
+        out.print(f"Conflicts: {status.conflicts:,} events had the version of another event, and other content")
     if status.dead_letters:
         rows = [[d["reason"], d["open"], _ago(d["last_at"], status.asked_at)] for d in status.dead_letters]
         print_table("Open dead letters", ["Reason", "Open>", "Last"], rows)
@@ -86,11 +93,12 @@ def show(status: Status) -> None:
 def _check_line(status: Status) -> str:
     check = status.last_check
     if check is None:
-        return "Last drift check: never; `backfill drift-check` proves the balances"
-    left = check["findings"] - check["repaired"]
-    proved = check["state"] == "finished" and check["failed"] == 0
-    clean = "no drift" if proved else "no drift in what was compared"
-    verdict = clean if not check["findings"] else f"{check['findings']} findings, {left} of them not repaired"
+        return "Last drift check: never; `backfill drift-check` compares the balances with history"
+    complete = check["state"] == "finished" and check["failed"] == 0
+    if check["findings"]:
+        verdict = f"{check['findings']} findings, {check['findings'] - check['repaired']} of them not repaired"
+    else:
+        verdict = "no drift" if complete else "no drift in what was compared"
     if check["failed"]:
         verdict += f"; {check['failed']} chunks could not be compared"
     when = _ago(check["finished_at"] or check["started_at"], status.asked_at)
@@ -102,7 +110,8 @@ def _verified_line(status: Status) -> str:
     if verified is None:
         return "Last verified: never as a whole"
     began, ended = (_ago(verified[moment], status.asked_at) for moment in ("started_at", "finished_at"))
-    late = f"; OVERDUE, promised was {timedelta(seconds=verified['promised_seconds'])}" if verified["overdue"] else ""
+    within = timedelta(seconds=verified["promised_seconds"] or 0)
+    late = f"; OVERDUE, promised within {within}" if verified["overdue"] else ""
     return f"Last verified: every balance was compared between {began} and {ended}{late}"
 
 

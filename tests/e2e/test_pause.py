@@ -55,7 +55,7 @@ def test_paused_inside_a_transaction_that_the_server_then_ends(deployment: Deplo
     deployment.await_joined(other)
     deployment.await_caught_up()
     sleeper.process.send_signal(signal.SIGCONT)
-    deployment.wait_until(lambda: records(sleeper, "batch dropped, joining anew"), what="the batch to be dropped")
+    deployment.wait_until(lambda: records(sleeper, "batch dropped, rejoining"), what="the batch to be dropped")
     _both_go_on(deployment, sleeper, other, lines)
 
 

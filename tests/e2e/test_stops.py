@@ -9,7 +9,7 @@ from confluent_kafka import TopicPartition
 
 from events.contract.types import topic_of
 from events.runtime import kafka
-from projector.deployment import schema
+from projector.kafka_log.topics import create_topics
 from tests.support.deployment import EAGER, NEXT_GENERATION, Deployment, log, records, wait_for_exit
 
 SMALL_BATCHES: Final = {"PROJECTOR_BATCH_EVENTS_MAX": "20"}
@@ -48,7 +48,7 @@ def test_a_topic_that_was_created_again_stops_the_consumer(deployment: Deploymen
     client = kafka.admin(deployment.settings)
     client.delete_topics([invoices])[invoices].result()
     deployment.wait_until(lambda: invoices not in client.list_topics(timeout=10).topics, what="the topic to be deleted")
-    schema.create_topics(client, deployment.settings)
+    create_topics(client, deployment.settings)
     deployment.publish(lines)
 
     result = deployment.command("projector", "run", "--until-caught-up")
@@ -70,7 +70,7 @@ def test_a_topic_that_is_created_again_under_a_running_consumer_stops_it(
     client = kafka.admin(deployment.settings)
     client.delete_topics([invoices])[invoices].result()
     deployment.wait_until(lambda: invoices not in client.list_topics(timeout=10).topics, what="the topic to be deleted")
-    schema.create_topics(client, deployment.settings)
+    create_topics(client, deployment.settings)
     more = deployment.simulate(*TRAFFIC[:2], "--customers", "90", "--months", "3")
     deployment.publish([*more, *more])
 

@@ -18,9 +18,9 @@ from events.simulate.poison import poisoned
 from events.simulate.render import Sent
 from events.simulate.traffic import traffic
 from projector.database.engines import make_engine
-from projector.deployment import schema
 from projector.errors import TopicMissing
-from projector.positions import store as positions
+from projector.kafka_log.partitions import describe_partitions, describe_topics
+from projector.kafka_log.topics import create_topics
 from projector.sandbox.processes import wait_until
 from tests.faults.plan import Plan
 from tests.faults.program import Program
@@ -61,7 +61,7 @@ class FaultRun:
         )
         self.engine = make_engine(self.settings, program="tests")
         self.admin = kafka.admin(self.settings)
-        schema.create_topics(self.admin, self.settings)
+        create_topics(self.admin, self.settings)
         write_down(self.settings, self.admin)
         self.topics = [topic_of(entity, self.settings.topic_prefix) for entity in ENTITIES]
         assert wait_until(self._topics_are_known, seconds=KNOWN_SECONDS)
@@ -81,7 +81,7 @@ class FaultRun:
 
     def _topics_are_known(self) -> bool:
         try:
-            positions.topics_of(self.admin, self.topics)
+            describe_topics(self.admin, self.topics)
         except TopicMissing:
             return False
         return True
@@ -123,7 +123,7 @@ class FaultRun:
 
     def places(self) -> dict[TopicPartition, int]:
         """Ask the broker for every partition, and where it ends."""
-        return {place: log.high for place, log in positions.describe(self.admin, self.topics).items()}
+        return {place: log.high for place, log in describe_partitions(self.admin, self.topics).items()}
 
     def ends(self) -> dict[TopicPartition, int]:
         """Ask the broker where each partition ends that holds anything."""

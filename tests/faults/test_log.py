@@ -64,7 +64,7 @@ def test_a_broker_that_comes_back_with_its_log_is_read_on_from_where_it_was(faul
     settle(fault_run)
     judge(fault_run)
     told = [json.loads(line)["event"] for line in _log(consumer).split("\n") if line.startswith("{")]
-    assert any("the broker was away" in event for event in told)
+    assert any("broker connection lost" in event for event in told)
 
 
 def _send(fault_run: FaultRun, messages: Sequence[tuple[Sent, bool]]) -> None:

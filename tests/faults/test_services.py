@@ -10,7 +10,7 @@ import psutil
 import pytest
 from sqlalchemy import make_url
 
-from projector.database.retry import WAIT_MAX_SECONDS
+from projector.consume.retry import WAIT_MAX_SECONDS
 from projector.sandbox.processes import wait_until
 from tests.conftest import RunCommand
 from tests.faults.fault_run import FaultRun

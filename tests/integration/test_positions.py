@@ -13,7 +13,9 @@ from confluent_kafka import TopicPartition
 from events.contract.types import topic_of
 from events.runtime import kafka
 from events.runtime.errors import StateError
-from projector.deployment import schema
+from projector.database.engines import transaction
+from projector.kafka_log.partitions import describe_partitions
+from projector.kafka_log.topics import create_topics
 from projector.positions import reset
 from projector.positions import store as positions
 from tests.conftest import Result
@@ -83,7 +85,7 @@ def test_a_topic_that_was_created_again_is_read_from_its_beginning(deployment: D
     client = kafka.admin(deployment.settings)
     client.delete_topics([invoices])[invoices].result()
     deployment.wait_until(lambda: invoices not in client.list_topics(timeout=10).topics, what="the topic to be deleted")
-    schema.create_topics(client, deployment.settings)
+    create_topics(client, deployment.settings)
     deployment.publish(MORE)
     stopped = deployment.command("projector", "run", "--until-caught-up")
     assert stopped.exit_code == 1
@@ -151,14 +153,14 @@ def test_while_a_consumer_runs_nothing_is_moved(
 def test_a_position_that_moved_since_it_was_shown_stays_and_so_do_the_others(
     deployment: Deployment, invoices: str
 ) -> None:
-    with deployment.engine.connect() as connection:
+    with transaction(deployment.engine) as connection:
         stored = positions.read(connection, deployment.settings.group_id)
-    logs = positions.describe(kafka.admin(deployment.settings), [invoices])
+    logs = describe_partitions(kafka.admin(deployment.settings), [invoices])
     moves = reset.plan(stored, logs, invoices, None, "earliest")
     deployment.sql("UPDATE positions SET next_offset = next_offset + 1 WHERE topic = :t AND partition = 2", t=invoices)
     before = deployment.positions()
-    with pytest.raises(StateError, match="moved since it was read"), deployment.engine.begin() as connection:
-        reset.carry_out(connection, deployment.settings.group_id, moves)
+    with pytest.raises(StateError, match="moved since it was read"), transaction(deployment.engine) as connection:
+        reset.apply(connection, deployment.settings.group_id, moves)
     assert deployment.positions() == before
 
 

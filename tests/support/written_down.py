@@ -7,7 +7,7 @@ from confluent_kafka.admin import AdminClient
 from psycopg import sql
 
 from events.runtime.settings import Settings
-from projector.deployment import cluster
+from projector.kafka_log.partitions import cluster_id
 
 WRITE = """
 INSERT INTO {schema}.deployment (currency, timezone, topic_prefix, kafka_cluster)
@@ -21,7 +21,7 @@ ON CONFLICT (only_one) DO UPDATE SET
 def write_down(settings: Settings, client: AdminClient | None = None) -> Settings:
     """Write down what these settings say, and a client's cluster; without one, that stays. Return the settings."""
     facts = settings.model_dump(include={"currency", "timezone", "topic_prefix"})
-    found = cluster.id_of(client) if client is not None else None  # an idle client counts as false
+    found = cluster_id(client) if client is not None else None  # an idle client counts as false
     with psycopg.connect(settings.database_url.get_secret_value()) as connection:
         statement = sql.SQL(WRITE).format(schema=sql.Identifier(settings.schema_name))
         connection.execute(statement, {**facts, "kafka_cluster": found})

@@ -8,7 +8,8 @@ from sqlalchemy import Engine
 
 from events.contract.types import topic_of
 from projector.consume.circuit_breaker import BreakerHistory, read_history
-from projector.positions.store import Position
+from projector.database.engines import transaction
+from projector.kafka_log.position_check import Position
 from tests.integration.dead_letters.conftest import Reader, dollars
 from tests.support.deployment import Deployment
 from tests.support.examples import invoice, line
@@ -64,16 +65,16 @@ def test_what_stands_right_before_the_positions_is_remembered(reader: Reader, en
     topics = [f"{reader.settings.topic_prefix}.{entity}" for entity in ("invoices", "payments")]
     offsets = {(topics[0], 4): 7, (topics[1], 4): 2, (topics[0], 5): 0}
     positions = {place: Position(next_offset=offset, topic_id="now") for place, offset in offsets.items()}
-    with engine.begin() as connection:
-        connection.exec_driver_sql(AGAIN)
+    with transaction(engine) as connection:
+        connection.execute(AGAIN)
         assert read_history(connection, positions) == BreakerHistory(
             seen=9, refused={"not-json": 4, "wrong-currency": 2}, run=5
         )
-        connection.exec_driver_sql("UPDATE dead_letters SET state = 'discarded' WHERE reason = 'not-json'")
+        connection.execute("UPDATE dead_letters SET state = 'discarded' WHERE reason = 'not-json'")
         assert read_history(connection, positions) == BreakerHistory(seen=9, refused={"wrong-currency": 2}, run=2)
-        connection.exec_driver_sql("UPDATE dead_letters SET topic_id = 'now'")
+        connection.execute("UPDATE dead_letters SET topic_id = 'now'")
         assert read_history(connection, positions).run == 2
-        connection.exec_driver_sql("UPDATE dead_letters SET topic_id = 'before'")
+        connection.execute("UPDATE dead_letters SET topic_id = 'before'")
         assert read_history(connection, positions) == BreakerHistory(seen=9, refused={}, run=0)
 
 

@@ -63,7 +63,7 @@ def test_what_is_still_refused_stays_open_with_its_new_reason(
         assert (letter["tried_by"], letter["closed_at"], letter["closed_by"]) == ("ada", None, None)
         assert letter["tried_at"] > letter["refused_at"]
     shown = run_command("projector", "dead-letters", "show", str(first["dead_letter_id"]), env=euros)
-    assert re.search(r"Tries +│ 1, last .+Z by ada", shown.stdout), shown.stdout
+    assert re.search(r"Attempts +│ 1, last .+Z by ada", shown.stdout), shown.stdout
 
 
 def test_a_second_retry_changes_nothing(
@@ -76,7 +76,7 @@ def test_a_second_retry_changes_nothing(
     kept = letters(engine)[:2]
     again = run_command(*retry_command, *ids, env=fixed)
     assert again.exit_code == 0
-    assert again.stdout == "applied: 5\napplied before, left as they were: 2\n"
+    assert again.stdout == "applied: 5\nalready applied, unchanged: 2\n"
     assert letters(engine)[:2] == kept
     assert not disagreement(engine, in_dollars(EVENTS))
     assert run_command(*retry_command, "--all", env=fixed).stdout == "applied: 0\n"
@@ -167,7 +167,7 @@ def test_discarding_keeps_who_when_and_why(
     assert letters(engine)[0] == kept
 
     late = run_command("projector", "dead-letters", "retry", first, env=environment)
-    assert (late.exit_code, late.stdout) == (0, "applied: 0\ndiscarded before, left as they were: 1\n")
+    assert (late.exit_code, late.stdout) == (0, "applied: 0\nalready discarded, unchanged: 1\n")
 
 
 def test_a_selection_is_walked_in_chunks(

@@ -11,7 +11,7 @@ from backfill.throttle.governor import Broker
 from events.contract.types import topic_of
 from events.runtime.errors import ProgramError, SettingError, StateError
 from events.runtime.settings import Settings
-from projector.deployment import cluster
+from projector.kafka_log.partitions import cluster_id
 from tests.conftest import RunCommand
 from tests.integration.deployment.conftest import INVOICE, POSITION, Invoke
 
@@ -157,5 +157,5 @@ def _program_at_work(own: Settings) -> Connection[Any]:
 def test_the_clusters_id_is_the_brokers(kafka_settings: Settings, database: Connection[Any]) -> None:
     from events.runtime import kafka  # noqa: PLC0415 - as above
 
-    found = cluster.id_of(kafka.admin(kafka_settings))
+    found = cluster_id(kafka.admin(kafka_settings))
     assert database.execute("SELECT kafka_cluster FROM deployment").fetchall() == [(found,)]

@@ -10,8 +10,8 @@ from events.runtime.deadline import Deadline
 from events.runtime.settings import Settings
 from projector.consume.buffer import Buffer
 from projector.consume.group_membership import Membership
+from projector.kafka_log.position_check import Position
 from projector.kafka_log.receive import receive
-from projector.positions.store import Position
 from tests.conftest import WaitUntil
 
 REFUSED = Refusal("no-value", "")

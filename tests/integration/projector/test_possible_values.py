@@ -14,6 +14,7 @@ from events.runtime.errors import StateError
 from events.runtime.settings import Settings
 from projector.consume.writer import Writer
 from projector.database import revision
+from projector.database.engines import driver_of
 from projector.deployment import schema
 from tests.support import old_schema
 from tests.support.examples import assigned, customer, invoice, payment
@@ -158,14 +159,14 @@ def test_data_in_the_way_of_an_upgrade_is_one_line_and_nothing_is_changed(
 ) -> None:
     with older.begin() as connection:
         connection.execute(text(statement))
-        before = revision.current(connection, "older")
+        before = revision.current(driver_of(connection), "older")
     with pytest.raises(StateError) as refused:
         schema.upgrade(older, "older")
     assert said in str(refused.value)
     assert "run `projector init` again" in str(refused.value)
     assert "\n" not in str(refused.value)
     with older.connect() as connection:
-        assert revision.current(connection, "older") == before
+        assert revision.current(driver_of(connection), "older") == before
 
 
 def test_an_upgrade_keeps_what_a_stream_and_a_load_had_written(older: Engine) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from backfill.runs import store as runs
 from backfill.runs.session import session
 from events.runtime.errors import StateError
-from projector.database.engines import make_engine
+from projector.database.engines import make_engine, transaction
 from projector.status import status
 from tests.integration.security.conftest import OWNER, Deployed
 
@@ -69,7 +69,7 @@ def _status(deployed: Deployed) -> status.Status:
     """Read it as the projector's user."""
     engine = _engine(deployed, "projector")
     try:
-        with engine.connect() as connection:
+        with transaction(engine) as connection:
             return status.read(connection, deployed.settings.group_id, None, datetime.now(UTC))
     finally:
         engine.dispose()

@@ -21,9 +21,10 @@ from events.runtime import kafka
 from events.runtime.settings import Settings, load
 from projector.consume import merge
 from projector.consume.batch import Batch, Item, make_item
+from projector.database.engines import transaction
 from projector.kafka_log.log_reader import LogReader
+from projector.kafka_log.partitions import PartitionLog, describe_partitions
 from projector.positions import store as positions
-from projector.positions.store import Log
 from tests.conftest import WaitUntil
 from tests.support.examples import CloudEvent, line
 from tests.support.oracle import differences, expected, read_projection
@@ -62,8 +63,8 @@ class Logged:
         self._connection = connection
         merge.prepare(self._connection)
 
-    def logs(self) -> dict[tuple[str, int], Log]:
-        return positions.describe(self.client, self._topics)
+    def logs(self) -> dict[tuple[str, int], PartitionLog]:
+        return describe_partitions(self.client, self._topics)
 
     def send(self, *events: CloudEvent) -> None:
         """Put events on the log."""
@@ -84,7 +85,7 @@ class Logged:
     def catch_up(self, decode: Decoder | None = None) -> None:
         """Apply what is on the log and was not applied yet, a batch a partition."""
         logs = self.logs()
-        with self.engine.begin() as connection:
+        with transaction(self.engine) as connection:
             stored = positions.begin(connection, self.settings.group_id, logs)
         reader = LogReader(self.settings)
         for place, log in sorted(logs.items()):

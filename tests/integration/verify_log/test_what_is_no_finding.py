@@ -16,7 +16,7 @@ from events.runtime.errors import ServiceUnavailable, StateError
 from projector.consume import merge
 from projector.dead_letters.resolve import discard, retry
 from projector.dead_letters.selection import Selection
-from projector.deployment import schema
+from projector.kafka_log.topics import create_topics
 from tests.conftest import WaitUntil
 from tests.integration.verify_log.conftest import Logged
 from tests.support.examples import assigned, invoice, line, payment
@@ -117,7 +117,7 @@ def test_a_topic_that_was_created_again_is_refused_until_it_was_read_anew(
     topic = topic_of("invoices", logged.settings.topic_prefix)
     logged.client.delete_topics([topic])[topic].result()
     wait_until(lambda: topic not in logged.client.list_topics(timeout=10).topics, what="the topic to be deleted")
-    schema.create_topics(logged.client, logged.settings)
+    create_topics(logged.client, logged.settings)
     wait_until(lambda: _is_there(logged, topic), what="the topic to be there again")
     with pytest.raises(StateError, match="deleted and created again"):
         logged.verify()

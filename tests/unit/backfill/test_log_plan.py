@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from backfill.runs.store import BEFORE_ALL_KEYS
 from backfill.verify_log.plan import BLOCK, Plan, Range, plan_of, require_unchanged
 from events.runtime.errors import StateError
-from projector.positions.store import Log, Position
+from projector.kafka_log.partitions import PartitionLog
+from projector.kafka_log.position_check import Position
 
 INVOICES = ("billing.invoices", 0)
 
@@ -38,25 +39,25 @@ def test_chunks_cover_every_offset_once_and_hold_whole_blocks(ranges: list[tuple
 
 def test_it_reads_from_where_the_log_begins_to_the_position() -> None:
     positions = {INVOICES: Position(next_offset=7, topic_id="t"), ("other", 0): Position(next_offset=1, topic_id="o")}
-    [only] = plan_of(positions, {INVOICES: Log(topic_id="t", low=3, high=9)}, "billing").ranges
+    [only] = plan_of(positions, {INVOICES: PartitionLog(topic_id="t", low=3, high=9)}, "billing").ranges
     assert (only.low, only.end, only.high) == (3, 7, 9)
-    [expired] = plan_of(positions, {INVOICES: Log(topic_id="t", low=8, high=9)}, "billing").ranges
+    [expired] = plan_of(positions, {INVOICES: PartitionLog(topic_id="t", low=8, high=9)}, "billing").ranges
     assert (expired.low, expired.end) == (8, 8)
 
 
 @pytest.mark.parametrize(
     ("log", "said"),
     [
-        (Log(topic_id="u", low=0, high=9), "created again"),
-        (Log(topic_id="t", low=0, high=6), "was cut"),
+        (PartitionLog(topic_id="u", low=0, high=9), "created again"),
+        (PartitionLog(topic_id="t", low=0, high=6), "was cut"),
         (None, "no such partition"),
     ],
 )
-def test_another_log_is_refused_at_the_start_and_later(log: Log | None, said: str) -> None:
+def test_another_log_is_refused_at_the_start_and_later(log: PartitionLog | None, said: str) -> None:
     positions = {INVOICES: Position(next_offset=7, topic_id="t")}
     logs = {} if log is None else {INVOICES: log}
     with pytest.raises(StateError, match=said):
         plan_of(positions, logs, "billing")
-    plan = plan_of(positions, {INVOICES: Log(topic_id="t", low=3, high=9)}, "billing")
+    plan = plan_of(positions, {INVOICES: PartitionLog(topic_id="t", low=3, high=9)}, "billing")
     with pytest.raises(StateError, match=said):
         require_unchanged(plan, logs)

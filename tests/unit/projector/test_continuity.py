@@ -10,7 +10,7 @@ from events.runtime.errors import ServiceTemporarilyUnavailable
 from projector.errors import PositionImpossible, TopicMissing
 from projector.kafka_log import continuity
 from projector.kafka_log.continuity import Continuity, Positions
-from projector.positions.store import Position, created_again, deleted
+from projector.kafka_log.position_check import Position, created_again, deleted
 from tests.conftest import WaitUntil
 
 PLACE = ("billing.invoices", 0)
@@ -25,7 +25,7 @@ def _watch(ids: Callable[[], dict[str, str]], prove: Callable[[], Positions] = l
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(continuity, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(continuity, "CHECK_SECONDS", 0.02)
 
 
 def _missing() -> dict[str, str]:
@@ -42,7 +42,7 @@ def _look_until_asked(watch: Continuity, asked: threading.Semaphore, times: int,
 
     def enough() -> bool:
         nonlocal questions
-        watch.look()
+        watch.check_topic_ids()
         questions += asked.acquire(blocking=False)
         return questions == times
 
@@ -70,7 +70,7 @@ def test_another_topic_of_the_name_stops_and_so_does_none_at_the_second_look(
 
     def stopped() -> bool:
         try:
-            watch.look()
+            watch.check_topic_ids()
         except PositionImpossible as impossible:
             return str(impossible) == said
         return False
@@ -90,10 +90,10 @@ def test_partitions_that_were_taken_are_not_looked_after_and_a_broker_that_is_aw
     asked = threading.Semaphore(0)
     watch = _watch(lambda: asked.release() or {PLACE[0]: "another"})  # type: ignore[func-returns-value]
     watch.revoke({PLACE})
-    watch.look()
+    watch.check_topic_ids()
     assert asked.acquire(timeout=30)
-    watch.look()
-    _watch(_away).look()
+    watch.check_topic_ids()
+    _watch(_away).check_topic_ids()
 
 
 def test_an_answer_to_an_older_doubt_proves_nothing(wait_until: WaitUntil) -> None:
@@ -143,8 +143,8 @@ def test_a_doubt_is_told_once_and_each_try_to_prove_the_log_with_what_was_in_the
         wait_until(lambda: watch.proven() is not None, what="the proof")
     assert not watch.doubted
     assert lines == [
-        {"event": "the broker was away, looking whether its log is the one that was read", "log_level": "warning"},
-        {"event": "trying again", "why": "no leader", "log_level": "warning"},
+        {"event": "broker connection lost, checking the log", "log_level": "warning"},
+        {"event": "retrying", "reason": "no leader", "log_level": "warning"},
     ]
 
 
@@ -156,7 +156,7 @@ def test_what_was_taken_need_not_have_been_given_and_what_is_left_is_looked_afte
 
     def stopped() -> bool:
         try:
-            watch.look()
+            watch.check_topic_ids()
         except PositionImpossible as impossible:
             return "billing.payments" in str(impossible) and "while it was read" in str(impossible)
         return False
@@ -181,6 +181,6 @@ def test_a_broker_that_hangs_holds_up_no_exit() -> None:
         return {}
 
     before = set(threading.enumerate())
-    _watch(hang).look()
+    _watch(hang).check_topic_ids()
     assert [thread.daemon for thread in set(threading.enumerate()) - before] == [True]
     go.release()

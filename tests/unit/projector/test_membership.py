@@ -11,10 +11,10 @@ from events.runtime.deadline import Deadline
 from events.runtime.errors import SettingError
 from events.runtime.settings import Settings
 from projector.consume.group_membership import Membership
-from projector.positions.store import Log, require_described
+from projector.kafka_log.partitions import PartitionLog, require_described
 
 SOON = Deadline.after(10)
-LOG = Log(topic_id="x", low=0, high=9)
+LOG = PartitionLog(topic_id="x", low=0, high=9)
 
 
 def nothing(_places: Collection[TopicPartition]) -> Mapping[TopicPartition, Any]:
@@ -47,5 +47,5 @@ def test_the_same_value_and_other_properties_may_be_given() -> None:
 
 def test_partitions_that_the_broker_does_not_know_yet_are_asked_for_again() -> None:
     require_described({("t", 0)}, {("t", 0): LOG})
-    with pytest.raises(KafkaException, match="t/1 was assigned, and the broker does not know it yet"):
+    with pytest.raises(KafkaException, match="t/1 was assigned, but the broker does not know it yet"):
         require_described({("t", 0), ("t", 1)}, {("t", 0): LOG})

@@ -3,12 +3,13 @@
 import pytest
 
 from events.runtime.errors import InputError
+from projector.kafka_log.partitions import PartitionLog
+from projector.kafka_log.position_check import Position
 from projector.positions.reset import Target, plan
-from projector.positions.store import Log, Position
 from projector.positions.view import partition_states
 
 TOPIC = "billing.invoices"
-LOG = Log(topic_id="now", low=100, high=200)
+LOG = PartitionLog(topic_id="now", low=100, high=200)
 
 
 def at(offset: int, topic_id: str | None = "now") -> Position:

@@ -28,8 +28,8 @@ def test_compaction_is_refused_with_what_to_type(policy: str) -> None:
         ("retention.ms", "86400000", "for 1 days, less than the 7"),
         ("retention.ms", "604799999", "less than the 7"),
         ("retention.ms", "0", "for 0 days"),
-        ("retention.bytes", "1000000", "1,000,000 bytes a partition"),
-        ("unclean.leader.election.enable", "true", "cuts the log"),
+        ("retention.bytes", "1000000", "1,000,000 bytes of each partition"),
+        ("unclean.leader.election.enable", "true", "truncates the log"),
     ],
 )
 def test_what_may_lose_something_is_warned_of(name: str, value: str, said: str) -> None:
