@@ -43,6 +43,7 @@ test-faults: $(READY) ## forty seeded runs of faults; FAULT_RUNS=500 for more, F
 docs: $(DOCS_READY) ## build the documentation into site/; a broken link is an error
 	@NO_MKDOCS_2_WARNING=1 PYTHONDONTWRITEBYTECODE=1 $(DOCS_VENV)/bin/mkdocs build --strict --quiet
 	@$(DOCS_VENV)/bin/python -m tests.docs.check_site site
+	@echo "site/index.html"
 
 reference: $(READY) ## write docs/reference/ anew from the code
 	@$(BIN)/python -m tests.docs.generate

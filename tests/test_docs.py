@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from events.contract.decode import Decoder
 from events.contract.types import TYPES, Event
 from tests.docs.pages import (
+    CODE,
     LINK,
     NAMED_TEST,
     PAGES,
@@ -31,6 +32,8 @@ README_LINES_MAX: Final = 150
 CRASHES: Final = "docs/explanation/crash-points.md"
 EVENTS: Final = "docs/reference/events.md"
 PICTURE: Final = "docs/images/two-paths.svg"
+FILE: Final = re.compile(r"(?:events|projector|backfill|tests|docs)/[\w./-]*")
+MODULE: Final = re.compile(r"(?:events|projector|backfill|tests)(?:\.\w+){2,}")
 CASE: Final = re.compile(r"`\[([^]`]+)\]`")
 
 
@@ -43,6 +46,17 @@ def test_every_link_resolves(page: str) -> None:
         target = (ROOT / page).parent / path if path else ROOT / page
         assert target.exists(), f"{page} links to {link}"
         assert not anchor or anchor in anchors_of(target), f"{page} links to {link}: there is no such heading"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_and_module_that_is_named_exists(page: str) -> None:
+    for span in CODE.findall(prose_of(page)):
+        if path := FILE.fullmatch(span):
+            assert (ROOT / path[0]).exists(), f"{page} names {span}"
+        if module := MODULE.fullmatch(span):
+            parts = module[0].split(".")
+            found = [ROOT.joinpath(*parts[:length]) for length in (len(parts), len(parts) - 1)]
+            assert any(each.is_dir() or each.with_suffix(".py").exists() for each in found), f"{page} names {span}"
 
 
 @pytest.mark.parametrize("page", PAGES)
