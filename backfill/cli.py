@@ -21,12 +21,12 @@ from events.runtime import boundary, console
 from events.runtime.console import Format, FormatOption
 
 app = console.program(
-    "backfill", "Compare balances with history, name what differs and why, and repair it beside live consumers."
+    "backfill", "Compare balances with history, report what differs and why, and repair it while consumers run."
 )
 runs_app = console.app("List past runs, latest first; show or cancel one.", is_command=True)
 app.add_typer(runs_app, name="runs")
 
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="say what would be repaired; change nothing")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="report what would be repaired; change nothing")]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="a run's id, as `backfill runs` lists it")]
 
 
@@ -34,16 +34,18 @@ RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="a run's id, as 
 @takes_run_options
 def drift_check(
     every: Annotated[
-        str | None, typer.Option(metavar="TIME", help="go on for ever, a check every so often, as 5m; SIGTERM ends it")
+        str | None,
+        typer.Option(metavar="TIME", help="run as a service: a check at this interval, such as 5m; SIGTERM ends it"),
     ] = None,
     cover_within: Annotated[
-        str | None, typer.Option(metavar="TIME", help="go on for ever, each round spread evenly over a time, as 24h")
+        str | None,
+        typer.Option(metavar="TIME", help="run as a service: each check spread evenly over this time, such as 24h"),
     ] = None,
     alert: Annotated[
         list[str] | None,
         typer.Option(
             metavar="ADDRESS",
-            help="where alerts go, beside PROJECTOR_ALERTS: an apprise address, kafka:, or stdout: in place of the "
+            help="send alerts here, besides PROJECTOR_ALERTS: an apprise address, kafka:, or stdout: instead of the "
             "report; may be repeated",
         ),
     ] = None,
@@ -52,7 +54,7 @@ def drift_check(
 ) -> None:
     """Compare every meter and customer with history; change nothing.
 
-    Exit code 0: no drift. 1: drift. 2: could not check, or not all, or another check is at work. 3: paused by SIGTERM
+    Exit code 0: no drift. 1: drift. 2: could not check, or not all, or another check is running. 3: paused by SIGTERM
     or SIGINT, or cancelled. With --every or --cover-within those signals end it with 0.
     """
     from backfill.request import request
@@ -66,8 +68,8 @@ def drift_check(
 def rebuild(dry_run: DryRunOption = False, *, options: RunOptions) -> None:
     """Compare every meter and customer with history, and repair what differs without stopping a consumer.
 
-    Exit code 0: all is well now. 1: some chunk failed or still differs. 2: could not start. 3: paused by a signal, or
-    cancelled.
+    Exit code 0: everything agrees now. 1: some chunk failed or still differs. 2: could not start. 3: paused by a
+    signal, or cancelled.
     """
     steps.run_rebuild("rebuild", options, dry_run=dry_run)
 
@@ -75,7 +77,10 @@ def rebuild(dry_run: DryRunOption = False, *, options: RunOptions) -> None:
 @app.command("verify-log")
 def verify_log(  # noqa: PLR0913, PLR0917 - the command's options
     repair: Annotated[
-        bool, typer.Option("--repair", help="replay what is wrong through the projector, and repair its meters")
+        bool,
+        typer.Option(
+            "--repair", help="replay the messages of rows that differ through the projector, and repair their meters"
+        ),
     ] = False,
     max_rows_per_second: RowRateOption = None,
     governor: GovernorOption = True,
@@ -84,9 +89,9 @@ def verify_log(  # noqa: PLR0913, PLR0917 - the command's options
     form: ReportOption = ReportFormat.TABLE,
     output: OutputOption = None,
 ) -> None:
-    """Compare history with the messages in Kafka that it was made of, as far as they reach back.
+    """Compare history with the messages in Kafka that it was made of, as far back as the log reaches.
 
-    Exit code 0: history is what the log says, or was repaired. 1: it is not, or not all could be repaired. 2: could not
+    Exit code 0: history agrees with the log, or was repaired. 1: it differs, or not all could be repaired. 2: could not
     compare. 3: paused by SIGTERM or SIGINT, or cancelled.
     """
     from backfill.execution.worker import RunTuning
@@ -97,7 +102,7 @@ def verify_log(  # noqa: PLR0913, PLR0917 - the command's options
     from events.runtime.settings import load
 
     if resume and (repair or chunk_size):
-        raise InputError("--resume: what a run does, and in which chunks, was said when it began")
+        raise InputError("--resume: what a run does, and its chunk size, were set when it began")
     report = ReportOptions(format=form, output=output)
     require_possible(report)
     settings = load()
@@ -128,7 +133,7 @@ def show(
     form: ReportOption = ReportFormat.TABLE,
     output: OutputOption = None,
 ) -> None:
-    """Show a run's report again, or as far as it has come."""
+    """Show a run's report again, or its progress."""
     from backfill.reports.money import threshold
     from backfill.reports.output import ReportOptions
     from backfill.runs_command import show_run
@@ -139,7 +144,7 @@ def show(
 
 @runs_app.command()
 def cancel(run: RunArgument) -> None:
-    """End a run for good: whoever is at it stops after the chunk at hand; what is repaired stays repaired."""
+    """Cancel a run permanently. Workers finish their chunk; repairs made are kept."""
     from backfill.runs_command import cancel_run
     from events.runtime.settings import load
 

@@ -1,4 +1,4 @@
-"""Ids, times, moments and shares as people type them."""
+"""Ids, durations, points in time and percentages as people type them."""
 
 import re
 from collections.abc import Sequence
@@ -13,22 +13,22 @@ SECONDS_MAX: Final = 366 * 86_400
 
 
 def seconds(option: str, text: str) -> float:
-    """Read a time such as 90s, 5m, 24h, 7d or 1h30m.
+    """Read a duration such as 90s, 5m, 24h, 7d or 1h30m.
 
     Raises:
-        InputError: it is none, or not between a second and a year.
+        InputError: it is not one, or not between a second and a year.
 
     """
     if not re.fullmatch(r"([0-9]{1,9}[smhd])+", text):
-        raise InputError(f"{option} {text}: not a time, as 90s, 5m, 24h or 1h30m")
+        raise InputError(f"{option} {text}: not a duration such as 90s, 5m, 24h or 1h30m")
     total = sum(int(number) * UNIT_SECONDS[unit] for number, unit in re.findall(r"([0-9]+)([smhd])", text))
     if not 1 <= total <= SECONDS_MAX:
-        raise InputError(f"{option} {text}: has to be between a second and a year")
+        raise InputError(f"{option} {text}: must be between a second and a year")
     return float(total)
 
 
 def moment(option: str, text: str | None) -> datetime | None:
-    """Read a moment: so long ago, or a date and a time with its offset.
+    """Read a point in time: a duration ago, or a date and a time with an offset.
 
     Raises:
         InputError: it is neither.
@@ -43,7 +43,7 @@ def moment(option: str, text: str | None) -> datetime | None:
     except ValueError:
         read = None
     if read is None or read.tzinfo is None:
-        raise InputError(f"{option} {text}: not a moment, as 24h (ago) or 2026-01-31T08:00+03:00")
+        raise InputError(f"{option} {text}: not a point in time such as 24h (ago) or 2026-01-31T08:00+03:00")
     return read.astimezone(UTC)
 
 
@@ -56,19 +56,19 @@ def ids(option: str, given: Sequence[int] | None) -> Sequence[int]:
     """
     for key in given or ():
         if not 1 <= key <= BIGINT_MAX:
-            raise InputError(f"{option} {key}: not an id; those are 1 to {BIGINT_MAX}")
+            raise InputError(f"{option} {key}: not an id; ids are 1 to {BIGINT_MAX}")
     return sorted({*(given or ())})
 
 
 def fraction(option: str, text: str | None) -> float | None:
-    """Read a share, as 5% or 0.5%.
+    """Read a percentage such as 5% or 0.5% as a fraction.
 
     Raises:
-        InputError: it is none, or not more than nothing and at most all.
+        InputError: it is not one, or not more than 0% and at most 100%.
 
     """
     if text is None:
         return None
     if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,4})?%", text) or not 0 < float(text[:-1]) <= 100:  # noqa: PLR2004
-        raise InputError(f"{option} {text}: not a share, as 5% or 0.5%")
+        raise InputError(f"{option} {text}: not a percentage such as 5% or 0.5%")
     return float(text[:-1]) / 100

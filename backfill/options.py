@@ -1,4 +1,4 @@
-"""The options that a check, a rebuild and the recalculating steps have in common."""
+"""The options that checks, rebuilds and recalculations have in common."""
 
 import inspect
 from collections.abc import Callable
@@ -9,11 +9,11 @@ from typing import Annotated, Any, Final
 
 import typer
 
-WORKERS_MAX: Final = 8  # connections of one process; further processes share a run by --resume
+WORKERS_MAX: Final = 8  # connections of one process; more processes join a run by --resume
 
 
 class ReportFormat(StrEnum):
-    """How a run's report is written."""
+    """The format of a run's report."""
 
     TABLE = "table"
     JSON = "json"
@@ -22,49 +22,52 @@ class ReportFormat(StrEnum):
 
 
 SignificantOption = Annotated[
-    str, typer.Option(metavar="AMOUNT", help="list customers whose balance or overpayment is off by more than this")
+    str, typer.Option(metavar="AMOUNT", help="list customers whose balance or overpayment differs by more than this")
 ]
 ReportOption = Annotated[
     ReportFormat,
-    typer.Option("--format", help="table for people, json for programs; csv and parquet hold the findings alone"),
+    typer.Option("--format", help="table for people, json for programs; csv and parquet contain only the findings"),
 ]
 OutputOption = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="where the report goes, in place of standard output")
+    Path | None, typer.Option(metavar="FILE", help="write the report to this file instead of standard output")
 ]
 
 ChunkSizeOption = Annotated[
     int | None,
-    typer.Option(min=1, max=100_000, help="keys in one chunk; otherwise as many as take a quarter of a second"),
+    typer.Option(min=1, max=100_000, help="keys in one chunk; default: as many as take a quarter of a second"),
 ]
 RowRateOption = Annotated[
-    float | None, typer.Option(min=1, help="history rows compared a second by this process at most")
+    float | None, typer.Option(min=1, help="compare at most this many history rows a second in this process")
 ]
 GovernorOption = Annotated[
-    bool, typer.Option("--governor/--no-governor", help="give way to the consumers when they are pressed")
+    bool, typer.Option("--governor/--no-governor", help="slow down while consumers are overloaded")
 ]
 ResumeOption = Annotated[
-    str | None, typer.Option(metavar="RUN", help="go on with a run that did not finish, or share one that is under way")
+    str | None, typer.Option(metavar="RUN", help="resume a run that did not finish, or join one that is running")
 ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """What may be asked of a run: what it covers, how fast it goes, and how it is reported."""
+    """What a run covers, how fast it goes, and how it is reported."""
 
     customer: Annotated[list[int] | None, typer.Option(metavar="ID", help="only this customer; may be repeated")] = None
     meter: Annotated[
         list[int] | None,
-        typer.Option(metavar="ID", help="only this meter and its customer's others; may be repeated"),
+        typer.Option(metavar="ID", help="only this meter and the other meters of its customer; may be repeated"),
     ] = None
     since: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="only what the stream touched since: 24h ago, or 2026-01-31T08:00+03:00"),
+        typer.Option(metavar="TIME", help="only what the stream changed since: 24h (ago), or 2026-01-31T08:00+03:00"),
     ] = None
     sample: Annotated[
-        str | None, typer.Option(metavar="SHARE", help="only this share of the customers, as 5%; the same each time")
+        str | None,
+        typer.Option(
+            metavar="SHARE", help="only this share of the customers, such as 5%; each run takes the same ones"
+        ),
     ] = None
     chunk_size: ChunkSizeOption = None
-    workers: Annotated[int, typer.Option(min=1, max=WORKERS_MAX, help="chunks done at once in this process")] = 1
+    workers: Annotated[int, typer.Option(min=1, max=WORKERS_MAX, help="chunks processed at once in this process")] = 1
     max_rows_per_second: RowRateOption = None
     governor: GovernorOption = True
     resume: ResumeOption = None
@@ -74,7 +77,7 @@ class RunOptions:
 
 
 def takes_run_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command whose last parameter is `options: RunOptions` each of them as an option of its own."""
+    """Give a command whose last parameter is `options: RunOptions` each of these as an option of its own."""
     *own, _ = inspect.signature(command, eval_str=True).parameters.values()
     shared = [
         inspect.Parameter(

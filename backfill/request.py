@@ -1,4 +1,4 @@
-"""From the options that were typed to the run that is asked for."""
+"""From the options that were typed to the run that they ask for."""
 
 from backfill.execution.runner import Request
 from backfill.execution.worker import RunTuning
@@ -15,8 +15,8 @@ def request(command: Command, options: RunOptions, *, dry_run: bool = False) -> 
     """Read the options.
 
     Raises:
-        InputError: naming the one that is wrong.
-        SettingError: the report's form needs what is not installed.
+        InputError: naming the option that is wrong.
+        SettingError: the report's format needs a package that is not installed.
 
     """
     selection = Selection(
@@ -26,7 +26,7 @@ def request(command: Command, options: RunOptions, *, dry_run: bool = False) -> 
         sample=fraction("--sample", options.sample),
     )
     if options.resume and (options.chunk_size or not selection.whole):
-        raise InputError("--resume: what a run covers, and in which chunks, was said when it began")
+        raise InputError("--resume: what a run covers, and its chunk size, were set when it began")
     report = ReportOptions(format=options.form, output=options.output, significant=threshold(options.significant))
     require_possible(report)
     return Request(

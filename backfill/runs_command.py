@@ -1,4 +1,4 @@
-"""`backfill runs`: what was run, how it ended and what it found."""
+"""`backfill runs`: past runs, how they ended and what they found."""
 
 from backfill.reports import output
 from backfill.reports.json_report import head
@@ -34,12 +34,12 @@ def show_run(settings: Settings, run_id: str, how: ReportOptions) -> None:
     output.require_possible(how)
     with ready(settings) as engine, plain(engine) as connection, output.opened(how) as file:
         run = read_with_progress(connection, run_id)
-        if said := output.write_report(settings, connection, run, how, file):
-            say(said)
+        if sentence := output.write_report(settings, connection, run, how, file):
+            say(sentence)
 
 
 def cancel_run(settings: Settings, run_id: str) -> str:
-    """Cancel a run; return what there is to say.
+    """Cancel a run; return the line to print.
 
     Raises:
         StateError: it has ended already.
@@ -48,13 +48,13 @@ def cancel_run(settings: Settings, run_id: str) -> str:
     with ready(settings) as engine, plain(engine) as connection:
         run = collect_finished(connection, runs.change_state(connection, runs.find(connection, run_id), "cancelled"))
         at_work = workers.count(connection, run.run_id)
-    at_it = f"; {at_work} processes at it stop after their chunks" if at_work else ""
-    return f"{run.title} {run.run_id} is cancelled{at_it}"
+    note = f"; its {at_work} processes stop after their current chunks" if at_work else ""
+    return f"{run.title} {run.run_id} is cancelled{note}"
 
 
 def _row(run: Run, at_work: int) -> tuple[object, ...]:
     tally = run.tally
-    abandoned = f"nobody is at it; {run.resume_command}" if run.state == "running" and not at_work else None
+    abandoned = f"no process is running it; {run.resume_command}" if run.state == "running" and not at_work else None
     return (
         run.run_id,
         run.title,

@@ -1,8 +1,8 @@
 """Alerts on drift, on a checker that fails, and on coverage that falls behind.
 
 alert     what an alert says, to programs and to people; pure
-decide    which alerts what was found calls for, beside what was said before; pure
-store     the table `alerts`: what was said of each cause, and whom it reached
+decide    which alerts to send, given the last alert of each cause; pure
+store     the table `alerts`: the last alert of each cause, and the addresses that took it
 channels  where alerts go: apprise's services, Kafka, standard output
-alerting  the four in order
+alerting  reads what was found, decides, stores, delivers
 """

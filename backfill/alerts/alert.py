@@ -1,6 +1,6 @@
-"""What an alert says. Pure.
+"""The content of an alert. Pure.
 
-An alert is stored, and sent to programs, as a document: plain JSON values. People get a title and a few lines of it.
+An alert is stored, and sent to programs, as a document: plain JSON values. People get a title and a few lines of text.
 """
 
 import hashlib
@@ -20,20 +20,20 @@ State = Literal["raised", "changed", "resolved"]
 CHECKER_FAILED: Final = "checker-failed"
 COVERAGE_BEHIND: Final = "coverage-behind"
 OF_THE_CHECKER: Final = frozenset({CHECKER_FAILED, COVERAGE_BEHIND})
-"""Causes that are no drift's."""
+"""Causes that are not drift."""
 
-DETAIL_MAX: Final = 500  # characters of a reason; the log has all of it
-LOOKALIKES: Final = str.maketrans({"<": "‹", ">": "›", "@": "＠", "`": "ˋ", "*": "∗", "_": "＿", "[": "［", "]": "］"})  # noqa: RUF001 - that they look alike is the point
-"""What chat services take for a mention, a link or markup, and what people read instead."""
+DETAIL_MAX: Final = 500  # characters of a reason; the log has the whole reason
+LOOKALIKES: Final = str.maketrans({"<": "‹", ">": "›", "@": "＠", "`": "ˋ", "*": "∗", "_": "＿", "[": "［", "]": "］"})  # noqa: RUF001 - they look alike on purpose
+"""Characters that chat services take for a mention, a link or markup, and what replaces them."""
 NAME_DOT: Final = re.compile(r"(?<=[\w-])\.(?=[^\W\d])")
-"""What makes a link of a bare name such as example.org in some of them."""
+"""The dot by which some of them make a link of a bare name such as example.org."""
 
 TITLES: Final[Mapping[State, str]] = {"raised": "found", "changed": "changed", "resolved": "resolved"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What is so now, of one cause; `digest` tells whether it is still the same."""
+    """The current state of one cause; `digest` tells whether it is still the same."""
 
     cause: str
     digest: str
@@ -47,7 +47,7 @@ class Found:
 
 
 class Alert(NamedTuple):
-    """One thing to be said, once."""
+    """One message about one cause."""
 
     cause: str
     state: State
@@ -59,7 +59,7 @@ class Alert(NamedTuple):
 def compose(  # noqa: PLR0913 - an alert's own members
     found: Found, state: State, *, run_id: UUID | None, whole: bool, currency: str, at: datetime
 ) -> Alert:
-    """Write an alert; `whole` where the run that found it has seen everything."""
+    """Write an alert; `whole` where the run that found it compared everything."""
     document = {
         "alert": found.cause,
         "state": state,
@@ -80,7 +80,7 @@ def compose(  # noqa: PLR0913 - an alert's own members
 
 
 def suggested_command(found: Found) -> str:
-    """Name the command that shows more."""
+    """Return the command that shows details."""
     if found.cause in OF_THE_CHECKER:
         return "backfill runs"
     if found.first_meters:
@@ -89,23 +89,23 @@ def suggested_command(found: Found) -> str:
 
 
 def digest(*parts: object) -> str:
-    """Tell whether something is still the same, without keeping it."""
+    """Return a digest that tells whether something is still the same, without revealing it."""
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 
 def title(document: Mapping[str, Any]) -> str:
-    """Put an alert into a few words."""
+    """Return an alert's title."""
     kind = "Drift check" if document["alert"] in OF_THE_CHECKER else "Drift"
     return f"{kind}: {document['alert']} {TITLES[document['state']]}"
 
 
 def body(document: Mapping[str, Any]) -> str:
-    """Put an alert into a few lines of plain text in which nothing is a mention, a link or markup."""
+    """Return an alert as plain text in which nothing is a mention, a link or markup."""
     return "\n".join(line for line in _lines(document) if line)
 
 
 def line(document: Mapping[str, Any]) -> str:
-    """Put an alert into one line of JSON that is plain ASCII, so that no terminal obeys it."""
+    """Return an alert as one line of ASCII JSON, which no terminal can take for control sequences."""
     return json.dumps(document, ensure_ascii=True)
 
 
@@ -132,5 +132,5 @@ def _first(name: str, ids: Sequence[int], count: int) -> str:
 
 
 def inert(text: str) -> str:
-    """Replace what a chat service would act on; links lose the colon, and bare names the dot, that makes them one."""
+    """Replace what a chat service would act on: a link loses its colon, and a bare name its dot."""
     return NAME_DOT.sub("\u2024", printable(text).translate(LOOKALIKES).replace("://", ": //"))

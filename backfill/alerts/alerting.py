@@ -1,10 +1,10 @@
-"""From what a run found to alerts that have arrived, or are tried again the next time.
+"""From what a run found to alerts that are delivered, or tried again later.
 
-1. read what is so and what was said, and decide what is to be said;
-2. write it down, so that a process killed here says it when it is back;
-3. send each address what it has not got; one that cannot be reached is logged, and stops nothing.
+1. Read the current drift and the last alert of each cause, and decide which alerts to send.
+2. Store them, so that a process killed at this point sends them when it is started again.
+3. Send each address the alerts that it has not got; an address that cannot be reached is logged and holds up nothing.
 
-An address that took an alert just before the process was killed gets that one again.
+An address that took an alert just before the process was killed gets it a second time.
 """
 
 import re
@@ -28,20 +28,20 @@ from events.runtime.errors import ProgramError, ServiceUnavailable, StateError
 from events.runtime.settings import Settings
 
 RUN_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-AGAIN_SECONDS: Final = 60.0  # between two tries, amid one run, at an address that did not take an alert
+AGAIN_SECONDS: Final = 60.0  # between two attempts during one run to reach an address that failed
 
 _log = structlog.get_logger()
 
 
 class _Unwritten(NamedTuple):
-    """An alert that was sent while the database was away, and whom it reached."""
+    """An alert that was sent while the database was unavailable, and the addresses that took it."""
 
     alert: Alert
     reached: list[str]
 
 
 class Alerting:
-    """Alerts of one process."""
+    """The alerts of one process."""
 
     def __init__(self, settings: Settings, addresses: Sequence[Address]) -> None:
         self._settings = settings
@@ -50,7 +50,7 @@ class Alerting:
         self._again_at = 0.0
 
     def run_ended(self, connection: Connection[Any], run: Run) -> None:
-        """Say what is to be said once a run has ended: of drift, and of chunks that could not be compared."""
+        """Alert on the drift that a finished run found, and on chunks that could not be compared."""
         if run.state == "finished":
             failed = {CHECKER_FAILED: _failures(run)} if run.tally.failed else {}
             self._settle(connection, failed, {CHECKER_FAILED} if run.selection.whole else set(), run)
@@ -58,19 +58,19 @@ class Alerting:
         self._deliver(connection)
 
     def during_run(self, connection: Connection[Any], run: Run) -> None:
-        """Say what is new while a run is under way that takes long; what became more is said at its end."""
+        """Alert on new drift while a long run goes on; growing drift is reported at its end."""
         if self._drift(connection, run) or monotonic() > self._again_at:
             self._deliver(connection)
 
     def coverage(self, connection: Connection[Any], run: Run | None, behind: str) -> None:
-        """Say that the whole was not compared within the time promised, or is again where `behind` is empty."""
+        """Alert that not everything was compared within the promised time; resolved where `behind` is empty."""
         cause = COVERAGE_BEHIND
         found = {cause: Found(cause=cause, digest="behind", detail=behind)} if behind else {}
         if self._settle(connection, found, {cause}, run):
             self._deliver(connection)
 
     def check_failed(self, error: ProgramError) -> None:
-        """Say that a check could not be made at all; with the database away, to all addresses and once."""
+        """Alert that a check failed altogether; once, to all addresses, while the database is unavailable."""
         if not self._addresses:
             return
         kind = type(error).__name__ if isinstance(error, ServiceUnavailable) else RUN_ID.sub("", str(error))
@@ -96,7 +96,7 @@ class Alerting:
     def _settle(
         self, connection: Connection[Any], found: Mapping[str, Found], settled: Set[str], run: Run | None
     ) -> bool:
-        """Write down what is to be said; return whether there is anything new."""
+        """Decide and store the alerts to send; return whether there are any."""
         if not self._addresses:
             return False
         with _in_one_line(connection), store.deciding(connection):
@@ -107,7 +107,7 @@ class Alerting:
         return bool(decided)
 
     def _deliver(self, connection: Connection[Any]) -> None:
-        """Send each address what it has not got."""
+        """Send each address the alerts that it has not got."""
         self._again_at = monotonic() + AGAIN_SECONDS
         with _in_one_line(connection), store.delivering(connection) as alone:
             for address in self._addresses if alone else ():
@@ -133,7 +133,7 @@ class Alerting:
 
 
 def _settled(found: Set[str], said: Mapping[str, LastAlert], run: Run) -> Set[str]:
-    """Name the causes of which a run that saw all tells the end: not those that a later run has told of since."""
+    """Name the causes that a complete run fully checked, without those on which a later run has alerted since."""
     later = {
         cause for cause, last in said.items() if last.run_id and last.run_id > str(run.run_id)
     }  # ids grow with time
@@ -142,7 +142,7 @@ def _settled(found: Set[str], said: Mapping[str, LastAlert], run: Run) -> Set[st
 
 @contextmanager
 def alert_on_failure(alerting: Alerting) -> Iterator[None]:
-    """Say that a check could not be made, unless that is because another one is at work."""
+    """Alert when a check fails, unless it fails because another check is running."""
     try:
         yield
     except AnotherChecksError:
@@ -163,20 +163,20 @@ def _sent(address: Address, document: Mapping[str, Any]) -> bool:
     try:
         address.send(document)
     except UndeliveredError as error:
-        _log.warning("alert not delivered; tried again next round", address=address.name, reason=str(error))
+        _log.warning("alert not delivered", address=address.name, reason=str(error))
         return False
     return True
 
 
 @contextmanager
 def _in_one_line(connection: Connection[Any]) -> Iterator[None]:
-    """Say what PostgreSQL refused; a connection that broke is somebody else's to tell."""
+    """Describe what PostgreSQL refused in one line; a lost connection is reported by the caller."""
     try:
         yield
     except psycopg.Error as error:
         if connection.closed:
             raise
-        raise StateError(f"alerts could not be written down: {reason(error)}") from None
+        raise StateError(f"alerts could not be stored: {reason(error)}") from None
 
 
 def _failures(run: Run) -> Found:

@@ -1,4 +1,4 @@
-"""Where alerts go: services that apprise knows, a Kafka topic, standard output."""
+"""Where alerts go: services known to apprise, a Kafka topic, standard output."""
 
 import logging
 import re
@@ -18,47 +18,47 @@ if TYPE_CHECKING:
 KAFKA: Final = "kafka:"
 STDOUT: Final = "stdout:"
 TOPIC: Final = "drift-alerts"
-CONNECT_SECONDS: Final = 5.0  # these three bound how long one address can hold a check up: about half a minute
+CONNECT_SECONDS: Final = 5.0  # these three limit how long one address can delay a check: about half a minute
 READ_SECONDS: Final = 10.0
 RETRIES: Final = 1
 DELIVERY_MS: Final = 10_000
 NEXT: Final = re.compile(r"[\s,]+(?=[a-zA-Z][a-zA-Z0-9+.-]*:)")
-"""What parts addresses from each other; a comma within one is followed by no scheme."""
+"""What separates two addresses; a comma within an address is not followed by a scheme."""
 
 
 class UndeliveredError(Exception):
-    """An address did not take an alert; the message holds no secret."""
+    """An address did not take an alert; the message contains no secret."""
 
 
 class Address(Protocol):
-    """One place where alerts go: its name without secrets, and a digest that tells it from others."""
+    """One place where alerts go: its name without secrets, and a digest that identifies it."""
 
     @property
     def name(self) -> str:
-        """Name it in a log."""
+        """Its name in a log."""
 
     @property
     def key(self) -> str:
-        """Tell it from others."""
+        """Its identity."""
 
     def send(self, document: Mapping[str, Any]) -> None:
         """Deliver an alert, or raise UndeliveredError."""
 
 
 class StandardOutput:
-    """One line of JSON an alert."""
+    """One line of JSON for each alert."""
 
     name = STDOUT
     key = STDOUT
 
     def send(self, document: Mapping[str, Any]) -> None:
-        """Write the line at once, so that whoever reads a pipe has it."""
+        """Write the line at once, so that the reader of a pipe gets it."""
         sys.stdout.write(alert.line(document) + "\n")
         sys.stdout.flush()
 
 
 class KafkaTopic:
-    """One JSON message an alert, its key the cause."""
+    """One JSON message for each alert; the key is the cause."""
 
     def __init__(self, settings: Settings) -> None:
         required(settings, "kafka_bootstrap_servers")
@@ -66,7 +66,7 @@ class KafkaTopic:
         self.name = self.key = f"{KAFKA}{settings.topic_prefix}.{TOPIC}"
 
     def send(self, document: Mapping[str, Any]) -> None:
-        """Produce one message and wait until the broker has it; the topic is created where it is missing."""
+        """Produce one message and wait for the broker's acknowledgement; the topic is created if it is missing."""
         from confluent_kafka import KafkaException  # noqa: PLC0415 - only where Kafka is an address
 
         try:
@@ -98,7 +98,7 @@ class KafkaTopic:
         return outcome[-1]
 
     def _require_ours(self, client: "AdminClient") -> None:
-        """Compare the cluster, unless the database is away: then that is what the alert may be about."""
+        """Refuse the broker of another cluster, unless the database is unavailable: the alert may be about that."""
         from projector.database.engines import make_engine  # noqa: PLC0415 - as above
         from projector.database.failures import translate_database_errors  # noqa: PLC0415 - as above
         from projector.deployment import cluster  # noqa: PLC0415 - as above
@@ -113,7 +113,7 @@ class KafkaTopic:
 
 
 class Service:
-    """One address of apprise's."""
+    """One address of apprise."""
 
     def __init__(self, service: "Apprise", key: str) -> None:
         self._service = service
@@ -121,17 +121,17 @@ class Service:
         self.name = _place(str(service[0].url(privacy=True)))  # type: ignore[no-untyped-call]
 
     def send(self, document: Mapping[str, Any]) -> None:
-        """Send title and lines as plain text."""
+        """Send the title and the lines as plain text."""
         from apprise import NotifyFormat, NotifyType  # noqa: PLC0415 - it takes a second
 
         kind = NotifyType.SUCCESS if document["state"] == "resolved" else NotifyType.FAILURE
         title, body = alert.title(document), alert.body(document)
         if not self._service.notify(body, title=title, notify_type=kind, body_format=NotifyFormat.TEXT):
-            raise UndeliveredError("it did not take the alert, or cannot be reached")
+            raise UndeliveredError("the service refused the alert, or cannot be reached")
 
 
 def _place(masked: str) -> str:
-    """Keep scheme and host: apprise masks what it knows to be secret, and the path of a webhook may be, too."""
+    """Keep scheme and host: apprise masks the secrets it knows, but the path of a webhook may be one, too."""
     scheme, _, rest = masked.partition("://")
     return f"{scheme}://{re.split(r'[/?]', rest)[0].rpartition('@')[2]}"
 
@@ -140,7 +140,7 @@ def addresses(settings: Settings, given: Iterable[str]) -> list[Address]:
     """Make the addresses of the command line and of the setting, each once.
 
     Raises:
-        SettingError: one of them is none; the message names only its scheme, for the rest may be secret.
+        SettingError: an address is invalid; the message names only its scheme, because the rest may be secret.
 
     """
     configured = NEXT.split(settings.alerts.get_secret_value().strip(" ,"))
@@ -161,7 +161,7 @@ def _made(settings: Settings, where: str, text: str) -> Address:
 def _service(where: str, text: str) -> Service:
     from apprise import Apprise, AppriseAsset  # noqa: PLC0415 - it takes a second
 
-    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # it would log an address it cannot read as it stands
+    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # it would log an invalid address with its secrets
     service = Apprise(asset=AppriseAsset(app_id="backfill", app_desc="meter balances", default_service_retry=RETRIES))
     if not service.add(text):
         scheme = text.partition(":")[0] if ":" in text else "no scheme"

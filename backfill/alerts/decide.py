@@ -1,6 +1,6 @@
-"""Which alerts what was found calls for, beside what was said before. Pure.
+"""Decides which alerts to send, given what was found and the last alert of each cause. Pure.
 
-One of each cause when it appears; one when it is no longer the same; one when it is over; none while nothing changed.
+Each cause gets one alert when it appears, one when it changes, one when it is resolved; none while it stays the same.
 """
 
 from collections.abc import Iterator, Mapping, Set
@@ -10,7 +10,7 @@ from backfill.alerts.alert import Found, State
 
 
 class LastAlert(NamedTuple):
-    """The last alert of one cause, and the run it rested on."""
+    """The last alert of one cause, and the run that raised it."""
 
     state: State
     found: Found
@@ -20,7 +20,7 @@ class LastAlert(NamedTuple):
 def decide(
     found: Mapping[str, Found], last_alerts: Mapping[str, LastAlert], settled: Set[str]
 ) -> Iterator[tuple[State, Found]]:
-    """Name what has to be said; only of `settled` causes has all been seen, so that less or none of one means that."""
+    """Yield alerts to send; only causes in `settled` were fully checked, so only those can shrink or resolve."""
     for cause in sorted(found.keys() | last_alerts.keys()):
         now, before = found.get(cause), last_alerts.get(cause)
         is_open = before is not None and before.state != "resolved"

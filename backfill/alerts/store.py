@@ -1,6 +1,6 @@
-"""The table `alerts`: what was said of each cause, and whom it reached.
+"""The table `alerts`: the last alert of each cause, and the addresses that took it.
 
-Addresses are kept as digests, for they hold secrets.
+Addresses are stored as digests, because they contain secrets.
 """
 
 from collections.abc import Iterable, Iterator
@@ -26,7 +26,7 @@ IDS_MAX: Final = 5  # named in an alert; the run's findings have them all
 
 
 def open_drift(connection: Connection[Any], run_id: UUID) -> dict[str, Found]:
-    """Read what a run found and nobody repaired since, by cause."""
+    """Read by cause what a run found and what has not been repaired since."""
     with connection.cursor(row_factory=dict_row) as cursor:
         cursor.execute(SQL["open_drift"], {"run_id": run_id, "ids_max": IDS_MAX})
         return {row["cause"]: Found(**row) for row in cursor}
@@ -43,7 +43,7 @@ def last_alerts(connection: Connection[Any]) -> dict[str, LastAlert]:
 
 @contextmanager
 def deciding(connection: Connection[Any]) -> Iterator[None]:
-    """Let no other process decide meanwhile: those who share a check end it at once, and would say it each."""
+    """Keep other processes from deciding meanwhile: those that share a check end it together, and would all alert."""
     with connection.transaction():
         DECIDING.take_until_commit(connection)
         yield
@@ -51,7 +51,7 @@ def deciding(connection: Connection[Any]) -> Iterator[None]:
 
 @contextmanager
 def delivering(connection: Connection[Any]) -> Iterator[bool]:
-    """Let no other process send meanwhile; the value tells whether we are the one; another sends ours as well."""
+    """Keep other processes from sending meanwhile; False where another one sends: it delivers ours as well."""
     alone = DELIVERING.try_to_take(connection)
     try:
         yield alone
@@ -61,12 +61,12 @@ def delivering(connection: Connection[Any]) -> Iterator[bool]:
 
 
 def resolved_causes(connection: Connection[Any]) -> set[str]:
-    """Read the causes of which all that was alerted on has been repaired since."""
+    """Read the open causes of which everything that was alerted on has been repaired since."""
     return {cause for (cause,) in connection.execute(SQL["resolved_causes"])}
 
 
 def save(connection: Connection[Any], alert: Alert, delivered_to: Iterable[str] = ()) -> None:
-    """Write an alert down."""
+    """Store an alert."""
     values = {**alert._asdict(), "document": Json(alert.document), "delivered_to": list(delivered_to)}
     connection.execute(SQL["save_alert"], values)
 
@@ -82,7 +82,7 @@ def mark_delivered(connection: Connection[Any], alert_id: int, address: str) -> 
 
 
 def now() -> datetime:
-    """Tell the time that alerts carry."""
+    """Return the time that an alert carries."""
     return datetime.now(UTC)
 
 

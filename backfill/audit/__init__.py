@@ -1,10 +1,10 @@
-"""What history says, against what is recorded.
+"""Compares one chunk with history, explains what differs, and repairs it.
 
-drift_types  the columns that can drift, the causes, and a finding
-check        one chunk, in one snapshot (chunk_ends.sql, recompute.sql)
-comparison   recorded against expected; the rows that differ, with evidence (compare.sql, evidence.sql)
-findings     a cause for each column that differs; pure
-attribution  which rows had their history edited, which their marks; pure
-repair       the rows of a chunk written anew, under locks (repair.sql)
-verify       a repaired chunk compared once more
+drift_types  the columns that are compared, the causes of drift, and the evidence
+check        one chunk in one snapshot: compare, explain, keep the findings (chunk_ends.sql)
+comparison   recorded against expected, and evidence for what differs (recompute.sql, compare.sql, evidence.sql)
+findings     one cause for each column that differs; pure
+attribution  which history rows were edited, and of which only the counted amounts; pure
+repair       recomputes the rows of a chunk under locks (repair.sql)
+verify       compares what was repaired once more
 """

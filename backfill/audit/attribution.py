@@ -1,20 +1,21 @@
-"""Of the history rows that contradict their marks: which had history edited, and which their marks. Pure.
+"""Which of the history rows that contradict their marks had their history edited, and which their marks. Pure.
 
-What the projection recorded for a row is what the row said before it was edited: its mark where history was edited, and
-what it counts where the mark was. So for the invoices, or the payments, of one meter
+A mark is what the projection last counted for a history row. What the projection recorded for a row is what the row
+said before an edit: its mark where history was edited, and what the row counts where the mark was edited. So for the
+invoices, or the payments, of one meter
 
     recorded = sum(marked) + sum(counted - marked, over the rows whose marks were edited)
 
-and the recorded figures tell the two kinds apart:
+and the recorded figures tell the two kinds of edit apart:
 
-- The marks add up to them and history does not: history was edited. The other way round: the marks were.
-- Neither does, and exactly one choice among a few rows, or among their groups, does: both were edited, and that choice
-  names the marks.
-- Both do, as after two edits that cancel out, or nothing does, as where the projection was edited, too: whichever
-  agrees with the recorded figures in more of amount, number of rows and latest date. Where that is a tie the row's
-  history is named, and the attribution is not certain: nothing within one database can tell.
+- The marks add up to the recorded figures and history does not: history was edited. The other way round: the marks.
+- Neither adds up, and exactly one choice among a few rows, or groups of rows, explains the figures: both were edited,
+  and that choice names the edited marks.
+- Both add up, as after two edits that cancel out, or nothing explains the figures, as where the projection was edited
+  too: the side that agrees with the recorded figures in more of amount, number of rows and latest date. In a tie the
+  row's history is named, and the attribution is uncertain: nothing within one database can decide it.
 
-An edit of history and the same edit of the projection look like an edit of the mark, and are named so.
+The same edit of history and of the projection looks like an edit of the mark, and is reported as one.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,11 +25,11 @@ from typing import Final, NamedTuple
 
 from backfill.audit.drift_types import Disagreement
 
-CHOOSE_MAX: Final = 6  # rows of which every choice is tried: 64 sums
+CHOOSE_MAX: Final = 6  # rows up to which every choice is tried: 64 sums
 
 
 class Side(NamedTuple):
-    """What one of history, marks and projection says of a meter's invoices, or of its payments."""
+    """What history, the marks or the projection say about a meter's invoices, or its payments."""
 
     amount: Decimal
     rows: int
@@ -36,9 +37,9 @@ class Side(NamedTuple):
 
 
 class Attribution(NamedTuple):
-    """The rows by what was edited, and what no row explains: the marks before they were edited, less what is recorded.
+    """The rows by what was edited, and what no row explains: the original marks less what is recorded.
 
-    `certain` is false where the same figures would follow from an edit of the other kind.
+    `certain` is false where an edit of the other kind would leave the same figures.
     """
 
     history: list[Disagreement]
@@ -49,7 +50,7 @@ class Attribution(NamedTuple):
 
 
 def attribute(found: Sequence[Disagreement], *, counted: Side, marked: Side, recorded: Side) -> Attribution:
-    """Tell the rows apart; all of them are of one meter and one source."""
+    """Attribute the rows, all of one meter and one source."""
     few = sum(each.rows for each in found) <= CHOOSE_MAX
     rows = [row for each in found for row in _row_by_row(each)] if few else found
     edited, certain = _choose(rows, counted, marked, recorded)
@@ -67,7 +68,7 @@ def attribute(found: Sequence[Disagreement], *, counted: Side, marked: Side, rec
 def _choose(
     rows: Sequence[Disagreement], counted: Side, marked: Side, recorded: Side
 ) -> tuple[Sequence[Disagreement], bool]:
-    """Choose the rows whose marks were edited, and say whether nothing else fits."""
+    """Choose the rows whose marks were edited; tell whether nothing else fits."""
     marks_fit, history_fits = marked[:2] == recorded[:2], counted[:2] == recorded[:2]
     if marks_fit != history_fits:
         return ((), True) if marks_fit else (rows, True)
@@ -80,7 +81,7 @@ def _choose(
 
 
 def _choices(rows: Sequence[Disagreement], marked: Side, recorded: Side) -> list[tuple[Disagreement, ...]]:
-    """Find each choice of some rows, and not all, that explains the recorded sums by edits of their marks."""
+    """Find each choice of some of the rows, not all, whose edited marks explain the recorded sums."""
     missing = (recorded.amount - marked.amount, recorded.rows - marked.rows)
     return [
         some
@@ -91,7 +92,7 @@ def _choices(rows: Sequence[Disagreement], marked: Side, recorded: Side) -> list
 
 
 def _agreement(one: Side, other: Side) -> int:
-    """Count in how many figures two sides agree."""
+    """Count the figures in which two sides agree."""
     return sum(mine == its for mine, its in zip(one, other, strict=True))
 
 
@@ -101,7 +102,7 @@ def _row_by_row(group: Disagreement) -> Iterator[Disagreement]:
 
 
 def _grouped(rows: Iterable[Disagreement]) -> list[Disagreement]:
-    """Put together again what was told apart row by row."""
+    """Group the rows again that were attributed one by one."""
     groups: dict[tuple[str, ...], Disagreement] = {}
     for each in rows:
         alike = (each.cause, each.field, each.mark)

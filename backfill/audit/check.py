@@ -1,7 +1,7 @@
-"""The two phases of a check, a chunk at a time: compare in one snapshot, keep what is found.
+"""The two phases of a check, one chunk at a time: compare in one snapshot, and keep what was found.
 
-A later round (`backfill.runs.rounds`) compares only what was touched meanwhile: of the customers of a range those, and
-of a window's meters those, whoever has them.
+A later round (`backfill.runs.rounds`) compares only what was written meanwhile: the written customers of a range, and
+the written meters of a window of keys, whichever customer they belong to.
 """
 
 from collections import defaultdict
@@ -21,12 +21,12 @@ from events.contract.types import BIGINT_MAX
 from projector.database.statements import statements
 
 SQL: Final = statements("backfill.audit", "chunk_ends.sql")
-METERS_A_CUSTOMER: Final = 8  # rows of assignments looked at for each customer wanted: more end a chunk sooner
-WINDOW_ROWS: Final = 5  # keys in a window, of which most are not asked for, for each key of the chunk size
+METERS_A_CUSTOMER: Final = 8  # rows of assignments read for each customer wanted: more rows end the chunk sooner
+WINDOW_ROWS: Final = 5  # keys in a window for each key of the chunk size: most are not compared
 
 
 def next_customers_end(cursor: Cursor[Any], run: Run, size: int) -> int | None:
-    """Find where the next chunk of customers ends: after so many, or sooner where they have very many meters."""
+    """Find the end of the next chunk of customers: after `size` of them, or sooner if they have very many meters."""
     size = size if run.round == 1 else size * WINDOW_ROWS
     rows = comparison.METERS_MAX if run.selection.since else min(comparison.METERS_MAX, size * METERS_A_CUSTOMER)
     where = {"run_id": run.run_id, "after": run.cursor, "size": size, "meters_max": rows}
@@ -36,7 +36,7 @@ def next_customers_end(cursor: Cursor[Any], run: Run, size: int) -> int | None:
 
 
 def customers(cursor: Cursor[Any], run: Run, chunk: Chunk) -> Sequence[int]:
-    """Read the customers of a chunk, in key order; in a later round those that were touched."""
+    """Read the customers of a chunk in key order; in a later round those that were written meanwhile."""
     where = {"run_id": run.run_id, "after": chunk.after, "last": chunk.last, **run.selection.parameters(cursor)}
     ids = [customer_id for (customer_id,) in cursor.execute(SQL["customers_of_range"], where)]
     if run.round == 1:
@@ -65,7 +65,7 @@ def compare_customers(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tall
 
 
 def _tally_in_slices(cursor: Cursor[Any], ids: Sequence[int], slices: Sequence[Sequence[int]], first: Tally) -> Tally:
-    """Keep the figures of further slices of meters, then tally these customers, whose sums go across all of them."""
+    """Keep the expected figures of more slices of meters, then tally these customers over all slices."""
     meters = first
     for each in slices:
         scope = comparison.scope_of_customers(cursor, ids, each)
@@ -75,7 +75,7 @@ def _tally_in_slices(cursor: Cursor[Any], ids: Sequence[int], slices: Sequence[S
 
 
 def next_meters_end(cursor: Cursor[Any], run: Run, size: int) -> int | None:
-    """Find where the next window of meter keys ends; the last one has no end, nor has one of meters that are named."""
+    """Find the end of the next window of meter keys; the last window has none, nor has a run on named meters."""
     if run.selection.named:
         return BIGINT_MAX if run.selection.meters or run.round > 1 else None
     window = {"after": run.cursor, "rows": size * WINDOW_ROWS}
@@ -84,14 +84,14 @@ def next_meters_end(cursor: Cursor[Any], run: Run, size: int) -> int | None:
 
 
 def unassigned_meters(cursor: Cursor[Any], run: Run, chunk: Chunk) -> Sequence[int]:
-    """Read the meters of a window that history assigns to nobody, in key order."""
+    """Read the meters of a window that history assigns to no customer, in key order."""
     window = {"after": chunk.after, "last": chunk.last, **run.selection.parameters(cursor)}
     (meters,) = cursor.execute(SQL["unassigned_meters"], window).fetchone() or (None,)
     return meters or []
 
 
 def window_meters(cursor: Cursor[Any], run: Run, chunk: Chunk) -> Sequence[int]:
-    """Read what is compared of a window: what history assigns to nobody, or in a later round what was touched."""
+    """Read the meters of a window to compare: those without a customer, or in a later round those written meanwhile."""
     if run.round == 1:
         return unassigned_meters(cursor, run, chunk)
     window = {"after": chunk.after, "last": chunk.last, **run.selection.parameters(cursor)}
@@ -101,7 +101,7 @@ def window_meters(cursor: Cursor[Any], run: Run, chunk: Chunk) -> Sequence[int]:
 
 
 def compare_meters(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally:
-    """Compare these meters, which have no customer unless this is a later round."""
+    """Compare these meters; in the first round they have no customer."""
     if not ids:
         return Tally()
     rounds.resolve_compared(cursor, run, "meter", ids)
@@ -117,18 +117,18 @@ def compare_meters(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally:
 
 
 def _explained(cursor: Cursor[Any], run: Run, delta: Tally) -> Tally:
-    """Name what differs in the meters that were kept and the customers that were compared; return the share with that.
+    """Find out why the kept meters and the compared customers differ; return the counts with the findings.
 
-    The findings are stored with the positions at which they hold.
+    The findings are stored with the consumers' positions at which they hold.
     """
     found, owned = 0, defaultdict[int | None, list[int]](list)
     for page, meters in enumerate(comparison.drifted_meters(cursor)):
         if page:
-            comparison.forget_evidence(cursor)
+            comparison.clear_evidence(cursor)
         found += drift.stage(cursor, comparison.explain_meters(cursor, meters))
         for meter in meters:
             named = owned[meter.expected.customer_id]
-            if len(named) < IDS_MAX and meter.recorded != meter.expected:  # where only marks differ no sum shows it
+            if len(named) < IDS_MAX and meter.recorded != meter.expected:  # differing marks alone change no sum
                 named.append(meter.meter_id)
     for customers in comparison.drifted_customers(cursor):
         found += drift.stage(cursor, comparison.explain_customers(cursor, customers, owned))
@@ -138,7 +138,7 @@ def _explained(cursor: Cursor[Any], run: Run, delta: Tally) -> Tally:
 
 
 def drifted(cursor: Cursor[Any], run: Run, entity: str, keys: tuple[int, int], size: int | None) -> list[int]:
-    """Read which meters or customers of a range, after its first key up to its last, the run's round found drifted."""
+    """Read the meters or customers of a range (after its first key, up to its last) that this round found drifted."""
     where = {
         "run_id": run.run_id,
         "round": run.round,

@@ -1,7 +1,7 @@
-"""Compare one chunk in its snapshot: which meters and customers differ, and what is known about why.
+"""Compares one chunk in its snapshot: which meters and customers differ, and the evidence for why.
 
-A chunk may hold a customer with any number of meters. No statement is given more than `METERS_MAX` of them, and what
-differs is explained `PAGE` by `PAGE`, so that memory is bounded by these and not by the customer; the snapshot is one.
+A chunk can hold a customer with any number of meters. No statement gets more than `METERS_MAX` of them, and what
+differs is explained page by page, so these limits bound the memory, and not the customer. All of it is one snapshot.
 """
 
 from collections import defaultdict
@@ -31,14 +31,14 @@ RECOMPUTE: Final = statements("backfill.audit", "recompute.sql")
 COMPARE: Final = statements("backfill.audit", "compare.sql")
 EVIDENCE: Final = statements("backfill.audit", "evidence.sql")
 IDS_MAX: Final = 20  # ids named as evidence; more are counted
-METERS_MAX: Final = 20_000  # recomputed by one statement: more than an ordinary chunk has, and some 10 MB of arrays
+METERS_MAX: Final = 20_000  # recomputed by one statement: more than a usual chunk has, and some 10 MB of arrays
 PAGE: Final = 2_000  # drifted meters or customers explained at once: some 20 MB with their findings and evidence
-GAP_MAX: Final = 8  # keys between two meters up to which reading on costs less than descending the index again
+GAP_MAX: Final = 8  # keys between two meters up to which reading on is cheaper than another index lookup
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """The meters of a chunk, each with the customer that history gives it."""
+    """The meters of a chunk, each with the customer that history assigns it to."""
 
     meters: Sequence[int]
     owners: Sequence[int | None]
@@ -51,7 +51,7 @@ class Scope:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What a statement on recomputed figures is given."""
+        """The parameters of a statement that recomputes these meters."""
         lows, highs = ranges(self.meters)
         return {
             "meters": array(self.meters), "owners": array(self.owners), "lows": array(lows), "highs": array(highs)
@@ -59,37 +59,37 @@ class Scope:
 
 
 def array(keys: Iterable[int | None]) -> str:
-    """Write PostgreSQL's literal of a bigint array: a quarter of what the driver takes to write a list of thousands."""
+    """Write PostgreSQL's literal of a bigint array, in a quarter of the time that the driver takes for a long list."""
     return "{" + ",".join(["NULL" if key is None else str(key) for key in keys]) + "}"
 
 
 def ranges(meters: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Cover these meters by ranges of keys, first and last of each, without reading many others in between."""
+    """Cover these meters with ranges of keys (first and last of each) that contain few other meters."""
     keys = sorted(meters)
     breaks = [after for after in range(1, len(keys)) if keys[after] - keys[after - 1] > GAP_MAX]
     return [keys[first] for first in (0, *breaks) if keys], [keys[last - 1] for last in (*breaks, len(keys)) if keys]
 
 
 def candidates(cursor: Cursor[Any], ids: Sequence[int]) -> list[Sequence[int]]:
-    """Find the meters with an active assignment to these customers, so many at once as one statement is given."""
+    """Find the meters with an active assignment to these customers, in slices for one statement each."""
     (meters,) = cursor.execute(RECOMPUTE["candidate_meters"], {"ids": array(ids)}).fetchone() or ([],)
     return slices(meters)
 
 
 def slices(meters: Sequence[int]) -> list[Sequence[int]]:
-    """Cut meters into as many as one statement is given; none make one slice."""
+    """Cut meters into slices for one statement each; no meters make one empty slice."""
     return [meters[first : first + METERS_MAX] for first in range(0, len(meters) or 1, METERS_MAX)]
 
 
 def scope_of_customers(cursor: Cursor[Any], ids: Sequence[int], meters: Sequence[int]) -> Scope:
-    """Find those of a slice of candidates that history assigns to these customers."""
+    """Keep those of a slice of candidates that history assigns to these customers."""
     lows, highs = ranges(meters)
     asked = {"ids": array(ids), "lows": array(lows), "highs": array(highs)}
     return Scope.of(cursor.execute(RECOMPUTE["scope_of_customers"], asked).fetchone())
 
 
 def scope_of_meters(cursor: Cursor[Any], ids: Sequence[int]) -> Scope:
-    """Find the customers that history gives to these meters."""
+    """Find the customers that history assigns these meters to."""
     return Scope.of(cursor.execute(RECOMPUTE["scope_of_meters"], {"ids": ids}).fetchone())
 
 
@@ -106,13 +106,13 @@ def tally_customers(cursor: Cursor[Any], scope: Scope, ids: Sequence[int]) -> Ta
 
 
 def tally_kept_customers(cursor: Cursor[Any], ids: Sequence[int]) -> Tally:
-    """Tally these customers and their meters, whose figures were kept scope by scope."""
+    """Tally these customers and their meters, whose expected figures were kept slice by slice."""
     chunk = {"ids": array(ids), "first": ids[0], "last": ids[-1]}
     return _tallied(cursor.execute(RECOMPUTE["tally_kept_customers"], chunk))
 
 
 def keep_expected(cursor: Cursor[Any], scope: Scope) -> None:
-    """Recompute the scope's meters and keep what they are expected to show."""
+    """Recompute the scope's meters and keep their expected figures."""
     cursor.execute(RECOMPUTE["keep_expected"], scope.parameters)
 
 
@@ -142,7 +142,7 @@ def drifted_customers(cursor: Cursor[Any]) -> Iterator[list[CustomerDrift]]:
 
 
 def explain_meters(cursor: Cursor[Any], drifts: Sequence[MeterDrift]) -> list[Finding]:
-    """Name what differs in each meter, and why."""
+    """Name each column in which these meters differ, and why."""
     if not drifts:
         return []
     evidence = _meter_evidence(cursor, drifts)
@@ -152,7 +152,7 @@ def explain_meters(cursor: Cursor[Any], drifts: Sequence[MeterDrift]) -> list[Fi
 def explain_customers(
     cursor: Cursor[Any], drifts: Sequence[CustomerDrift], owned: Mapping[int | None, Sequence[int]]
 ) -> list[Finding]:
-    """Name what differs in each customer, and why; `owned` are its first drifted meters."""
+    """Name each column in which these customers differ, and why; `owned` lists their first drifted meters."""
     if not drifts:
         return []
     parameters = {"ids": [drift.customer_id for drift in drifts], "ids_max": IDS_MAX}
@@ -168,9 +168,9 @@ def explain_customers(
     return [finding for drift in drifts for finding in findings.of_customer(drift, evidence[drift.customer_id])]
 
 
-def forget_evidence(cursor: Cursor[Any]) -> None:
-    """Make room for the evidence of other meters in the same transaction."""
-    cursor.execute(EVIDENCE["forget_evidence"])
+def clear_evidence(cursor: Cursor[Any]) -> None:
+    """Clear the evidence before that of other meters, in the same transaction."""
+    cursor.execute(EVIDENCE["clear_evidence"])
 
 
 def add_meters_to_scope(cursor: Cursor[Any], ids: Sequence[int]) -> None:
@@ -184,7 +184,7 @@ def sum_marks(cursor: Cursor[Any]) -> None:
 
 
 def find_disagreements(cursor: Cursor[Any]) -> None:
-    """Find the history rows of the scope's meters whose marks are not what counts."""
+    """Find the history rows of the scope's meters whose marks differ from what counts."""
     cursor.execute(EVIDENCE["find_disagreeing_invoices"])
     cursor.execute(EVIDENCE["find_disagreeing_payments"])
 
@@ -224,7 +224,7 @@ def _assignment_evidence(cursor: Cursor[Any], drifts: Sequence[MeterDrift]) -> d
 
 
 def _pages(cursor: Cursor[Any], name: str) -> Iterator[list[tuple[Any, ...]]]:
-    """Read what a statement returns so many rows at once, by a cursor of the server's."""
+    """Read a statement's rows page by page through a server-side cursor."""
     with cursor.connection.cursor(name=name) as rows:
         rows.execute(COMPARE[name])
         while page := rows.fetchmany(PAGE):

@@ -1,6 +1,6 @@
-"""What is compared: a meter's and a customer's figures, and what is known about why they differ.
+"""What is compared: the figures of meters and customers, and the evidence for why they differ.
 
-Money is in the deployment's currency; dates are PostgreSQL's own text.
+Money is in the deployment's currency; dates are text as PostgreSQL writes them.
 """
 
 from decimal import Decimal
@@ -9,25 +9,25 @@ from typing import Literal, NamedTuple
 Source = Literal["invoices", "payments"]
 Cause = Literal[
     "history-changed",    # a history row's amount, meter or void flag was changed outside the stream
-    "history-moved",      # a history row was given to another meter outside the stream
+    "history-moved",      # a history row was moved to another meter outside the stream
     "history-added",      # a history row was inserted outside the stream
-    "history-deleted",    # history rows that the projection counted are gone
-    "marks-edited",       # what a history row says was last counted for it was changed, and the row itself was not
-    "projection-edited",  # the projection's row itself was changed, or by a consumer that subtracted an edited mark
+    "history-deleted",    # history rows that the projection counted are missing
+    "marks-edited",       # a row's counted amount or meter was changed outside the stream, the row itself was not
+    "projection-edited",  # the projection's row was changed, directly or by a consumer that subtracted an edited mark
     "assignment-edited",  # an assignment was changed, added or deleted outside the stream
-    "date-edited",        # a date alone differs: that of the latest history row or the projection's was changed
-    "row-missing",        # the projection's row is gone
-    "row-extra",          # the projection shows an entity of which history knows nothing
-    "meter-drift",        # the customer's row is the sum of its meters' rows; those are what differs
+    "date-edited",        # only a date differs: it was changed in history or in the projection
+    "row-missing",        # the projection's row is missing
+    "row-extra",          # the projection has a row for an entity without history
+    "meter-drift",        # the customer's row is the sum of its meters' rows, and those differ
     "customer-sum-off",   # the customer's row is not the sum of its meters' rows
-    "history-edited",     # a history row is not what the log's messages amount to
-    "history-missing",    # a history row is gone of which the log has a message
-    "history-unknown",    # a history row comes, as it says, from where the log has no message of that entity
+    "history-edited",     # a history row differs from the winning message of the log
+    "history-missing",    # the log has a message of an entity that history lacks
+    "history-unknown",    # a history row names a place where the log has no message of that entity
 ]  # fmt: skip
 
 
 class MeterFigures(NamedTuple):
-    """A row of `meter_balances`, but for its key."""
+    """A row of `meter_balances`, without its key."""
 
     customer_id: int | None
     total_billed: Decimal
@@ -41,7 +41,7 @@ class MeterFigures(NamedTuple):
 
 
 class CustomerFigures(NamedTuple):
-    """A row of `customer_balances`, but for its key."""
+    """A row of `customer_balances`, without its key."""
 
     balance: Decimal
     overpayment: Decimal
@@ -51,9 +51,10 @@ class CustomerFigures(NamedTuple):
 
 
 class MeterDrift(NamedTuple):
-    """A meter of which recorded differs from expected; `present` says whether it has a row at all.
+    """A meter whose recorded figures differ from the expected ones; `present` tells whether it has a row at all.
 
-    `contradicting_rows` of history count at it, or are marked at it, and are marked otherwise than they count.
+    `contradicting_rows` counts the history rows of this meter, by what counts or by their marks, whose marks differ
+    from what counts.
     """
 
     meter_id: int
@@ -64,7 +65,7 @@ class MeterDrift(NamedTuple):
 
 
 class CustomerDrift(NamedTuple):
-    """A customer of which recorded differs from expected."""
+    """A customer whose recorded figures differ from the expected ones."""
 
     customer_id: int
     present: bool
@@ -73,11 +74,11 @@ class CustomerDrift(NamedTuple):
 
 
 class Disagreement(NamedTuple):
-    """History rows of one meter that the projection counted otherwise than they count now.
+    """History rows of one meter that the projection counted differently from what counts now.
 
-    `rows`, `amount` (what they count now, less what was counted) and `row_shift` (the same of their number: 1 for a row
-    that counts here and is marked elsewhere, -1 the other way round) cover all of them. `ids` names the first, and
-    `amounts` and `row_shifts` say of those what each contributes. `mark` is the column of their marks that disagrees.
+    `rows`, `amount` (what counts now, less what was counted) and `row_shift` (the same for the number of rows: 1 for a
+    row that counts here and is marked elsewhere, -1 the other way round) cover all of them. `ids` names the first ones,
+    `amounts` and `row_shifts` their contributions. `mark` is the column of their marks that disagrees.
     """
 
     source: Source
@@ -93,7 +94,7 @@ class Disagreement(NamedTuple):
 
 
 class Marks(NamedTuple):
-    """What the projection must have counted for a meter; `known` where history holds any trace of it."""
+    """What the projection must have counted for a meter; `known` where history has any trace of the meter."""
 
     total_billed: Decimal
     total_paid: Decimal
@@ -105,7 +106,7 @@ class Marks(NamedTuple):
 
 
 class AssignmentEvidence(NamedTuple):
-    """Of a meter that is shown under another customer: whether the projection agrees with itself, and the rows."""
+    """For a meter that is shown under another customer: whether the projection is consistent, and the assignments."""
 
     agrees_with_itself: bool
     ids: list[int]
@@ -120,7 +121,7 @@ class MeterEvidence(NamedTuple):
 
 
 class CustomerEvidence(NamedTuple):
-    """Sums over the meter rows that point at a customer, its drifted meters, and whether it ever had one."""
+    """The sums over the meter rows of a customer, its drifted meters, and whether it ever had a meter."""
 
     sums: CustomerFigures
     meters: tuple[int, ...]

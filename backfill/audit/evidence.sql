@@ -1,7 +1,7 @@
 -- Why drifted meters and customers differ. Each history row is marked with what the projection last counted for it
 -- and where; a mark that disagrees with what counts now names a row that changed outside the stream.
 
--- name: forget_evidence
+-- name: clear_evidence
 -- Before the next of several scopes in one transaction.
 TRUNCATE scope, disagreements, marked;
 

@@ -1,12 +1,12 @@
 """From drift to findings: one for each column that differs, with its cause and the rows that prove it. Pure.
 
-For a meter, `expected - recorded = sum(counted - marked) + (sum(marked) - recorded)`. The first part is the history
-rows whose marks disagree with what counts; the second is an edit of the projection or, where the number of rows is off
-as well, history rows that were deleted. `backfill.audit.attribution` says which of those rows had their marks edited:
-what these should say belongs to the second part.
+For a meter, `expected - recorded = sum(counted - marked) + (sum(marked) - recorded)`. The first part comes from history
+rows whose marks disagree with what counts. The second is an edit of the projection or, where the number of rows differs
+too, history rows that were deleted. `backfill.audit.attribution` tells which of those rows had their marks edited: the
+original value of these marks belongs to the second part.
 
-Rows that disagree with their marks are a finding of their own, in a column `marks` that the meter's row does not have:
-how many there are, against none. So they are found where every figure agrees, as after two edits that cancel out.
+Rows that disagree with their marks are a finding of their own, in a column `marks` that the table does not have: their
+number, where 0 is expected. So they are found even where every figure agrees, as after two edits that cancel out.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,7 +30,7 @@ from backfill.audit.drift_types import (
 
 MARKS: Final = "marks"
 SOURCES: Final[tuple[Source, ...]] = ("invoices", "payments")
-UNCERTAIN: Final = "history or marks"  # of `evidence`: the recorded figures agree with either
+UNCERTAIN: Final = "history or marks"  # in `evidence`: the recorded figures agree with either
 SIDE: Final[dict[str, Source]] = {
     "total_billed": "invoices",
     "invoice_count": "invoices",
@@ -42,7 +42,7 @@ SIDE: Final[dict[str, Source]] = {
 
 
 class Finding(NamedTuple):
-    """One column of one row that is not what history says; `difference` is expected less recorded."""
+    """One column of one row that differs from history; `difference` is expected less recorded."""
 
     entity: str
     entity_id: int
@@ -60,7 +60,7 @@ class _Reason(NamedTuple):
 
 
 def of_meter(drift: MeterDrift, evidence: MeterEvidence) -> Iterator[Finding]:
-    """Name each differing column of a meter, and its rows that disagree with their marks."""
+    """Name each column of a meter that differs, and its rows that disagree with their marks."""
     found = {source: _attribution(drift, evidence, source) for source in SOURCES}
     reasons = {source: _side(drift, evidence, found[source]) for source in SOURCES}
     owed_by = _heavier_side(drift)
@@ -74,7 +74,7 @@ def of_meter(drift: MeterDrift, evidence: MeterEvidence) -> Iterator[Finding]:
 
 
 def of_customer(drift: CustomerDrift, evidence: CustomerEvidence) -> Iterator[Finding]:
-    """Name each differing column of a customer."""
+    """Name each column of a customer that differs."""
     columns = zip(CustomerFigures._fields, drift.recorded, drift.expected, evidence.sums, strict=True)
     for column, recorded, expected, of_meters in columns:
         if recorded != expected:
@@ -116,7 +116,7 @@ def _sums(figures: MeterFigures | Marks, source: Source) -> Sums:
 
 
 def _side(drift: MeterDrift, evidence: MeterEvidence, found: Attribution) -> _Reason:
-    """Weigh the two parts of the difference in a meter's invoices or payments."""
+    """Compare the two parts of the difference in a meter's invoices or payments."""
     proof = _proof(found.history, found.marks, certain=found.certain)
     if found.amount or found.rows:
         proof["projection"] = {"amount": str(found.amount), "rows": found.rows}
@@ -127,7 +127,7 @@ def _side(drift: MeterDrift, evidence: MeterEvidence, found: Attribution) -> _Re
 
 
 def _marks(found: Iterable[Attribution]) -> _Reason:
-    """Name what was edited in the rows of a meter that disagree with their marks, both sources together."""
+    """Name what was edited in the rows of a meter that disagree with their marks, over both sources."""
     sides = list(found)
     history = [each for side in sides for each in side.history]
     marks = [each for side in sides for each in side.marks]
@@ -136,7 +136,7 @@ def _marks(found: Iterable[Attribution]) -> _Reason:
 
 
 def _proof(history: list[Disagreement], marks: list[Disagreement], *, certain: bool) -> dict[str, Any]:
-    """Put down the rows; where it cannot be told whether their history or their marks were edited, say so."""
+    """List the rows; say so where it is uncertain whether their history or their marks were edited."""
     proof: dict[str, Any] = {}
     if history or marks:
         proof["history"] = [_described(each) for each in (*history, *marks)]
@@ -156,7 +156,7 @@ def _projection_cause(drift: MeterDrift, evidence: MeterEvidence, amount: Decima
 
 
 def _customer(drift: MeterDrift, evidence: MeterEvidence) -> _Reason:
-    """Say why a meter is shown under another customer than its assignments say."""
+    """Say why a meter is shown under another customer than its assignments name."""
     facts = evidence.assignments
     proof = {"assignments": facts.ids if facts else []}
     if facts and facts.agrees_with_itself:
@@ -175,14 +175,14 @@ def _customer_cause(drift: CustomerDrift, evidence: CustomerEvidence, *, agrees:
 
 
 def _heavier_side(drift: MeterDrift) -> Source:
-    """Say whether a meter's balance is off rather by what was billed or by what was paid."""
+    """Tell whether a meter's balance differs more in what was billed or in what was paid."""
     billed = drift.expected.total_billed - drift.recorded.total_billed
     paid = drift.expected.total_paid - drift.recorded.total_paid
     return "invoices" if abs(billed) >= abs(paid) else "payments"
 
 
 def _heaviest(found: Sequence[Disagreement]) -> Disagreement:
-    """Choose the group that moves most; of equal ones the first."""
+    """Choose the group with the largest amount; of equal ones the first."""
     return max(found, key=lambda each: abs(each.amount))
 
 

@@ -1,33 +1,35 @@
-"""Repair what a run found drifted, beside live consumers, in short READ COMMITTED transactions.
+"""Repairs what a run found drifted, while consumers run, in short READ COMMITTED transactions.
 
-Locks are taken in everyone's order: history rows, then meter rows, then customer rows, each by key. Every figure is
-computed in a statement begun after the lock that covers it is held. Consumers lock history rows first and meter rows
-next, so one that is in the middle of a batch is at one of these places:
+Locks are taken in the order that consumers use: history rows, then meter rows, then customer rows, each by key. Every
+figure is computed in a statement that begins after the lock that covers it is held. A consumer locks its history rows
+first and its meter rows next, so in the middle of a batch it is in one of these states:
 
-- It holds a history row that we need, and no meter row yet: we wait, it commits, and the row's mark is read anew. If
-  it agrees by then, the row is left alone.
-- It waits for a history row that we hold: it reads our mark once we commit, and adds the difference to that.
-- It holds history rows that are none of ours and waits for a meter's row that we hold. Its rows are not yet visible
-  to us: we write the sum of the *marks* that are committed, its increment is measured from the very same marks, and
-  lands on our figure once we commit. An assignment and the latest dates it settles itself, under the meter's lock.
-- It holds the meter's row: we wait, and all it did is committed when we add up.
+- It holds a history row that the repair needs, and no meter row yet. The repair waits until it commits, then reads the
+  row's mark anew. If the mark agrees by then, the row is left as it is.
+- It waits for a history row that the repair holds. After the repair commits it reads the new mark and adds the
+  difference to it.
+- It holds other history rows and waits for a meter row that the repair holds. Its rows are not visible to the repair,
+  which writes the sum of the *marks* that are committed. The consumer's increment is measured from the same marks and
+  is added to the repaired figure once the repair commits. Assignments and latest dates it computes under the meter's
+  lock.
+- It holds the meter row. The repair waits, and all that the consumer did is committed when the repair adds up.
 
-The same holds for customers: the sum over the committed meter rows is taken under the customer's lock, and whoever
-changes one of those meters adds his change to the customer's row after us, or has committed before us.
+The same holds for customers. The sum over the committed meter rows is taken under the customer's lock: a transaction
+that changes one of those meters either adds its change to the customer's row after the repair, or has committed before.
 
-A damaged meter may be moved after it was compared, and whoever had it then, found well, loses what its row said. What
-a consumer takes and gives is what the row says, so no move changes by how much a customer's row differs from the sum
-over the meter rows that name it: damage does, once, for whoever the row names at that moment, and so does setting the
-row right, for whoever it names then. So with a meter these customers are locked and summed anew, after it and by key
-like all others: whom its row named and whose it was by history when it was compared, which stands with the finding;
-whom it names now; and whoever ever had it by assignments that are still there. Who had it in between gained and lost
-the same.
+A damaged meter may be moved after it was compared. Then the customer that had it, and was found correct, loses what the
+meter's row said. A consumer takes from one customer and gives to the other what the row says, so a move never changes
+by how much a customer's row differs from the sum over the meter rows that name it. Damage changes that once, for the
+customer that the row names at that moment, and so does correcting the row, for the customer that it names then. So
+these customers are locked and summed anew with a meter, after it and by key like all others: the one that its row named
+and the one that it belonged to by history when it was compared, which the finding stores; the one that it names now;
+and each that ever had it by assignments that still exist. A customer that had it in between gained and lost the same.
 
-The totals written are sums of marks and not of history: under the marks' locks both are made equal, but only the
-marks are what later increments subtract. A mark that moved takes the meter it left and the one it reached into the
-repair, whichever chunk they belong to. No more than `ENTITIES_MAX` meters, and as many customers, are held at once:
-where a chunk drags in more it is halved, down to a single meter or customer. What a single one drags in, and the
-history rows that disagree, are held together, however many they are.
+The totals written are sums of marks and not of history: under the locks of the history rows both are made equal, but
+only the marks are what later increments subtract. A mark that is moved takes the meter that it leaves and the one that
+it reaches into the repair, whichever chunk they belong to. At most `ENTITIES_MAX` meters and as many customers are
+locked at once: a chunk that needs more is halved, down to a single meter or customer. What a single one needs, and the
+history rows that disagree, are locked together, however many they are.
 """
 
 from collections.abc import Callable, Sequence
@@ -44,13 +46,13 @@ from events.contract.types import BIGINT_MAX
 from projector.database.statements import statements
 
 SQL: Final = statements("backfill.audit", "repair.sql")
-ENTITIES_MAX: Final = 1000  # locked at once: consumers of these meters wait while a repair holds them
+ENTITIES_MAX: Final = 1000  # locked at once: consumers of these rows wait while a repair holds them
 
-SUMMED_MAX: Final = 20_000  # meter rows read for the sums of all customers of a repair but the largest
+SUMMED_MAX: Final = 20_000  # meter rows read for the sums of all customers of a repair except the largest
 
 
 class TooManyError(Exception):
-    """A repair would hold more rows than consumers should wait for: it is to be done in halves."""
+    """A repair would lock more rows than consumers should wait for: the chunk is to be halved."""
 
 
 def next_drifted_end(entity: str) -> Callable[[Cursor[Any], Run, int], int | None]:
@@ -66,7 +68,7 @@ def drifted(entity: str) -> Callable[[Cursor[Any], Run, Chunk], Sequence[int]]:
 
 
 def repair_meters(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally:
-    """Repair these meters, with the customers whose sums they are part of."""
+    """Repair these meters, and the customers whose sums they are part of."""
     comparison.add_meters_to_scope(cursor, ids)
     comparison.find_disagreements(cursor)
     cursor.execute(SQL["add_owners_when_compared"], {"run_id": run.run_id, "ids": list(ids)})
@@ -75,10 +77,10 @@ def repair_meters(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally:
 
 
 def repair_customers(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally | None:
-    """Repair these customers, and the meters that are shown under them and that history gives to somebody else.
+    """Repair these customers, and the misassigned meters: shown under them, but assigned to others by history.
 
-    A run that is limited has not compared those, and no sum comes right with them. There may be very many: None says
-    that some of them are repaired, and that the chunk is to be done again.
+    A limited run has not compared those meters, and no sum can be correct while they are shown there. There may be very
+    many: None says that some of them are repaired, and that the chunk is to be processed again.
     """
     misassigned = cursor.execute(SQL["scope_misassigned"], {"ids": list(ids), "size": ENTITIES_MAX}).rowcount
     if misassigned < ENTITIES_MAX:
@@ -91,15 +93,15 @@ def repair_customers(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally
         if not left:
             _record_affected(cursor, run, customers)
             return None
-        add_customers(cursor, ids)  # somebody undoes it: let the proof tell
+        add_customers(cursor, ids)  # something undoes it: the comparison reports that
         customers += _set_customers(cursor)
     return _repaired(cursor, run, "customer", ids, customers)
 
 
 def recompute(cursor: Cursor[Any], amend: Callable[[], None] | None = None) -> list[int]:
-    """Hold the disagreeing history rows, mark them, then hold and set the scope's meters, then their customers.
+    """Lock the disagreeing history rows and set their marks; then lock and set the scope's meters, then customers.
 
-    `amend` changes history rows that are among the disagreements, between the moment they are held and their marks.
+    `amend` changes history rows that are among the disagreements, after they are locked and before their marks are set.
 
     Returns:
         The customers whose rows that changed.
@@ -119,7 +121,7 @@ def recompute(cursor: Cursor[Any], amend: Callable[[], None] | None = None) -> l
 
 
 def _weigh(cursor: Cursor[Any], ids: Sequence[int]) -> None:
-    """Look, before anything is held, whether a repair of several entities would hold or read too much at once.
+    """Count, before anything is locked, whether a repair of several entities would lock or read too much at once.
 
     Raises:
         TooManyError: it would.
@@ -151,7 +153,7 @@ def _set_customers(cursor: Cursor[Any]) -> list[int]:
 
 
 def _repaired(cursor: Cursor[Any], run: Run, entity: str, ids: Sequence[int], customers: Sequence[int]) -> Tally:
-    """Say so in the repair's own transaction, and what else a limited run touched."""
+    """Record the repair in its own transaction, and for a limited run what else it changed."""
     _record_affected(cursor, run, customers)
     drift.mark_repaired(cursor, run, entity, ids)
     return Tally(repaired=len(ids))

@@ -1,4 +1,4 @@
-"""The proof of a repair: what a chunk repaired is compared once more, in a new snapshot."""
+"""Compares what a chunk repaired once more, in a new snapshot."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,6 +28,6 @@ def verify_customers(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally
 
 
 def _still(cursor: Cursor[Any], run: Run, entity: str, still: Sequence[int]) -> Tally:
-    """Take back that they were repaired."""
+    """Record that these were not repaired after all."""
     drift.unmark_repaired(cursor, run, entity, still)
     return Tally(unrepaired=len(still))

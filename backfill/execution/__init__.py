@@ -1,7 +1,7 @@
-"""A run from its start to its end.
+"""One run, from its start to its exit code.
 
-runner    a command: settings, connection, run, exit code
-pool      as many workers as were asked for, and what ends them
-worker    chunk after chunk
-progress  what is shown meanwhile
+runner    a command: settings, connection, run, report, exit code
+pool      as many workers as were asked for, until the run ends
+worker    a worker's loop: chunk after chunk
+progress  the progress bar on a terminal
 """

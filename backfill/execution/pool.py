@@ -1,8 +1,8 @@
-"""A run, from when it has begun to its end: by one worker or several, until it is done or asked to stop.
+"""Carries out a run with one worker or several, until it is done or a stop is requested.
 
-Several workers of one process are threads, each with a connection of its own: they wait for PostgreSQL, which does the
-work. Workers of other processes, on this machine or another, take part by `--resume`; all are equal, and whoever finds
-nothing left ends the run.
+The workers of one process are threads, each with a connection of its own: most of their time they wait for PostgreSQL,
+which does the work. Workers of other processes, on this machine or another, join the run by `--resume`. All workers are
+equal, and the first that finds no chunk left ends the run.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,9 +21,9 @@ from backfill.throttle.pace import Pace
 from events.runtime.errors import StateError
 
 Stop = Callable[[], bool]
-"""Tells whether somebody wants it to stop."""
+"""Tells whether a stop is requested."""
 Session = Callable[[], AbstractContextManager[Connection[Any]]]
-"""Opens a connection for one more worker."""
+"""Opens the connection of one more worker."""
 
 
 def run_pool(  # noqa: PLR0913 - each with a default that does nothing
@@ -35,7 +35,7 @@ def run_pool(  # noqa: PLR0913 - each with a default that does nothing
     pace: Callable[[Stop], Pace] = lambda stop: Pace((), stop),
     others: Sequence[Session] = (),
 ) -> Run:
-    """Do chunk after chunk, with as many further workers as there are sessions for; return how the run stands then."""
+    """Process chunks with one worker here and one for each further session; return the run as it is afterwards."""
     with _extra_workers(run, others, stop, pace) as halted:
         run = run_worker(connection, run, stop=halted, pace=pace(halted), watch=watch)
     return _ended(connection, run)
@@ -43,7 +43,7 @@ def run_pool(  # noqa: PLR0913 - each with a default that does nothing
 
 @contextmanager
 def _extra_workers(run: Run, others: Sequence[Session], stop: Stop, pace: Callable[[Stop], Pace]) -> Iterator[Stop]:
-    """Let others work at the run meanwhile; if one of us fails, all stop after the chunk at hand."""
+    """Run the further workers while the block lasts; when a worker fails, all stop after their current chunk."""
     failed = Event()
 
     def halted() -> bool:
@@ -71,9 +71,9 @@ def _stop_all_on_error(failed: Event) -> Iterator[None]:
 
 
 def _ended(connection: Connection[Any], run: Run) -> Run:
-    """End a run that is done; pause one that is not, unless others go on with it."""
+    """Finish a run that is done; pause one that is not, unless other processes go on with it."""
     run = chunks.collect_finished(connection, run)
-    with workers.leave(connection, run.run_id) as alone, suppress(StateError):  # where another process was faster
+    with workers.leave(connection, run.run_id) as alone, suppress(StateError):  # another process ended it first
         if run.phase == "done" or alone:
             return runs.change_state(connection, run, "finished" if run.phase == "done" else "paused")
     return runs.find(connection, str(run.run_id))

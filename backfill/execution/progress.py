@@ -1,4 +1,4 @@
-"""A progress bar on standard error where that is a terminal, nothing otherwise."""
+"""A progress bar on standard error, if that is a terminal."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,17 +22,17 @@ TITLES: Final[dict[Phase, str]] = {
     "rows-payments": "payments",
     "rows-assignments": "assignments",
     "rows-customers": "customers' records",
-    "places": "rows that share a message",
-    "winners": "messages, once more",
+    "places": "rows that name the same message",
+    "winners": "messages, read again",
     "verdicts": "suspected rows",
     "done": "done",
 }
 TITLES_AGAIN: Final[dict[Phase, str]] = {
     **TITLES,
-    "customers": "comparing again what was touched, by customer",
-    "meters": "comparing again what was touched, by key",
+    "customers": "comparing changed customers again",
+    "meters": "comparing changed meters again, by key",
 }
-"""Those of later rounds."""
+"""The titles of later rounds."""
 
 
 Total = Callable[[Connection[Any], Run], int | None]
@@ -63,24 +63,24 @@ def shown(connection: Connection[Any], run: Run, total: Total = total_to_compare
 
 
 class _Shown:
-    """One bar, begun anew with each phase: customers by number, meters by key, repairs by what was found drifted."""
+    """One bar, started anew for each phase: customers by number, meters by key, repairs by the drift that was found."""
 
     def __init__(self, connection: Connection[Any], bar: Progress, total: Total) -> None:
         self._connection = connection
         self._bar = bar
         self._total = total
         self._task: TaskID | None = None
-        self._stands_at: tuple[int, Phase] = (0, "done")
+        self._position: tuple[int, Phase] = (0, "done")
 
     def show(self, run: Run) -> None:
-        """Move the bar to where a run is."""
-        if (run.round, run.phase) != self._stands_at or self._task is None:
+        """Move the bar to the run's position."""
+        if (run.round, run.phase) != self._position or self._task is None:
             self._begin(run)
         if self._task is not None:
             self._bar.update(self._task, completed=_done(run), rate=_rate(run))
 
     def _begin(self, run: Run) -> None:
-        self._stands_at = run.round, run.phase
+        self._position = run.round, run.phase
         if self._task is not None:
             self._bar.remove_task(self._task)
         total = self._total(self._connection, run)

@@ -1,4 +1,4 @@
-"""One command from its settings to its exit code."""
+"""Runs one command, from its settings to its exit code."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -36,7 +36,7 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What was typed."""
+    """A run as the command line asks for it."""
 
     command: Command
     dry_run: bool = False
@@ -45,31 +45,31 @@ class Request:
     selection: Selection = field(default_factory=Selection)
     tuning: RunTuning
     report: ReportOptions
-    silent: bool = False  # standard output is somebody else's
+    suppress_stdout: bool = False  # alerts are written there
 
     @property
     def options(self) -> dict[str, Any]:
-        """What a run's row keeps of it."""
+        """The options that are stored with the run."""
         size = {} if self.chunk_size is None else {"chunk_size": self.chunk_size}
         return {"dry_run": self.dry_run, **size, **self.selection.options}
 
 
 def execute(
-    settings: Settings, request: Request, *, after: Callable[[Connection[Any], Run], None] = lambda *_: None
+    settings: Settings, request: Request, *, run_ended: Callable[[Connection[Any], Run], None] = lambda *_: None
 ) -> int:
-    """Carry a run out, print its report, and do what comes after it; return the exit code."""
+    """Carry out a run, print its report, then call `run_ended`; return the exit code."""
     with ready(settings) as engine, session(engine) as connection, output.opened(request.report) as file:
         run = _begun(connection, request)
-        if not request.silent:
+        if not request.suppress_stdout:
             output.begin(run, request.report)
         run = run_to_completion(settings, connection, run, engine=engine, tuning=request.tuning)
         try:
-            if file or not request.silent:
-                said = output.write_report(settings, connection, run, request.report, file)
-                if said and not request.silent:
-                    say(said)
-        finally:  # whoever is to be alerted is, also where nobody reads the report
-            after(connection, run)
+            if file or not request.suppress_stdout:
+                sentence = output.write_report(settings, connection, run, request.report, file)
+                if sentence and not request.suppress_stdout:
+                    say(sentence)
+        finally:  # alerts are sent even where the report cannot be written
+            run_ended(connection, run)
     record(run)
     return exit_code(run)
 
@@ -90,7 +90,7 @@ def run_to_completion(
     engine: Engine,
     tuning: RunTuning,
 ) -> Run:
-    """Carry a run out until it is done or paused; further workers and the governor connect through the engine."""
+    """Carry out a run until it is done or paused; further workers and the governor connect through the engine."""
     with (
         failure_written_down(settings, connection, run),
         asked_to_stop(settings.shutdown_seconds) as stop,
@@ -103,7 +103,7 @@ def run_to_completion(
 
 @contextmanager
 def brakes(settings: Settings, engine: Engine, tuning: RunTuning) -> Iterator[list[Brake]]:
-    """Set up what slows a run down: the rows a second that are allowed, and the consumers, for as long as it lasts."""
+    """Set up the brakes of a run while the block lasts: the row rate that is allowed, and the governor."""
     rate = [RowRate(tuning.rows_per_second_max)] if tuning.rows_per_second_max else []
     if not tuning.governed:
         yield [*rate]
@@ -114,36 +114,38 @@ def brakes(settings: Settings, engine: Engine, tuning: RunTuning) -> Iterator[li
 
 @contextmanager
 def failure_written_down(settings: Settings, connection: Connection[Any], run: Run) -> Iterator[None]:
-    """Write a failure outside any chunk down with its run, where that is still possible.
+    """Store the reason with the run when it fails outside any chunk, where PostgreSQL still answers.
 
     Raises:
-        ServiceUnavailable: PostgreSQL broke off.
-        StateError: it refused something.
+        ServiceUnavailable: the connection to PostgreSQL was lost.
+        StateError: PostgreSQL refused a statement.
         WorkFailed: a repair does not hold.
-        GivenUpError: it did not answer within the budget that a signal leaves.
+        GivenUpError: PostgreSQL did not answer within the shutdown time after a signal.
 
     """
     try:
         yield
     except WorkFailed as error:
         _fail(connection, run, str(error), for_all=True)
-        kind = StateError if run.command == "drift-check" else WorkFailed  # whose code would say that drift was found
-        raise kind(f"run {run.run_id} stopped: {error}; `backfill runs show {run.run_id}` tells which") from None
+        kind = (
+            StateError if run.command == "drift-check" else WorkFailed
+        )  # whose exit code would mean that drift was found
+        raise kind(f"run {run.run_id} stopped: {error}; `backfill runs show {run.run_id}` lists them") from None
     except (GivenUpError, psycopg.Error) as error:
-        how = f"go on with `{run.resume_command}`"
+        how = f"resume with `{run.resume_command}`"
         if isinstance(error, GivenUpError) or unanswered():
             line = f"run {run.run_id} was stopped by a signal; PostgreSQL at {address(settings)} did not answer; {how}"
             raise GivenUpError(line) from None
         if connection.closed:
-            line = f"PostgreSQL at {address(settings)} broke off: {reason(error)}; {how}"
+            line = f"PostgreSQL at {address(settings)} closed the connection: {reason(error)}; {how}"
             raise ServiceUnavailable(line) from None
         _fail(connection, run, reason(error), for_all=False)
         raise StateError(f"run {run.run_id} failed: {reason(error)}; {how}") from None
 
 
 def _fail(connection: Connection[Any], run: Run, why: str, *, for_all: bool) -> None:
-    """End a run as failed, unless others who share it go on, or have already ended it."""
-    with suppress(StateError, psycopg.Error):  # what is wrong is told already
+    """Set a run to failed, unless other processes go on with it or have ended it already."""
+    with suppress(StateError, psycopg.Error):  # the caller reports the error
         run = chunks.collect_finished(connection, run)
         with workers.leave(connection, run.run_id) as alone:
             if alone or for_all:
@@ -151,10 +153,13 @@ def _fail(connection: Connection[Any], run: Run, why: str, *, for_all: bool) -> 
 
 
 def record(run: Run) -> None:
-    """Leave one structured record of what a run did."""
+    """Log one structured record of the run."""
     tally = run.tally
     _log.info(
-        f"{run.title} {run.state}",
+        "run ended",
+        command=run.command,
+        dry_run=run.dry,
+        state=run.state,
         run_id=str(run.run_id),
         customers_processed=tally.customers,
         meters=tally.meters,

@@ -1,13 +1,12 @@
-"""What a worker does: chunk after chunk of a run, until none is left or it is asked to stop.
+"""A worker's loop: it processes the chunks of a run until none is left or a stop is requested.
 
-    1 prepare   in a short transaction, see to it that a chunk is there
-    2 claim     hold it, in the transaction that does it
-    3 do        compare, repair, or compare once more what was repaired
-    4 settle    write down what became of it, and commit
-    5 pace      choose the next chunk's size, and rest where that is wished
+    1 ensure  in a short transaction, make sure that there is a chunk to process
+    2 claim   lock the chunk's row, in the transaction that processes the chunk
+    3 do      compare it, repair it, or compare once more what was repaired
+    4 finish  store the chunk's new state and its counts, and commit
+    5 pace    choose the next chunk's size, and pause where a brake asks for it
 
-Everything that may be killed is killed between two commits, so what it leaves is a chunk that is done, or one that is
-open; see `backfill.runs.chunks`.
+A worker can only die between commits: a chunk is done or open, never half done (see `backfill.runs.chunks`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,14 +24,13 @@ from backfill.audit import check, repair, verify
 from backfill.runs import chunks, rounds, tally
 from backfill.runs.chunks import Chunk, ChunkEnd, State
 from backfill.runs.phases import Phase
-from backfill.runs.session import RETRIED, reason, retried, snapshot
+from backfill.runs.session import reason, retried, snapshot
 from backfill.runs.stopping import GivenUpError, given_up, giving_up_late
 from backfill.runs.store import Run
 from backfill.runs.tally import Tally
 from backfill.throttle.pace import Pace
 from events.runtime.errors import WorkFailed
-
-REFUSED_VALUES: Final = ("22", "23")  # SQLSTATE classes: some one row's value is at fault, so the others may go in
+from projector.database import sqlstates
 
 _log = structlog.get_logger()
 
@@ -50,9 +48,9 @@ class RunTuning:
 
 
 class ChunkStage(NamedTuple):
-    """One transaction over a chunk: which chunks it takes, in which state it leaves them, and what it does.
+    """One transaction over a chunk: the state in which it takes the chunk, the state in which it leaves it, its work.
 
-    What it does returns None where only a part of it is done, and the chunk is to be taken again.
+    `do` returns None where it did only a part of the chunk, which is then to be taken again.
     """
 
     takes: State
@@ -63,16 +61,15 @@ class ChunkStage(NamedTuple):
 
 
 class ChunkResult(NamedTuple):
-    """What one transaction over a chunk came to, of so many keys."""
+    """The counts of one transaction over a chunk, and how many keys the chunk had."""
 
     delta: Tally
     keys: int
 
     def repaired_nothing(self, phase: Phase) -> bool:
-        """Tell whether something undoes the repair: it left all as it was.
+        """Tell whether every key still differs after its repair: something undoes it.
 
-        A customer may differ after its repair for the sake of a meter that was damaged and moved in meanwhile: that one
-        is the next round's.
+        A customer may still differ because a damaged meter moved to it meanwhile; the next round repairs that one.
         """
         return phase == "repair-meters" and 0 < self.delta.unrepaired >= self.keys
 
@@ -91,7 +88,7 @@ STAGES: Final[Mapping[Phase, Sequence[ChunkStage]]] = {
         ChunkStage("open", "repaired", Connection.transaction, CUSTOMERS, repair.repair_customers),
     ],
 }
-"""What is done with a chunk of each phase; what is half done is taken first."""
+"""The stages of a chunk in each phase, the last one first: a chunk that is half way is completed first."""
 CHUNK_ENDS: Final[Mapping[Phase, ChunkEnd]] = {
     "customers": check.next_customers_end,
     "meters": check.next_meters_end,
@@ -103,10 +100,10 @@ CHUNK_ENDS: Final[Mapping[Phase, ChunkEnd]] = {
 def run_worker(
     connection: Connection[Any], run: Run, *, stop: Callable[[], bool], pace: Pace, watch: Callable[[Run], None]
 ) -> Run:
-    """Do chunk after chunk; return the run as it was last seen, after a signal perhaps with a chunk given up.
+    """Process chunks until none is left; return the run as it was last read, after a signal perhaps with an open chunk.
 
     Raises:
-        WorkFailed: what was repaired differs as it did before, or the last round that is allowed found drift.
+        WorkFailed: a repair changed nothing, or the last round that is allowed still found drift.
 
     """
     granted = run.round + rounds.GRANTED
@@ -131,7 +128,7 @@ def run_worker(
 
 
 def process_chunk(connection: Connection[Any], run: Run) -> ChunkResult | None:
-    """Do one chunk of the run's phase, if one is free."""
+    """Process one chunk of the run's phase; None where no chunk is free."""
     for each in STAGES[run.phase]:
         if done := retried(partial(_transaction, connection, run, each)):
             return done
@@ -147,7 +144,7 @@ def _transaction(connection: Connection[Any], run: Run, each: ChunkStage) -> Chu
         try:
             with connection.transaction():
                 delta = each.do(cursor, run, keys)
-        except RETRIED:
+        except sqlstates.CONFLICTS:
             raise
         except repair.TooManyError:
             return _halved(cursor, run, chunk, keys)
@@ -155,21 +152,21 @@ def _transaction(connection: Connection[Any], run: Run, each: ChunkStage) -> Chu
             if connection.closed or given_up(connection):
                 raise
             return _refused(cursor, run, chunk, keys, error)
-        if delta is None:  # some of it: the chunk stays as it is
+        if delta is None:  # a part of the chunk is done: it stays open
             return ChunkResult(Tally(), 0)
         chunks.finish_chunk(cursor, run, chunk, each.leaves, rounds.counted(run, delta))
         return ChunkResult(delta, len(keys))
 
 
 def _halved(cursor: Cursor[Any], run: Run, chunk: Chunk, keys: Sequence[int]) -> ChunkResult:
-    """Make two of a chunk, and leave both to be done."""
+    """Split a chunk in two, both still to be processed."""
     chunks.split(cursor, run, chunk, keys[len(keys) // 2 - 1])
     return ChunkResult(Tally(), 0)
 
 
 def _refused(cursor: Cursor[Any], run: Run, chunk: Chunk, keys: Sequence[int], error: psycopg.Error) -> ChunkResult:
-    """Halve a chunk of which PostgreSQL refuses some value, until the key at fault stands alone; tell that one."""
-    if chunk.state == "open" and len(keys) > 1 and (error.sqlstate or "").startswith(REFUSED_VALUES):
+    """Halve a chunk that holds a value which PostgreSQL refuses, down to the one key; record that key as failed."""
+    if chunk.state == "open" and len(keys) > 1 and sqlstates.is_of(error, sqlstates.VALUE_REFUSED):
         return _halved(cursor, run, chunk, keys)
     first, last = (keys[0], keys[-1]) if keys else (chunk.after, chunk.last)
     _log.error("chunk failed", phase=run.phase, first=first, last=last, reason=reason(error))
@@ -179,5 +176,5 @@ def _refused(cursor: Cursor[Any], run: Run, chunk: Chunk, keys: Sequence[int], e
 
 
 def _any_failed(connection: Connection[Any], run: Run) -> bool:
-    """Tell whether a chunk of the run failed, which would explain that its repair left something as it was."""
+    """Tell whether a chunk of the run failed: that explains why a repair changed nothing."""
     return chunks.collect_finished(connection, run).tally.failed > 0

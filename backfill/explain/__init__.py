@@ -1,5 +1,5 @@
-"""`backfill explain`: one meter.
+"""One meter's statement.
 
-explain    the command
-statement  the meter's invoices and payments in order, and what each did to the balance; pure
+statement  entries with a running balance, and what they add up to; pure
+explain    reads and prints the statement
 """

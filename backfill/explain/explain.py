@@ -1,4 +1,4 @@
-"""`backfill explain`: why a meter's balance is what it is, line by line, and where each line came from."""
+"""`backfill explain`: a meter's balance line by line, and where each line came from."""
 
 from datetime import date
 from typing import Any, Final
@@ -24,11 +24,11 @@ def explain(
     """Read a meter's statement in one snapshot.
 
     Raises:
-        InputError: nothing names this meter, or the days are the wrong way round.
+        InputError: nothing names this meter, or the days are in the wrong order.
 
     """
     if since and at and since > at:
-        raise InputError(f"--since {since} lies after --at {at}")
+        raise InputError(f"--since {since} is after --at {at}")
     values = {"meter_id": meter_id, "timezone": settings.timezone, "since": since, "at": at}
     with snapshot(connection):
         meter = Meter(*(connection.execute(SQL["recorded"], values).fetchone() or ()))
@@ -42,7 +42,7 @@ def explain(
 
 
 def print_statement(settings: Settings, found: Statement, form: Format) -> None:
-    """Print it."""
+    """Print a statement."""
     if form is Format.JSON:
         print_json(_document(settings, found))
         return
@@ -91,20 +91,20 @@ def _sums(settings: Settings, found: Statement) -> list[str]:
     lines = []
     if found.later:
         more = found.expected - found.closing
-        lines.append(f"After {found.at}: {len(found.later):,} entries of {signed(more, currency)} in all.")
+        lines.append(f"After {found.at}: {len(found.later):,} more entries, {signed(more, currency)} in total.")
     recorded = money(found.meter.balance, currency)
     expected = money(found.expected, currency)
     if found.difference == 0 and found.contradicting_rows:
         lines.append(
-            f"By history the balance is {expected} now, and so it is recorded, but {found.contradicting_rows:,} rows "
-            "were counted otherwise by their marks. `backfill drift-check` names the cause."
+            f"The balance is {expected} by history, and recorded as such, but the marks of "
+            f"{found.contradicting_rows:,} rows differ from what counts. `backfill drift-check` names the cause."
         )
     elif found.difference == 0:
-        lines.append(f"By history the balance is {expected} now, and so it is recorded.")
+        lines.append(f"The balance is {expected} by history, and recorded as such.")
     else:
         lines.append(
-            f"By history the balance is {expected} now, but {recorded} is recorded, which is "
-            f"{signed(found.difference, currency)} away. `backfill drift-check` names the cause."
+            f"The balance is {expected} by history, but recorded as {recorded}: a difference of "
+            f"{signed(found.difference, currency)}. `backfill drift-check` names the cause."
         )
     return lines
 
@@ -126,16 +126,18 @@ def _note(each: Counted, currency: str) -> str:
     if each.allocated:
         notes.append("allocated by a backfill")
     if each.balance_brought_forward:
-        notes.append(f"brings forward {money(each.balance_brought_forward, currency)}, which earlier ones carry")
+        notes.append(
+            f"{money(each.balance_brought_forward, currency)} brought forward from earlier invoices, not counted again"
+        )
     if each.contradicts:
-        notes.append(f"the recorded balance has {signed(each.recorded, currency)} of it")
+        notes.append(f"the recorded balance counts {signed(each.recorded, currency)} of it")
     return "; ".join(notes)
 
 
 def _still(each: Excluded, settings: Settings) -> str:
     if not each.contradicts:
         return ""
-    return f"the recorded balance still has {signed(each.recorded, settings.currency)} of it"
+    return f"the recorded balance still counts {signed(each.recorded, settings.currency)} of it"
 
 
 def _came_from(settings: Settings, each: Counted) -> str:

@@ -1,6 +1,6 @@
 """A meter's statement as values: entries with a running balance, and what they add up to. Pure.
 
-Amounts are signed: what is billed is positive, what is paid negative, so a negative balance is an overpayment.
+Amounts are signed: billed amounts are positive, payments negative, so a negative balance is an overpayment.
 """
 
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ Kind = Literal["invoice", "payment"]
 
 
 class Counted(NamedTuple):
-    """One invoice or payment that counts at the meter, as history has it.
+    """One invoice or payment that counts at the meter, by history.
 
-    `recorded` is what the projection counted of it here by its marks, which it `contradicts` if they say otherwise;
-    `before` and `after` say on which side of the statement's days it lies.
+    `recorded` is what the projection counted of it for this meter, by its marks; `contradicts` tells whether that
+    differs from what counts. `before` and `after` tell on which side of the statement's days it lies.
     """
 
     day: str
@@ -36,7 +36,7 @@ class Counted(NamedTuple):
 
 
 class Excluded(NamedTuple):
-    """One that names the meter and doesn't count here; it `contradicts` its marks if they say that it does."""
+    """One that names the meter and does not count there; `contradicts` tells whether its marks say that it does."""
 
     kind: Kind
     id: int
@@ -48,7 +48,7 @@ class Excluded(NamedTuple):
 
 
 class Meter(NamedTuple):
-    """The meter's row as it is recorded, and whose it is by history."""
+    """The meter's recorded row, and its customer by history."""
 
     present: bool
     recorded_customer_id: int | None
@@ -92,7 +92,7 @@ class Statement:
 
     @property
     def expected(self) -> Decimal:
-        """What the balance has to be now: the closing one and whatever is dated later."""
+        """The balance as it should be now: the closing balance and all later entries."""
         return self.closing + sum((counted.amount for counted in self.later), Decimal(0))
 
     @property
@@ -111,7 +111,7 @@ def state(
     meter_id: int, days: tuple[str | None, str | None], meter: Meter, counted: Sequence[Counted],
     excluded: Sequence[Excluded],
 ) -> Statement:  # fmt: skip
-    """Draw the statement up; `days` are its first and last, `counted` is in the order of its lines."""
+    """Compute the statement; `days` are its first and last, `counted` is in the order of its lines."""
     opening = sum((each.amount for each in counted if each.before), Decimal(0))
     entries, balance = list[Entry](), opening
     for each in counted:

@@ -1,11 +1,11 @@
-"""The balances as a migration found them, kept as rows of that run in tables of the owner's, and what puts them back.
+"""The balances as a migration found them, kept as rows of its run in tables of the schema's owner; and their restore.
 
-A restore may be run by somebody who may do more than whoever migrated. So nothing that it reads is an object that the
-other made: a view, a policy, an index's expression or a type of theirs would be run with the reader's rights.
+A restore may be run by a user with more rights than the one that migrated. So it reads no object that the other user
+could have made: a view, a policy, an index expression or a type of theirs would run with the rights of the reader.
 
-A restore writes old figures; history and its marks stay as they are. It goes by key in short transactions, under the
-same locks as a repair, so a consumer's increments land either before, and are overwritten, or after, and are kept.
-Either way the balances then differ from history wherever something had changed, which is what a drift check reports.
+A restore writes old figures; history and its marks stay as they are. It works by key in short transactions, under the
+same locks as a repair, so a consumer's increment comes either before it, and is overwritten, or after it, and is kept.
+Either way the balances then differ from history wherever something had changed, and a drift check reports that.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,13 +30,13 @@ from projector.database.statements import statements
 
 SQL: Final = statements("backfill.migration", "backup.sql")
 DRIFT_AHEAD: Final = (
-    "History is not put back. A drift check will report these rows as drifted, with the cause projection-edited or "
+    "History is not restored. A drift check will report these rows as drifted, with the cause projection-edited or "
     "customer-sum-off, wherever the later figures agreed with history; `backfill rebuild` undoes the restore."
 )
 
 
 class Backup(NamedTuple):
-    """The copy that a run made: how many rows it has of each table."""
+    """The copy that a run made, with the number of rows of each table."""
 
     run_id: str
     meters: int
@@ -68,7 +68,7 @@ CUSTOMERS: Final = Kind("next_customers_to_restore", "count_customers_to_restore
 
 @dataclass(frozen=True, kw_only=True)
 class Restored:
-    """How many rows were put back, or in a dry run would be; and whose backup that was."""
+    """How many rows were restored, or would be in a dry run, and from whose backup."""
 
     run: Run
     migration: UUID
@@ -77,7 +77,7 @@ class Restored:
 
 
 def back_up(connection: Connection[Any], run_id: UUID) -> Backup:
-    """Copy both tables as of one moment; consumers go on meanwhile."""
+    """Copy both tables as of one moment, while consumers run."""
     of_run = {"run_id": run_id}
     with snapshot(connection):
         connection.execute(SQL["begin_backup"], of_run)
@@ -91,18 +91,20 @@ def find(connection: Connection[Any], run_id: str) -> UUID:
 
     Raises:
         InputError: there is no such run.
-        StateError: it left no backup.
+        StateError: it made no backup.
 
     """
     run = runs.find(connection, run_id)
     (there,) = connection.execute(SQL["backup_exists"], {"run_id": run.run_id}).fetchone() or (False,)
     if not there:
-        raise StateError(f"run {run_id} left no backup: only a `backfill migrate` that reached its fourth step does")
+        raise StateError(
+            f"run {run_id} made no backup: only a `backfill migrate` that reaches its fourth step makes one"
+        )
     return run.run_id
 
 
 def restore(settings: Settings, connection: Connection[Any], migration: UUID, *, dry: bool) -> Restored:
-    """Put the balances back as a migration's run found them, chunk by chunk."""
+    """Restore the balances as a migration's run found them, chunk by chunk."""
     run = runs.begin(connection, "restore", {"dry_run": dry, "chunk_size": CHUNK_SIZE, "restored": str(migration)})
     began = monotonic()
     with failure_written_down(settings, connection, run):
@@ -118,7 +120,7 @@ def restore(settings: Settings, connection: Connection[Any], migration: UUID, *,
 
 
 def print_restored(restored: Restored, form: Format) -> None:
-    """Say what was put back, and what a drift check will make of it."""
+    """Print what was restored, and what a drift check will report."""
     dry, rows = restored.run.dry, restored.meters + restored.customers
     if form is Format.JSON:
         document = {
@@ -132,12 +134,12 @@ def print_restored(restored: Restored, form: Format) -> None:
         print_json(document)
         return
     banner = f"DRY RUN: nothing is changed. To apply: backfill restore {restored.run.options['restored']}"
-    verb = "would be put back" if dry else "put back"
+    verb = "would be restored" if dry else "restored"
     if dry:
         say(banner)
     say(
-        f"Result: {restored.meters:,} meters and {restored.customers:,} customers {verb}, the others show the same as "
-        f"then. Duration: {restored.run.tally.seconds:,.1f} s."
+        f"Result: {restored.meters:,} meters and {restored.customers:,} customers {verb}; the others are as they "
+        f"were then. Duration: {restored.run.tally.seconds:,.1f} s."
     )
     if rows:
         say(DRIFT_AHEAD)

@@ -1,4 +1,4 @@
-"""`backfill meter-balances` and `customer-balances`: the recalculations, which are rebuilds of the one or the other."""
+"""`backfill meter-balances` and `customer-balances`: recalculations, each a rebuild of meters or of customers."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""What `backfill validate` looks at: the name to ask for, what it means, and which command mends it."""
+"""The checks of `backfill validate`: their names, what they mean, and the command that fixes what they find."""
 
 from typing import Any, Final, Literal, NamedTuple
 
@@ -12,7 +12,7 @@ Severity = Literal["error", "warning"]
 
 
 class Check(NamedTuple):
-    """One check; `statement` counts what is amiss, and is None where a drift check answers it."""
+    """One check; `statement` counts what is wrong, and is None where a drift check answers it."""
 
     name: str
     severity: Severity
@@ -23,7 +23,7 @@ class Check(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """What a check found: how many, the first ids, and what else there is to say."""
+    """The result of a check: how many, the first ids, and a note."""
 
     check: Check
     rows: int
@@ -32,16 +32,16 @@ class Checked(NamedTuple):
 
 
 METERS: Final = Check(
-    "meter-balances", "error", "meters", "meters that are not what history says", "backfill meter-balances", None
+    "meter-balances", "error", "meters", "meters that differ from history", "backfill meter-balances", None
 )
 TOTALS: Final = Check(
-    "totals", "error", "totals", "totals that are off by more than 1", "backfill rebuild", None
+    "totals", "error", "totals", "totals that differ by more than 1", "backfill rebuild", None
 )  # fmt: skip
 
 CHECKS: Final[tuple[Check, ...]] = (
     Check(
         "payments", "error", "payments", "payments that count at no meter",
-        "backfill payment-meter-ids, else publish them with a meter", SQL["payments_without_meter"],
+        "backfill payment-meter-ids, or publish them with a meter", SQL["payments_without_meter"],
     ),
     Check(
         "invoices", "error", "invoices", "invoices that count at no meter",
@@ -52,34 +52,34 @@ CHECKS: Final[tuple[Check, ...]] = (
         "publish billing.meter.assigned", SQL["orphan_meters"],
     ),
     Check(
-        "active-assignments", "warning", "assignments", "active assignments that a later one prevails over",
+        "active-assignments", "warning", "assignments", "active assignments that a later one overrides",
         "publish billing.meter.unassigned", SQL["several_active_assignments"],
     ),
     Check(
-        "unknown-customers", "warning", "assignments", "assignments to a customer who is not known",
+        "unknown-customers", "warning", "assignments", "assignments to a customer that does not exist",
         "publish billing.customer.upserted", SQL["assignments_to_unknown_customers"],
     ),
     METERS,
     Check(
-        "customer-balances", "error", "customers", "customers that are not the sum of their meters",
+        "customer-balances", "error", "customers", "customers that differ from the sum of their meters",
         "backfill customer-balances", SQL["customers_against_meters"],
     ),
     TOTALS,
     Check(
-        "meter-figures", "error", "meters", "meters whose figures cannot be",
+        "meter-figures", "error", "meters", "meters with impossible figures",
         "backfill meter-balances", SQL["impossible_meters"],
     ),
     Check(
-        "customer-figures", "error", "customers", "customers whose figures cannot be",
+        "customer-figures", "error", "customers", "customers with impossible figures",
         "backfill customer-balances", SQL["impossible_customers"],
     ),
     Check(
-        "payment-figures", "error", "payments", "payments of nothing or less",
+        "payment-figures", "error", "payments", "payments of zero or less",
         "publish an amended version", SQL["impossible_payments"],
     ),
     Check(
-        "voided-invoices", "warning", "payments", "payments of a voided invoice, which pay the meter's other debt",
-        "publish billing.payment.reversed or .amended, if that is not meant", SQL["payments_of_voided_invoices"],
+        "voided-invoices", "warning", "payments", "payments of a voided invoice, which pay other debt of the meter",
+        "publish billing.payment.reversed or .amended, if that is not intended", SQL["payments_of_voided_invoices"],
     ),
     Check(
         "invoice-currency", "error", "invoices", "invoices in another currency",
@@ -94,7 +94,7 @@ NAMES: Final = tuple(check.name for check in CHECKS)
 
 
 def meters_off(connection: Connection[Any], run: Run, ids_max: int) -> Checked:
-    """Count the meters that a drift check found, and the chunks that it could not compare."""
+    """Report the meters that a drift check found, and the chunks that it could not compare."""
     where = {"run_id": run.run_id, "ids_max": ids_max}
     (ids,) = connection.execute(SQL["drifted_meters_of_run"], where).fetchone() or ([],)
     note = f"{run.tally.failed:,} chunks could not be compared" if run.tally.failed else ""
@@ -102,7 +102,7 @@ def meters_off(connection: Connection[Any], run: Run, ids_max: int) -> Checked:
 
 
 def totals_off(run: Run) -> Checked:
-    """Compare the customers' totals, recorded and expected, as a drift check added them up; 1 is let pass."""
+    """Compare the customers' totals, recorded and expected, of a drift check; a difference of 1 is accepted."""
     tally = run.tally
     pairs = {
         "balance": tally.balance_after - tally.balance_before,

@@ -1,4 +1,4 @@
-"""The commands of the migration steps, and what explains one meter; `backfill.cli` mounts them."""
+"""The commands of the migration steps, and `explain`; `backfill.cli` mounts them."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from backfill.migration.step import Step
     from backfill.runs.phases import Command
 
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="say what would be changed; change nothing")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="report what would be changed; change nothing")]
 ChunkSizeOption = Annotated[int, typer.Option(min=1, max=100_000, help="rows in one chunk, one transaction")]
 YesOption = Annotated[bool, typer.Option("--yes", help="do not ask for confirmation")]
 CHUNK_SIZE = 1000
@@ -24,10 +24,10 @@ BIGINT_MAX = 2**63 - 1  # as `events.contract.types` has it, which takes long to
 def payment_meter_ids(
     dry_run: DryRunOption = False, chunk_size: ChunkSizeOption = CHUNK_SIZE, form: FormatOption = Format.TABLE
 ) -> None:
-    """Allocate payments that name no meter, by their customer's meters, and let the balances follow.
+    """Allocate payments without a meter to a meter of their customer, and update the balances.
 
     A payment takes its invoice's meter; else its customer's only active meter; else the customer's first assigned
-    one, listed for review; else it stays unallocated and is listed. An event that brings a meter always wins.
+    meter, listed for review; else it stays unallocated and is listed. An event that names a meter always wins.
     Exit code 0: done. 1: some chunk failed. 2: could not start. 3: paused by a signal.
     """
     from backfill.migration import payment_meter_ids
@@ -38,7 +38,7 @@ def payment_meter_ids(
 def invoice_amounts(
     dry_run: DryRunOption = False, chunk_size: ChunkSizeOption = CHUNK_SIZE, form: FormatOption = Format.TABLE
 ) -> None:
-    """Set each invoice's amount to what its lines charge, debt brought forward apart, and let the balances follow.
+    """Set each invoice's amount to what its lines charge, without debt brought forward, and update the balances.
 
     Lines of type BALANCE repeat earlier debt. Invoices without lines are listed and left as they are.
     Exit code 0: done. 1: some chunk failed. 2: could not start. 3: paused by a signal.
@@ -50,10 +50,10 @@ def invoice_amounts(
 
 @takes_run_options
 def meter_balances(dry_run: DryRunOption = False, *, options: RunOptions) -> None:
-    """Recompute every meter from history, with or without a customer, and the sums it is part of.
+    """Recompute every meter from history, with or without a customer, and the sums that it is part of.
 
-    Exit code 0: all is well now. 1: some chunk failed or still differs. 2: could not start. 3: paused by a signal, or
-    cancelled.
+    Exit code 0: everything agrees now. 1: some chunk failed or still differs. 2: could not start. 3: paused by a
+    signal, or cancelled.
     """
     run_rebuild("meter-balances", options, dry_run=dry_run)
 
@@ -62,20 +62,22 @@ def meter_balances(dry_run: DryRunOption = False, *, options: RunOptions) -> Non
 def customer_balances(dry_run: DryRunOption = False, *, options: RunOptions) -> None:
     """Recompute every customer who has or had a meter: each active meter from history, then their sum.
 
-    Exit code 0: all is well now. 1: some chunk failed or still differs. 2: could not start. 3: paused by a signal, or
-    cancelled.
+    Exit code 0: everything agrees now. 1: some chunk failed or still differs. 2: could not start. 3: paused by a
+    signal, or cancelled.
     """
     run_rebuild("customer-balances", options, dry_run=dry_run)
 
 
 def validate(
     check: Annotated[list[str] | None, typer.Option(metavar="NAME", help="only this check; may be repeated")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="accepted for symmetry: it never changes a thing")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="accepted like everywhere else: validate never changes anything")
+    ] = False,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Check whether what is stored is plausible, and name the command that mends what is not.
+    """Check whether the stored data is plausible, and name the command that fixes what is not.
 
-    Exit code 0: no errors, warnings perhaps. 1: errors. 2: could not start. 3: paused by a signal.
+    Exit code 0: no errors, perhaps warnings. 1: errors. 2: could not start. 3: paused by a signal.
     """
     from backfill.migration.connection import connected
     from backfill.migration.validate import choose, print_validation
@@ -91,7 +93,7 @@ def validate(
 def migrate(
     dry_run: DryRunOption = False,
     skip_validation: Annotated[
-        bool, typer.Option("--skip-validation", help="go on even where payments are left without a meter")
+        bool, typer.Option("--skip-validation", help="continue even if payments are left without a meter")
     ] = False,
     yes: YesOption = False,
     chunk_size: ChunkSizeOption = CHUNK_SIZE,
@@ -99,7 +101,7 @@ def migrate(
 ) -> None:
     """Do all steps in order: payments, invoices, validation, a backup, meters, customers, validation.
 
-    Consumers may go on meanwhile. Started again, it does only what is not done yet.
+    Consumers may run meanwhile. Started again, it does only what is not done yet.
     Exit code 0: done. 1: stopped by the validation, or some of it failed. 2: could not start. 3: paused by a signal.
     """
     from backfill.migration.connection import confirm, connected
@@ -123,7 +125,7 @@ def restore(
     yes: YesOption = False,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Put the balances back as a migration found them; history stays as it is.
+    """Restore the balances as a migration found them; history stays as it is.
 
     Exit code 0: done. 2: could not start, or there is no such backup.
     """
@@ -134,17 +136,20 @@ def restore(
     with connected() as (settings, _, connection):
         migration = find(connection, run)
         if not (dry_run or yes):
-            confirm(f"Overwrite all balances with those of run {run}?", f"restore {run}", form)
+            confirm(f"Overwrite all balances with those that run {run} saved?", f"restore {run}", form)
         print_restored(put_back(settings, connection, migration, dry=dry_run), form)
 
 
 def explain(
     meter: Annotated[int, typer.Option(min=1, max=BIGINT_MAX, metavar="METER", help="the meter's id")],
-    at: Annotated[str | None, typer.Option(metavar="DATE", help="the last business day, as 2026-01-31")] = None,
-    since: Annotated[str | None, typer.Option(metavar="DATE", help="the first; what was before is opened with")] = None,
+    at: Annotated[str | None, typer.Option(metavar="DATE", help="the last business day, such as 2026-01-31")] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="DATE", help="the first business day; earlier entries make the opening balance"),
+    ] = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Explain one meter's balance: each invoice and payment, where it came from, and what isn't counted and why."""
+    """Explain one meter's balance: each invoice and payment, where it came from, and what is not counted and why."""
     from backfill.explain.explain import explain as read
     from backfill.explain.explain import print_statement
     from backfill.migration.connection import connected
@@ -197,4 +202,4 @@ def _day(option: str, text: str | None) -> "date | None":
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise InputError(f"{option} {text}: not a day, as 2026-01-31") from None
+        raise InputError(f"{option} {text}: not a day such as 2026-01-31") from None

@@ -1,4 +1,4 @@
-"""What every step's command begins with: a connection, and a question where figures are about to be overwritten."""
+"""How every step's command begins: a connection, and a question before figures are overwritten."""
 
 import sys
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from events.runtime.settings import Settings, load
 
 
 class Database(NamedTuple):
-    """The auditor's connection, and the engine by which a governor and further workers connect."""
+    """The auditor's connection, and the engine through which a governor and more workers connect."""
 
     settings: Settings
     engine: Engine
@@ -27,10 +27,10 @@ class Database(NamedTuple):
 
 @contextmanager
 def connected() -> Iterator[Database]:
-    """Open the auditor's connection; what PostgreSQL refuses outside any chunk ends in one line.
+    """Open the auditor's connection; what PostgreSQL refuses outside any chunk ends the command with one line.
 
     Raises:
-        ServiceUnavailable: PostgreSQL cannot be reached, or broke off.
+        ServiceUnavailable: PostgreSQL cannot be reached, or the connection was lost.
         StateError: the schema is not this program's, or PostgreSQL refused a statement.
 
     """
@@ -49,10 +49,10 @@ def confirm(question: str, command: str, form: Format) -> None:
     """Ask on a terminal.
 
     Raises:
-        StateError: the answer is no, or there is nobody to ask.
+        StateError: the answer is no, or there is no terminal.
 
     """
     if form is not Format.TABLE or not sys.stdin.isatty():
-        raise StateError(f"nobody to ask for confirmation: give --yes, or see first: backfill {command} --dry-run")
+        raise StateError(f"no terminal to ask for confirmation: add --yes, or first run backfill {command} --dry-run")
     if not typer.confirm(question, err=True):
         raise StateError("nothing was changed")

@@ -1,7 +1,7 @@
-"""`backfill migrate`: the steps in their order, from a history without meters and with summed debt to proven balances.
+"""`backfill migrate`: all steps in order, from a history without meters and with accumulated debt to proven balances.
 
-It stops where a payment is left without a meter, because every later figure would lack it. Each step finds nothing to
-do where it was done before, so a migration that stopped or was killed is simply started again.
+It stops if a payment is left without a meter, because every later figure would lack that payment. A step finds nothing
+to do where it was done before, so a migration that stopped or was killed is simply started again.
 """
 
 import json
@@ -53,7 +53,7 @@ class Migration:
 
     @property
     def people(self) -> bool:
-        """Whether somebody reads along."""
+        """Whether a person reads the output."""
         return self.form is Format.TABLE
 
 
@@ -67,13 +67,13 @@ class Progress:
 
     @property
     def exit_code(self) -> int:
-        """Take over how its steps ended: paused, not checked, failed, or well."""
+        """The worst exit code of the steps: paused, not checked, failed, or clean."""
         codes = {step.exit_code for _, step, _ in self.done} | ({EXIT_PAUSED} if self.stopped else set())
         return next((code for code in (EXIT_PAUSED, EXIT_UNCHECKED, EXIT_FOUND) if code in codes), EXIT_CLEAN)
 
 
 def migrate(migration: Migration) -> int:
-    """Do the steps until one has to stop it; return the exit code."""
+    """Do the steps until one stops the migration; return the exit code."""
     settings, _, connection = migration.database
     progress = Progress()
     options = {"dry_run": migration.options.dry, "chunk_size": migration.options.chunk_size}
@@ -101,9 +101,11 @@ def migrate(migration: Migration) -> int:
 
 
 def _record(progress: Progress, run: Run) -> None:
-    """Leave one structured record of what a migration did."""
+    """Log one structured record of the migration."""
     _log.info(
-        f"{run.title} {run.state}",
+        "migration ended",
+        dry_run=run.dry,
+        state=run.state,
         run_id=str(run.run_id),
         steps={name: done.result for name, done, _ in progress.done},
         backup=progress.backup and progress.backup._asdict(),
@@ -114,7 +116,7 @@ def _record(progress: Progress, run: Run) -> None:
 
 @contextmanager
 def _failed_with_its_step(connection: Connection[Any], run: Run) -> Iterator[None]:
-    """Write a step's failure down with the migration as well."""
+    """Set the migration to failed when a step fails."""
     try:
         yield
     except ProgramError as error:
@@ -126,7 +128,7 @@ def _failed_with_its_step(connection: Connection[Any], run: Run) -> Iterator[Non
 def _next(
     migration: Migration, progress: Progress, run: Run, number: int, step: "tuple[str, Callable[[Migration], Done]]"
 ) -> bool:
-    """Do one step; say whether the migration goes on."""
+    """Do one step; return whether the migration continues."""
     name, do = step
     if name == "meter-balances" and not migration.options.dry:
         with giving_up_late(migration.database.connection):
@@ -173,7 +175,9 @@ def _validate(*names: str) -> Callable[[Migration], Done]:
     def do(migration: Migration) -> Done:
         validation = validate(migration.database, choose(names))
         print_validation(validation, migration.form)
-        expected = migration.options.dry and validation.exit_code == EXIT_FOUND  # nothing was mended beforehand
+        expected = (
+            migration.options.dry and validation.exit_code == EXIT_FOUND
+        )  # a dry run has fixed nothing beforehand
         return Done(EXIT_CLEAN if expected else validation.exit_code, validation.result)
 
     return do
@@ -216,7 +220,7 @@ def _end(migration: Migration, progress: Progress, run: Run) -> None:
     say("")
     print_table("Migration", ["Step>", "Command", "Result", "Took>"], rows)
     if backup:
-        say(f"Backup: {_rows(backup)}; `backfill restore {run.run_id}` puts the balances back.")
+        say(f"Backup: {_rows(backup)}; `backfill restore {run.run_id}` restores the balances.")
     for line in _what_next(progress, run, stopped=stopped):
         say(line)
     banner("migrate", dry=run.dry)
@@ -231,13 +235,13 @@ or run `backfill migrate --skip-validation` to go on without them.
 
 def _what_next(progress: Progress, run: Run, *, stopped: bool) -> list[str]:
     if run.state == "paused":
-        return ["Paused. Next: `backfill migrate` does again what is not done yet."]
+        return ["Paused. Next: `backfill migrate` does what is not done yet."]
     if stopped:
         return STOPPED.splitlines()
     if run.dry:
         return ["Next: `backfill migrate` does it."]
     if progress.exit_code:
-        return ["Next: mend what the validation names as an error, then `backfill validate`."]
+        return ["Next: fix what the validation reports as an error, then run `backfill validate`."]
     return ["Next: `backfill drift-check`, now and every night."]
 
 

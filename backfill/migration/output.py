@@ -1,4 +1,4 @@
-"""What a step says: tables and a sentence for people, or one JSON document whose rows are streamed."""
+"""What a step prints: tables and a sentence for people, or one JSON document whose rows are streamed."""
 
 import json
 import sys
@@ -12,26 +12,26 @@ from events.runtime.console import escaped, print_table, say
 
 
 class Show(Protocol):
-    """Where a step's rows and its end are told."""
+    """Receives a step's rows and its end."""
 
     def begin(self, step: Step, *, dry: bool) -> None:
-        """Say what begins."""
+        """Print what is printed before a step."""
 
     def rows(self, rows: list[Row]) -> None:
-        """Take the rows of one chunk that somebody has to look at."""
+        """Take the rows of one chunk that need a review."""
 
     def end(self, performed: Performed) -> None:
-        """Say how it ended."""
+        """Print the result."""
 
 
 class Tables:
-    """For people: the first rows of each outcome are kept, the others counted."""
+    """For people: the first rows of each outcome are listed, the others counted."""
 
     def __init__(self) -> None:
         self._first = defaultdict[str, list[Row]](list)
 
     def begin(self, step: Step, *, dry: bool) -> None:
-        """Begin with the banner of a dry run."""
+        """Print the banner of a dry run."""
         self._first.clear()
         banner(step.command, dry=dry)
 
@@ -43,7 +43,7 @@ class Tables:
                 kept.append(row)
 
     def end(self, performed: Performed) -> None:
-        """Print the counts, the first rows to look at, and the sentence."""
+        """Print the counts, the first rows that need a review, and the sentence."""
         step, counts = performed.step, performed.counts
         shown = [(outcome.words, f"{counts[name]:,}") for name, outcome in step.outcomes.items()]
         print_table(step.title, [step.noun.capitalize(), "Count>"], shown)
@@ -51,7 +51,7 @@ class Tables:
             self._table(step.outcomes[name].words, rows, counts[name])
         for failed in performed.run.tally.failures:
             say(f"Failed: {step.noun} {failed.first} to {failed.last}: {failed.reason}")
-        paused = f" Paused; go on with `{performed.run.resume_command}`." if performed.run.state == "paused" else ""
+        paused = f" Paused; resume with `{performed.run.resume_command}`." if performed.run.state == "paused" else ""
         say(f"Result: {result(performed)}. Duration: {performed.run.tally.seconds:,.1f} s.{paused}")
         banner(step.command, dry=performed.run.dry)
 
@@ -64,7 +64,7 @@ class Tables:
 
 
 class Document:
-    """For programs: rows are written as they come, so that none are held."""
+    """For programs: rows are written as they come, so memory does not grow with them."""
 
     def __init__(self) -> None:
         self._any = False
@@ -89,7 +89,7 @@ class Document:
             "state": performed.run.state,
             "outcomes": {name: performed.counts[name] for name in performed.step.outcomes},
             "changed": performed.changed,
-            "to_look_at": performed.to_look_at,
+            "to_look_at": performed.to_review,
             "failed": tally.failed,
             "failures": [vars(failure) for failure in tally.failures],
             "seconds": round(tally.seconds, 3),
@@ -98,19 +98,19 @@ class Document:
 
 
 def banner(command: str, *, dry: bool) -> None:
-    """Say, before and after a dry run, that it changes nothing."""
+    """Print, before and after a dry run, that it changes nothing."""
     if dry:
         say(f"DRY RUN: nothing is changed. To apply: backfill {command}")
 
 
 def result(performed: Performed) -> str:
-    """Say what a step did, in a line."""
+    """Describe in a line what a step did."""
     tally, noun = performed.run.tally, performed.step.noun
     would = "would be changed" if performed.run.dry else "changed"
     failed = f"; {tally.failed:,} chunks failed" if tally.failed else ""
     return (
         f"{performed.counts.total():,} {noun} read, {performed.changed:,} {would}, "
-        f"{performed.to_look_at:,} to look at{failed}"
+        f"{performed.to_review:,} to review{failed}"
     )
 
 

@@ -1,8 +1,8 @@
-"""`backfill payment-meter-ids`: payments that name no meter are given the one they most likely belong to.
+"""`backfill payment-meter-ids`: payments that name no meter are allocated to the one that they most likely belong to.
 
-A payment takes its invoice's meter; else its customer's only active meter; else the customer's first assigned one, to
-be reviewed; else it stays unallocated. What is written is `allocated_meter_id`, which outlives later versions of the
-payment that still carry no meter, and gives way to one that does.
+A payment takes its invoice's meter; else its customer's only active meter; else the customer's first assigned meter, to
+be reviewed; else it stays unallocated. The meter is written to `allocated_meter_id`, which survives later versions of
+the payment that still name no meter, and is overridden by one that does.
 """
 
 from typing import Final
@@ -22,18 +22,18 @@ STEP: Final = Step(
         "only-meter": Outcome("allocated to the customer's only active meter", changes=True),
         "first-meter": Outcome("allocated to the customer's first meter, for review", changes=True, listed=True),
         "no-meter": Outcome("unallocated: the customer never had a meter", listed=True),
-        "no-customer": Outcome("unallocated: neither they nor their invoice name a customer", listed=True),
+        "no-customer": Outcome("unallocated: neither the payment nor its invoice names a customer", listed=True),
     },
     statements=Statements(
         create=SQL["create_allocations"],
         next_keys=SQL["next_payments"],
         decide=SQL["decide_allocations"],
         tally=SQL["count_allocations"],
-        listed=SQL["list_allocations"],
-        chosen=SQL["payments_to_allocate"],
+        to_review=SQL["list_allocations"],
+        to_change=SQL["payments_to_allocate"],
         scope=SQL["scope_allocations"],
-        hold=SQL["hold_allocations"],
-        forget=SQL["forget_allocations"],
+        lock=SQL["hold_allocations"],
+        clear=SQL["forget_allocations"],
         change=SQL["allocate"],
     ),
 )

@@ -1,4 +1,4 @@
-"""One step from its first chunk to its line in the ledger."""
+"""Runs one step, from its first chunk to the end of its run."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True)
 class Performed:
-    """How a step ended: its run, and its rows by outcome."""
+    """The result of a step: its run, and its rows by outcome."""
 
     step: Step
     run: Run
@@ -33,13 +33,13 @@ class Performed:
 
     @property
     def changed(self) -> int:
-        """Rows that were changed, or in a dry run would be."""
+        """Rows that were changed, or would be in a dry run."""
         return self.step.changed(self.counts)
 
     @property
-    def to_look_at(self) -> int:
-        """Rows that somebody has to look at."""
-        return self.step.to_look_at(self.counts)
+    def to_review(self) -> int:
+        """Rows that need a review."""
+        return self.step.to_review(self.counts)
 
 
 def perform(
@@ -47,21 +47,21 @@ def perform(
     connection: Connection[Any],
     step: Step,
     options: Options,
-    tell: Callable[[list[Row]], None],
+    list_rows: Callable[[list[Row]], None],
 ) -> Performed:
-    """Do a step; `tell` is handed the rows that somebody has to look at, chunk by chunk."""
+    """Do a step; `list_rows` gets the rows that need a review, chunk by chunk."""
     run = runs.begin(connection, step.command, {"dry_run": options.dry, "chunk_size": options.chunk_size})
     began, counts, tally = monotonic(), Counter[str](), Tally()
     stopping = asked_to_stop(settings.shutdown_seconds)
     with failure_written_down(settings, connection, run), stopping as stop, _shown(step) as watch:
         with suppress(GivenUpError), giving_up_late(connection):
             for done in walk(connection, step, options, stop):
-                tell(done.listed)
+                list_rows(done.listed)
                 counts += done.counts
                 if done.failure:
                     tally += Tally(failed=1, failures=(done.failure,))
                 watch(counts.total())
-        tally += Tally(findings=step.to_look_at(counts), seconds=monotonic() - began)
+        tally += Tally(findings=step.to_review(counts), seconds=monotonic() - began)
         tally += Tally(repaired=0 if options.dry else step.changed(counts))
         run = _ended(connection, replace(run, tally=tally), paused=stop())
     performed = Performed(step=step, run=run, counts=counts)
@@ -70,14 +70,17 @@ def perform(
 
 
 def _record(performed: Performed) -> None:
-    """Leave one structured record of what a step did."""
+    """Log one structured record of the step."""
     run = performed.run
     _log.info(
-        f"{run.title} {run.state}",
+        "step ended",
+        command=run.command,
+        dry_run=run.dry,
+        state=run.state,
         run_id=str(run.run_id),
         rows=performed.counts.total(),
         changed=performed.changed,
-        to_look_at=performed.to_look_at,
+        to_review=performed.to_review,
         outcomes=dict(performed.counts),
         failed_chunks=run.tally.failed,
         seconds=round(run.tally.seconds, 3),

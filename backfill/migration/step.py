@@ -1,11 +1,11 @@
 """A step that amends history: it pages by key, decides, and changes what it decided under a repair's locks.
 
-A chunk is one short transaction. What it would change is decided once without locks, which names the rows and the
-meters to hold; then held in everyone's order (history, meters, customers) and decided **again**, in a statement begun
-under the rows' locks. A consumer that brings a newer version of such a row meanwhile has either committed, and is
-seen, or waits and supersedes what is written here. Rows, marks, meters and customers change in that one transaction:
-no reader ever sees an amended row that the balances do not know of. Whatever else had drifted in the meters of the
-chunk is repaired with it, because their figures are recomputed and not adjusted.
+A chunk is one short transaction. What it would change is decided once without locks, which names the rows and meters to
+lock. They are locked in the order that consumers use (history, meters, customers), and the decision is made **again**,
+in a statement that begins under the locks of the rows. A consumer with a newer version of such a row has either
+committed, and is seen, or waits and then supersedes what is written here. Rows, marks, meters and customers change in
+that one transaction: no reader ever sees an amended row that the balances do not include. Other drift in the meters of
+the chunk is repaired with it, because their figures are recomputed and not adjusted.
 """
 
 from collections import Counter
@@ -18,14 +18,14 @@ import structlog
 from psycopg import Connection, Cursor
 
 from backfill.audit import comparison, repair
-from backfill.execution.worker import REFUSED_VALUES
 from backfill.runs.phases import Command
-from backfill.runs.session import RETRIED, reason, retried
+from backfill.runs.session import reason, retried
 from backfill.runs.stopping import given_up
 from backfill.runs.store import BEFORE_ALL_KEYS
 from backfill.runs.tally import Failure
+from projector.database import sqlstates
 
-CHUNK_SIZE: Final = 1000  # rows: a transaction that amends all of them lasts well under a second
+CHUNK_SIZE: Final = 1000  # rows: a transaction that amends all of them takes well under a second
 
 _log = structlog.get_logger()
 
@@ -39,11 +39,11 @@ class Statements(NamedTuple):
     next_keys: str
     decide: str
     tally: str
-    listed: str
-    chosen: str
+    to_review: str
+    to_change: str
     scope: str
-    hold: str
-    forget: str
+    lock: str
+    clear: str
     change: str
 
 
@@ -55,7 +55,7 @@ class Options(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What can become of a row: in words, whether the step changes it, whether somebody has to look at it."""
+    """What can become of a row: a description, whether the step changes it, whether it needs a review."""
 
     words: str
     changes: bool = False
@@ -73,16 +73,16 @@ class Step:
     statements: Statements
 
     def changed(self, counts: Mapping[str, int]) -> int:
-        """Count the rows that the step changes, or in a dry run would change."""
+        """Count the rows that the step changes, or would change in a dry run."""
         return sum(count for outcome, count in counts.items() if self.outcomes[outcome].changes)
 
-    def to_look_at(self, counts: Mapping[str, int]) -> int:
-        """Count the rows that somebody has to look at."""
+    def to_review(self, counts: Mapping[str, int]) -> int:
+        """Count the rows that need a review."""
         return sum(count for outcome, count in counts.items() if self.outcomes[outcome].listed)
 
 
 class ChunkOutcome(NamedTuple):
-    """What became of one chunk: rows by outcome, those to look at, or why it could not be done."""
+    """What became of one chunk: rows by outcome, those to review, or why it failed."""
 
     counts: Counter[str]
     listed: list[Row]
@@ -90,7 +90,7 @@ class ChunkOutcome(NamedTuple):
 
 
 def walk(connection: Connection[Any], step: Step, options: Options, stop: Callable[[], bool]) -> Iterator[ChunkOutcome]:
-    """Do chunk after chunk until none is left or `stop` says so; a chunk that PostgreSQL refuses is told."""
+    """Process chunk after chunk until none is left or a stop is requested; a refused chunk is reported."""
     connection.execute(step.statements.create)
     after = BEFORE_ALL_KEYS
     while not stop():
@@ -98,15 +98,15 @@ def walk(connection: Connection[Any], step: Step, options: Options, stop: Callab
         ids = [key for (key,) in keys]
         if not ids:
             return
-        yield from _narrowed(connection, step, ids, dry=options.dry)
+        yield from _bisect(connection, step, ids, dry=options.dry)
         after = ids[-1]
 
 
-def _narrowed(connection: Connection[Any], step: Step, ids: list[int], *, dry: bool) -> Iterator[ChunkOutcome]:
-    """Do these; where PostgreSQL refuses some value, halve them until the one at fault stands alone."""
+def _bisect(connection: Connection[Any], step: Step, ids: list[int], *, dry: bool) -> Iterator[ChunkOutcome]:
+    """Process these rows; where PostgreSQL refuses a value, halve them down to the row that holds it."""
     try:
         done = retried(lambda: _chunk(connection, step, ids, dry=dry))
-    except RETRIED:
+    except sqlstates.CONFLICTS:
         raise
     except psycopg.Error as error:
         if connection.closed or given_up(connection):
@@ -115,10 +115,10 @@ def _narrowed(connection: Connection[Any], step: Step, ids: list[int], *, dry: b
     else:
         yield done
         return
-    if len(ids) > 1 and (refused.sqlstate or "").startswith(REFUSED_VALUES):
+    if len(ids) > 1 and sqlstates.is_of(refused, sqlstates.VALUE_REFUSED):
         half = len(ids) // 2
-        yield from _narrowed(connection, step, ids[:half], dry=dry)
-        yield from _narrowed(connection, step, ids[half:], dry=dry)
+        yield from _bisect(connection, step, ids[:half], dry=dry)
+        yield from _bisect(connection, step, ids[half:], dry=dry)
         return
     failure = Failure(phase=step.command, first=ids[0], last=ids[-1], reason=reason(refused))
     _log.error("chunk failed", phase=failure.phase, first=failure.first, last=failure.last, reason=failure.reason)
@@ -129,7 +129,7 @@ def _chunk(connection: Connection[Any], step: Step, ids: list[int], *, dry: bool
     with connection.transaction(), connection.cursor() as cursor:
         cursor.execute(step.statements.decide, {"ids": ids})
         done = _decided(cursor, step)
-        chosen = [key for (key,) in cursor.execute(step.statements.chosen)]
+        chosen = [key for (key,) in cursor.execute(step.statements.to_change)]
         if dry or not chosen:
             return done
         left = {outcome: count for outcome, count in done.counts.items() if not step.outcomes[outcome].changes}
@@ -141,19 +141,19 @@ def _chunk(connection: Connection[Any], step: Step, ids: list[int], *, dry: bool
 
 def _change(cursor: Cursor[Any], step: Step, chosen: list[int]) -> None:
     def amend() -> None:
-        cursor.execute(step.statements.forget)
+        cursor.execute(step.statements.clear)
         cursor.execute(step.statements.decide, {"ids": chosen})
         cursor.execute(step.statements.change)
 
     cursor.execute(step.statements.scope)
     comparison.find_disagreements(cursor)
-    cursor.execute(step.statements.hold)
+    cursor.execute(step.statements.lock)
     repair.recompute(cursor, amend)
 
 
 def _decided(cursor: Cursor[Any], step: Step) -> ChunkOutcome:
-    """Read what was decided; the table of decisions is emptied by the commit."""
+    """Read the decisions; the commit empties their table."""
     counts = Counter[str](dict(cursor.execute(step.statements.tally).fetchall()))
-    rows = cursor.execute(step.statements.listed)
+    rows = cursor.execute(step.statements.to_review)
     names = [column.name for column in rows.description or ()]
     return ChunkOutcome(counts, [dict(zip(names, row, strict=True)) for row in rows])

@@ -1,4 +1,4 @@
-"""`backfill validate`: is what is stored plausible, and which command mends what is not."""
+"""`backfill validate`: whether the stored data is plausible, and which command fixes what is not."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,7 +21,7 @@ NOTHING_CHANGED: Final = "DRY RUN: nothing is changed. There is nothing to apply
 
 
 class Validation(NamedTuple):
-    """Everything that was checked; `paused` where a signal came before the end, or somebody cancelled its drift check.
+    """The result of all checks; `paused` where a signal came before the end, or the drift check was cancelled.
 
     `failed` counts the chunks that the drift check could not compare.
     """
@@ -37,7 +37,7 @@ class Validation(NamedTuple):
 
     @property
     def exit_code(self) -> int:
-        """Say by number what was found; warnings alone are none of it."""
+        """The exit code; warnings alone are no errors."""
         if self.paused:
             return EXIT_PAUSED
         if self.failed:
@@ -46,12 +46,12 @@ class Validation(NamedTuple):
 
     @property
     def result(self) -> str:
-        """Say it in a line."""
+        """The result in a line."""
         return f"{len(self.checked)} checks, {self.count('error')} with errors, {self.count('warning')} with warnings"
 
 
 def choose(names: Sequence[str]) -> list[Check]:
-    """Choose checks by name; none means all.
+    """Choose checks by name; no name means all.
 
     Raises:
         InputError: there is no such check.
@@ -59,12 +59,12 @@ def choose(names: Sequence[str]) -> list[Check]:
     """
     for name in names:
         if name not in NAMES:
-            raise InputError(f"--check {name}: there is no such check; there are {', '.join(NAMES)}")
+            raise InputError(f"--check {name}: there is no such check; the checks are {', '.join(NAMES)}")
     return [check for check in CHECKS if not names or check.name in names]
 
 
 def validate(database: Database, chosen: Sequence[Check]) -> Validation:
-    """Check; the two that compare with history rest on one drift check, which is a run of its own."""
+    """Check; the two checks that compare with history rest on one drift check, which is a run of its own."""
     settings, _, connection = database
     began, checked = monotonic(), list[Checked]()
     run: Run | None = None
@@ -85,7 +85,7 @@ def validate(database: Database, chosen: Sequence[Check]) -> Validation:
 
 
 def print_validation(validation: Validation, form: Format, *, dry: bool = False) -> None:
-    """Print what was found."""
+    """Print the results."""
     if form is Format.JSON:
         print_json(document(validation))
         return
@@ -102,7 +102,7 @@ def print_validation(validation: Validation, form: Format, *, dry: bool = False)
         )
         for each in validation.checked
     ]
-    print_table("Validation", ["Check", "Result", "Count>", "First IDs", "What", "To Mend"], rows)
+    print_table("Validation", ["Check", "Result", "Count>", "First IDs", "Problem", "Fix"], rows)
     paused = " Paused; run it again." if validation.paused else ""
     failed = f" {validation.failed:,} chunks could not be compared." if validation.failed else ""
     say(f"Result: {validation.result}. Duration: {validation.seconds:,.1f} s.{paused}{failed}")
@@ -111,7 +111,7 @@ def print_validation(validation: Validation, form: Format, *, dry: bool = False)
 
 
 def document(validation: Validation) -> dict[str, Any]:
-    """Put a validation into a JSON object."""
+    """Return the results as a JSON object."""
     return {
         "step": "validate",
         "checks": [
@@ -137,7 +137,7 @@ def document(validation: Validation) -> dict[str, Any]:
 
 
 def _drift_check(database: Database) -> Run:
-    """Compare everything, as a drift check of its own would: consumers come first."""
+    """Compare everything as a drift check would; consumers come first."""
     settings, engine, connection = database
     run = runs.begin(connection, "drift-check", {"dry_run": False})
     run = run_to_completion(settings, connection, run, engine=engine, tuning=RunTuning(governed=True))

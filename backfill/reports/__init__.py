@@ -1,6 +1,6 @@
 """What a run found, for people and for programs.
 
-output                                    which format, into which file, and the sentence that says where it went
+output                                    the format, and the file that a report goes to
 text_report, verify_log_report            tables and sentences
 json_report, csv_report, parquet_report   documents and rows
 money                                     amounts as they are printed

@@ -1,7 +1,7 @@
-"""A run's findings as CSV (RFC 4180), a row each, streamed.
+"""A run's findings as CSV (RFC 4180), one row each, streamed.
 
-Text that a spreadsheet would take for a formula is given an apostrophe in front (OWASP, "CSV Injection"); numbers are
-left as they are, whatever their sign. What is not printable is made visible, as on a terminal.
+Text that a spreadsheet would take for a formula gets an apostrophe in front (OWASP, "CSV Injection"); numbers stay as
+they are, whatever their sign. Characters that are not printable are made visible, as on a terminal.
 """
 
 import csv
@@ -23,7 +23,7 @@ FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
 
 
 def print_rows(connection: Connection[Any], run: Run) -> None:
-    """Write a heading, then every finding."""
+    """Write the heading and every finding."""
     writer = csv.writer(sys.stdout, lineterminator="\r\n")
     writer.writerow(("run_id", *FINDINGS))
     for row in drift.each_finding(connection, run):
@@ -31,7 +31,7 @@ def print_rows(connection: Connection[Any], run: Run) -> None:
 
 
 def line(run: Run, row: Sequence[Any]) -> list[str]:
-    """Put one finding into a line's cells."""
+    """Return one finding as the cells of a line."""
     return [str(run.run_id), *map(_cell, row)]
 
 

@@ -1,4 +1,4 @@
-"""A run's report for programs: one JSON document, its findings streamed so that none are held."""
+"""A run's report for programs: one JSON document; findings are streamed, so memory does not grow with them."""
 
 import json
 import sys
@@ -15,12 +15,12 @@ from events.runtime.console import escaped
 
 FINDINGS: Final = ("entity", "entity_id", "column", "recorded", "expected", "difference", "cause", "evidence",
                    "found_at", "repaired_at", "positions", "name")  # fmt: skip
-"""The members of a finding; `name` is a customer's, `positions` those of the consumers at which it holds."""
+"""The members of a finding; `name` is a customer's name, `positions` the consumers' positions at which it holds."""
 SIGNIFICANT: Final = ("customer_id", "name", "type", "before", "after", "difference")
 
 
 def head(run: Run) -> dict[str, Any]:
-    """Put a run and its tally into a JSON object."""
+    """Return a run and its tally as a JSON object."""
     return {
         "run_id": str(run.run_id),
         "command": run.command,
@@ -38,7 +38,7 @@ def head(run: Run) -> dict[str, Any]:
 
 
 def print_document(connection: Connection[Any], report: Report) -> None:
-    """Write everything: the tally, the significant changes, and every finding."""
+    """Write the tally, the significant changes and all findings."""
     document = {
         **head(report.run),
         "currency": report.currency,

@@ -1,4 +1,4 @@
-"""Money as people of the deployment's country read it."""
+"""Amounts as they are printed for people."""
 
 from decimal import Decimal
 
@@ -11,7 +11,7 @@ PLACES = 2  # the projection keeps two decimals in any currency
 
 
 def money(amount: Decimal, currency: str) -> str:
-    """Write an amount as `KES 5,250.00`."""
+    """Format an amount as `KES 5,250.00`."""
     if not amount.is_finite():
         return f"{currency} {amount}"
     places = max(PLACES, get_currency_precision(currency))
@@ -19,7 +19,7 @@ def money(amount: Decimal, currency: str) -> str:
 
 
 def signed(amount: Decimal, currency: str) -> str:
-    """Write a difference with its sign: `+KES 5,250.00`."""
+    """Format a difference with its sign: `+KES 5,250.00`."""
     if amount == 0 or not amount.is_finite():
         return money(amount, currency)
     return f"{'+' if amount > 0 else '-'}{money(abs(amount), currency)}"
@@ -29,13 +29,13 @@ def threshold(text: str) -> Decimal:
     """Read the amount above which a change is significant.
 
     Raises:
-        InputError: it is no amount, or less than nothing.
+        InputError: it is not an amount, or it is negative.
 
     """
     try:
         amount = Decimal(text)
     except ArithmeticError:
-        raise InputError(f"--significant {text}: not an amount, as 100 or 99.50") from None
+        raise InputError(f"--significant {text}: not an amount such as 100 or 99.50") from None
     if not amount.is_finite() or amount < 0:
-        raise InputError(f"--significant {text}: has to be zero or more")
+        raise InputError(f"--significant {text}: must be zero or more")
     return amount

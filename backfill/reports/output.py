@@ -1,4 +1,4 @@
-"""Where a run's report goes, and in which form."""
+"""The format of a run's report, and where it goes."""
 
 import os
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ OWNER_ALONE: Final = 0o600
 
 @dataclass(frozen=True, kw_only=True)
 class ReportOptions:
-    """How a run is to be reported: in a form, into a file or to standard output; what is a significant change."""
+    """Format and file of a report (none: standard output), and the least significant change."""
 
     format: ReportFormat = ReportFormat.TABLE
     output: Path | None = None
@@ -30,16 +30,16 @@ class ReportOptions:
 
     @property
     def to_people(self) -> bool:
-        """Whether somebody reads along."""
+        """Whether it is read on standard output."""
         return self.format is ReportFormat.TABLE and self.output is None
 
 
 def require_possible(report: ReportOptions) -> None:
-    """Refuse, before anything is begun, a form that cannot be written.
+    """Refuse, before anything is begun, a format that cannot be written.
 
     Raises:
-        InputError: Parquet has no file to go to.
-        SettingError: what writes Parquet is not installed.
+        InputError: Parquet needs a file.
+        SettingError: the package that writes Parquet is not installed.
 
     """
     if report.format is not ReportFormat.PARQUET:
@@ -52,9 +52,9 @@ def require_possible(report: ReportOptions) -> None:
 
 @contextmanager
 def opened(report: ReportOptions) -> Iterator[IO[str] | None]:
-    """Open the file that a report goes to, under another name until it is whole.
+    """Open the file that a report goes to, under a temporary name until it is complete.
 
-    It has names in it, so its owner alone may read it, whatever the umask, and whoever might read what it replaces.
+    It contains names, so only its owner can read it, whatever the umask and the rights of the file that it replaces.
 
     Raises:
         InputError: it cannot be written.
@@ -81,7 +81,7 @@ def opened(report: ReportOptions) -> Iterator[IO[str] | None]:
 
 @contextmanager
 def _written(report: ReportOptions) -> Iterator[None]:
-    """Tell a disk that is full, say, from a run that failed: what was found is kept with the run.
+    """Report a full disk as such, and not as a failed run: the findings are kept with the run.
 
     Raises:
         InputError: the file cannot be written.
@@ -90,10 +90,10 @@ def _written(report: ReportOptions) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        again = (
-            "what was found is kept: `backfill runs` names the run, `backfill runs show RUN --output FILE` writes it"
+        hint = (
+            "the findings are kept: `backfill runs` lists the run, `backfill runs show RUN --output FILE` writes them"
         )
-        raise InputError(f"--output {report.output}: {error.strerror or error}; {again}") from None
+        raise InputError(f"--output {report.output}: {error.strerror or error}; {hint}") from None
 
 
 def _for_its_owner(path: str, flags: int) -> int:
@@ -101,7 +101,7 @@ def _for_its_owner(path: str, flags: int) -> int:
 
 
 def begin(run: Run, report: ReportOptions) -> None:
-    """Say what begins, where somebody reads along."""
+    """Print what is printed before a run, where a person reads the report."""
     if report.to_people:
         text_report.banner(run)
 
@@ -109,7 +109,7 @@ def begin(run: Run, report: ReportOptions) -> None:
 def write_report(
     settings: Settings, connection: Connection[Any], run: Run, report: ReportOptions, file: IO[str] | None
 ) -> str:
-    """Write a run's report; return the sentence that says where it went, where that is a file.
+    """Write a run's report; if it goes to a file, return the sentence that names the file.
 
     Raises:
         InputError: it cannot be written there.

@@ -1,4 +1,4 @@
-"""A run's findings as Parquet, a row each; money as decimals, evidence and positions as JSON."""
+"""A run's findings as Parquet, one row each; money as decimals, evidence and positions as JSON."""
 
 import json
 from decimal import Decimal
@@ -15,7 +15,7 @@ from backfill.runs import drift
 from backfill.runs.store import Run
 
 ROWS: Final = 10_000  # in one row group, and in memory
-DIFFERENCE: Final = pa.decimal128(38, 2)  # totals have 18 digits; their sums and differences fit many times over
+DIFFERENCE: Final = pa.decimal128(38, 2)  # totals have 18 digits; their sums and differences fit easily
 TYPES: Final[dict[str, pa.DataType]] = {
     "entity_id": pa.int64(),
     "difference": DIFFERENCE,
@@ -28,7 +28,7 @@ SCHEMA: Final = pa.schema(
 
 
 def write(connection: Connection[Any], run: Run, path: Path) -> None:
-    """Write every finding into a file."""
+    """Write every finding to a file."""
     with pq.ParquetWriter(path, SCHEMA) as writer:
         findings = drift.each_finding(connection, run)
         while rows := list(islice(findings, ROWS)):
@@ -38,7 +38,7 @@ def write(connection: Connection[Any], run: Run, path: Path) -> None:
 
 
 def _value(value: Any) -> Any:  # noqa: ANN401 - of its column's type
-    """Write structures as JSON; NaN, of runs before it was kept out, is null: decimals hold none."""
+    """Write structures as JSON. NaN, in runs before it was kept out of the tables, becomes null: decimals have none."""
     if isinstance(value, dict | list):
         return json.dumps(value, default=str, ensure_ascii=False)
     return None if isinstance(value, Decimal) and not value.is_finite() else value

@@ -17,10 +17,10 @@ from events.runtime.console import print_table, say
 
 ROWS_MAX: Final = 20  # of a table on a terminal; the rest is counted
 UNFINISHED: Final[dict[State, str]] = {
-    "running": "Not finished; `{}` shares what is left. Until now:",
-    "paused": "Paused; go on with `{}`. Until now:",
-    "failed": "Failed; once the cause is gone, go on with `{}`. Until now:",
-    "cancelled": "Cancelled. Until then:",
+    "running": "Not finished; `{}` joins the run. So far:",
+    "paused": "Paused; resume with `{}`. So far:",
+    "failed": "Failed; once the cause is removed, resume with `{}`. So far:",
+    "cancelled": "Cancelled. Up to then:",
 }
 NO_CUSTOMERS: Final = "No customers with meter assignments found."
 
@@ -51,13 +51,13 @@ def read(connection: Connection[Any], run: Run, currency: str, threshold: Decima
 
 
 def banner(run: Run) -> None:
-    """Say, before and after a dry run, that it changes nothing."""
+    """Print, before and after a dry run, that it changes nothing."""
     if run.dry:
         say(f"DRY RUN: nothing is changed. To apply: {apply_command(run)}")
 
 
 def apply_command(run: Run) -> str:
-    """Say what to type to have done what a check or a dry run found, within the same bounds."""
+    """Return the command that repairs what a check or a dry run found, with the same selection."""
     command = "rebuild" if run.command == "drift-check" else run.command
     return " ".join(("backfill", command, *run.selection.arguments))
 
@@ -83,7 +83,7 @@ def print_report(report: Report) -> None:
 
 
 def sentence(run: Run) -> str:
-    """Say how a run ended."""
+    """Return the sentence on how a run ended."""
     if run.command == "verify-log":
         return f"{_outcome(run)} {verify_log_report.seen(run)}"
     tally = run.tally
@@ -104,7 +104,7 @@ def _outcome(run: Run) -> str:
 def _compared(run: Run) -> str:
     tally = run.tally
     if run.matched_nothing:
-        return f"Nothing is known of {run.selection}."
+        return f"Nothing was compared: the database does not know {run.selection}."
     failed = f" {tally.failed:,} chunks failed." if tally.failed else ""
     if not tally.drifted:
         return f"No drift.{_rounds(run)}{failed}" if not failed else f"No drift in what could be compared.{failed}"
@@ -118,12 +118,12 @@ def _compared(run: Run) -> str:
 
 
 def _rounds(run: Run) -> str:
-    """Say what came of the rounds after the first, if any meter or customer was touched meanwhile."""
+    """Describe the later rounds, if anything was written while the run repaired."""
     tally = run.tally
     if not tally.compared_again:
         return ""
-    found = f"later ones found {tally.found_again:,} more, " if tally.found_again else ""
-    return f" {run.round} rounds: {found}the last found nothing among what was touched meanwhile."
+    found = f"later rounds found {tally.found_again:,} more, " if tally.found_again else ""
+    return f" {run.round} rounds: {found}the last found nothing among what was written meanwhile."
 
 
 def _results(report: Report) -> None:
@@ -169,7 +169,7 @@ def _totals(report: Report) -> None:
 
 def _drift(report: Report) -> None:
     columns = ["Entity", "ID>", "Column", "Recorded>", "Expected>", "Difference>", "Cause", "Evidence"]
-    print_table("Drift", columns, [(*row[:7], _evidence(row[7])) for row in report.drift])
+    print_table("Drift", columns, [(*row[:7], describe_evidence(row[7])) for row in report.drift])
     _rest(report.run.tally.findings - len(report.drift), report.run)
 
 
@@ -179,17 +179,17 @@ def _rest(count: int, run: Run) -> None:
         say(f"... and {count:,} more; {where}")
 
 
-def _evidence(evidence: dict[str, Any]) -> str:
-    """Put evidence into a few words."""
+def describe_evidence(evidence: dict[str, Any]) -> str:
+    """Describe evidence in a few words."""
     words = [
         f"{part['rows']} {part['source']} ({part['field']}): {_ids(part['ids'], part['rows'])}"
         for part in evidence.get("history", ())
     ]
     if "uncertain" in evidence:
-        words.append(f"{evidence['uncertain']}: the figures fit either")
+        words.append(f"{evidence['uncertain']}: the figures fit either edit")
     if "projection" in evidence:
         part = evidence["projection"]
-        words.append(f"marks say {Decimal(part['amount']):+,} in {part['rows']:+d} rows")
+        words.append(_of_projection(Decimal(part["amount"]), part["rows"]))
     words += [
         f"{name.replace('_', ' ')} {at['topic']}/{at['partition']}@{at['offset']}"
         for name in ("message", "says_it_is_from")
@@ -200,8 +200,17 @@ def _evidence(evidence: dict[str, Any]) -> str:
     if evidence.get("meters"):
         words.append(f"meters {_ids(evidence['meters'])}")
     if "sum_of_meter_rows" in evidence:
-        words.append(f"its meter rows say {Decimal(evidence['sum_of_meter_rows']):,}")
+        words.append(f"the sum of its meter rows is {Decimal(evidence['sum_of_meter_rows']):,}")
     return "; ".join(words) or json.dumps(evidence)
+
+
+def _of_projection(amount: Decimal, rows: int) -> str:
+    """Describe what was counted for history rows, less what the balance row holds: an amount and a number of rows."""
+    if rows < 0:
+        return f"the balance row counts {-rows:,} rows of {-amount:+,} that history does not have"
+    if rows > 0:
+        return f"history counts {rows:,} rows of {amount:+,} that the balance row does not have"
+    return f"the balance row was edited by {-amount:+,}; history counts the same rows"
 
 
 def _ids(ids: Sequence[int], count: int | None = None) -> str:

@@ -1,7 +1,7 @@
-"""A run and its chunks.
+"""A run, its chunks and its findings, as tables keep them.
 
 store       the table `backfill_runs`
-phases      which phases a command has, and the transitions between its states
+phases      the phases of each command, and the transitions between a run's states
 drift       the table `drift`: the findings of runs
 rounds      a rebuild compares again whatever was written while it ran
 chunks      ranges of keys: claimed, split, finished, collected into the run
@@ -10,6 +10,6 @@ workers     the processes that carry out a run
 check_lock  one drift check at a time
 selection   which customers and meters a run is limited to
 tally       what a run has counted
-session     the connection of a worker, with its scratch tables
-stopping    signals, deadlines, and a server that does not answer
+session     the auditor's connections, with their scratch tables
+stopping    signals, the time that they leave, and a server that does not answer
 """

@@ -1,18 +1,19 @@
-"""The ledger of chunks: what lets many workers, on one machine or several, share a run, and any of them be killed.
+"""The table of chunks: it lets workers on several machines share a run, and survive the death of any of them.
 
-A chunk is a range of keys, cut from where the phase stands. Its row is held, with `FOR UPDATE SKIP LOCKED`, by the
-transaction that does it, so that two workers are never at one chunk, and one whose worker was killed is free again as
-soon as PostgreSQL has noticed. What the chunk found, its tally and its being done commit together: a chunk is done
-once or not at all, and killed at any moment, a run lacks nothing and counts nothing twice.
+A chunk is a range of keys behind those for which chunks were made before. The transaction that processes a chunk locks
+its row with `FOR UPDATE SKIP LOCKED`. So no two workers process the same chunk, and a chunk whose worker was killed is
+free again as soon as PostgreSQL notices. The findings of a chunk, its counts and its new state commit together: a chunk
+is processed once or not at all, so a run that is killed at any moment lacks nothing and counts nothing twice.
 
-    open        cut, or given back by a worker that died
-    repaired    a repair has committed; it is to be compared once more
-    done        to be folded into the run's tally, which takes it out of the ledger
+    open        made, or free again because its worker died
+    repaired    a repair has committed; the chunk is to be compared once more
+    done        its counts are to be collected into the run's tally, which deletes the row
 
-`ensure_chunk` is a short transaction of its own that holds the run's row: it folds, cuts, and moves the run to its next
-phase, and at the end of a round to the next one where that is needed, once no chunk of this one is left. A chunk is of
-one round: a worker that slept through the end of its own finds none. Locks are taken in this order: the run's row, a
-chunk's row, then those of a check or a repair. A worker at a chunk never asks for the run's row.
+`ensure_chunk` is a short transaction of its own that locks the run's row. It collects what is done and makes a chunk if
+none is free; once no chunk of the phase is left it moves the run to the next phase, and at the end of a round to the
+next round, if there has to be one. A chunk belongs to one round: a worker that slept through the end of its round finds
+none of it. Locks are taken in this order: the run's row, a chunk's row, then the locks of a check or a repair. A worker
+that holds a chunk's row never asks for the run's row.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,16 +33,16 @@ from events.contract.types import BIGINT_MAX
 from projector.database.statements import statements
 
 SQL: Final = statements("backfill.runs", "chunks.sql")
-WAIT_MS: Final = 250  # for another worker's chunk, before looking whether to stop
+WAIT_MS: Final = 250  # for another worker's chunk, before checking for a stop
 
 State = Literal["open", "repaired", "done"]
 ChunkEnd = Callable[[Cursor[Any], Run, int], int | None]
-"""Finds the last key of the next chunk, which is to hold so many keys; None where nothing is left."""
+"""Finds the last key of the next chunk, for so many keys; None where nothing is left."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chunk:
-    """The keys after `after` up to and including `last`, of one phase, in one state; what it has counted until now."""
+    """The keys after `after` up to and including `last` of one phase, the chunk's state, and its counts so far."""
 
     phase: Phase
     state: State
@@ -51,9 +52,9 @@ class Chunk:
 
 
 def ensure_chunk(connection: Connection[Any], run: Run, size: int, chunk_ends: Mapping[Phase, ChunkEnd]) -> Run:
-    """Fold what is done, and see to it that a chunk is there to be claimed, if any is left; return the run as it is.
+    """Collect what is done and make sure that a chunk can be claimed, if any is left; return the run as it is then.
 
-    `size` is how many keys a new chunk has. Nothing is cut once the run is no longer running.
+    `size` is how many keys a new chunk has. No chunk is made once the run is no longer running.
     """
     with connection.transaction(), connection.cursor() as cursor:
         run = runs.lock(cursor, run)
@@ -71,7 +72,7 @@ def ensure_chunk(connection: Connection[Any], run: Run, size: int, chunk_ends: M
 
 
 def _next(cursor: Cursor[Any], run: Run) -> Run:
-    """Go on to the next phase, or from the last one to another round, which takes all that was counted to decide."""
+    """Move to the next phase, or from the last one to the next round; that decision needs all counts collected."""
     following = run.next_phase()
     if following.phase != "done":
         return following
@@ -82,7 +83,7 @@ def _next(cursor: Cursor[Any], run: Run) -> Run:
 
 
 def collect_finished(connection: Connection[Any], run: Run) -> Run:
-    """Fold what is done once more, when a worker leaves or a run is cancelled, whatever has become of it."""
+    """Collect what is done when a worker leaves or a run is cancelled, whatever state the run is in."""
     with connection.transaction(), connection.cursor() as cursor:
         seconds = runs.find(connection, str(run.run_id)).tally.seconds
         run = runs.lock(cursor, run)
@@ -93,10 +94,10 @@ def collect_finished(connection: Connection[Any], run: Run) -> Run:
 
 
 def read_with_progress(connection: Connection[Any], run_id: str) -> Run:
-    """Read a run with all that its chunks have counted, in one snapshot and without changing anything.
+    """Read a run with the counts of its finished chunks, in one snapshot and without changing anything.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no such run.
 
     """
     with snapshot(connection), connection.cursor() as cursor:
@@ -104,7 +105,7 @@ def read_with_progress(connection: Connection[Any], run_id: str) -> Run:
 
 
 def claim(cursor: Cursor[Any], run: Run, state: State) -> Chunk | None:
-    """Hold a chunk of the run's phase to the end of the transaction, if one in this state is free."""
+    """Lock a free chunk of the run's phase in this state up to the end of the transaction; None where there is none."""
     row = cursor.execute(SQL["claim_chunk"], {**_of(run), "state": state}).fetchone()
     if row is None:
         return None
@@ -113,19 +114,19 @@ def claim(cursor: Cursor[Any], run: Run, state: State) -> Chunk | None:
 
 
 def finish_chunk(cursor: Cursor[Any], run: Run, chunk: Chunk, state: State, delta: Tally) -> None:
-    """Write down that a held chunk has come to a state, and what it counted on the way."""
+    """Store the new state of a locked chunk, and add what its transaction counted."""
     tally = JSON.dump_json(chunk.tally + delta).decode()
     cursor.execute(SQL["finish_chunk"], {**_of(run), "after": chunk.after, "state": state, "tally": tally})
 
 
 def split(cursor: Cursor[Any], run: Run, chunk: Chunk, middle: int) -> None:
-    """Make two of a held chunk: its keys up to and including `middle`, and those behind."""
+    """Split a locked chunk: its keys up to and including `middle`, and those behind."""
     cursor.execute(SQL["shorten_chunk"], {**_of(run), "after": chunk.after, "middle": middle})
     cursor.execute(SQL["create_chunk"], {**_of(run), "after": middle, "last": chunk.last})
 
 
 def wait(connection: Connection[Any], run: Run) -> None:
-    """Wait a moment for a chunk that another worker is at."""
+    """Wait a moment for a chunk that another worker processes."""
     try:
         with connection.transaction():
             connection.execute(f"SET LOCAL lock_timeout = {WAIT_MS}")
@@ -135,7 +136,7 @@ def wait(connection: Connection[Any], run: Run) -> None:
 
 
 def _counted(cursor: Cursor[Any], name: str, run: Run) -> Run:
-    """Add to a run's tally those of its chunks that a statement returns."""
+    """Add the counts of the chunks that a statement returns to the run's tally."""
     tallies = (JSON.validate_python(tally) for (tally,) in cursor.execute(SQL[name], {"run_id": run.run_id}))
     return replace(run, tally=sum(tallies, run.tally))
 

@@ -1,4 +1,4 @@
-"""What a run can be: the commands, their phases in order, and the states between which a run moves."""
+"""The commands of runs, their phases in order, and the states between which a run moves."""
 
 from collections.abc import Mapping
 from typing import Final, Literal
@@ -6,13 +6,13 @@ from typing import Final, Literal
 Command = Literal[
     "drift-check",
     "rebuild",
-    "meter-balances",     # a rebuild: every meter, and the sums that it is part of
+    "meter-balances",     # a rebuild of every meter, and of the sums that it is part of
     "customer-balances",  # a rebuild of every customer, and of the meters that history assigns to it
     "payment-meter-ids",
     "invoice-amounts",
     "migrate",
     "restore",
-    "verify-log",         # history against Kafka, as far as it reaches
+    "verify-log",         # history against Kafka, as far back as the log reaches
 ]  # fmt: skip
 State = Literal["running", "paused", "failed", "cancelled", "finished"]
 Phase = Literal[
@@ -20,25 +20,25 @@ Phase = Literal[
     "meters",            # compare the meters that history assigns to nobody
     "repair-meters",     # repair the meters that were found drifted, and compare them once more
     "repair-customers",  # repair the customers that were found drifted, and compare them once more
-    # of `backfill.log`, which says what they are
+    # of `verify-log`: see backfill/verify_log/verify.py
     "log", "rows-invoices", "rows-payments", "rows-assignments", "rows-customers", "places", "winners", "verdicts",
     "done",
 ]  # fmt: skip
 
 TRANSITIONS: Final[Mapping[State, Mapping[State, str]]] = {
     "running": {
-        "finished": "every chunk was done; those that failed are listed in the tally",
-        "paused": "SIGTERM or SIGINT came to the last process at it; the chunks at hand were finished or given up",
-        "failed": "an error outside any chunk ended it, a repair that did not hold, or drift that kept coming",
-        "cancelled": "`backfill runs cancel`; the chunks at hand were finished",
-        "running": "--resume, to share it, or after its process was killed or lost its connection",
+        "finished": "every chunk was processed; those that failed are listed in the tally",
+        "paused": "the last process of the run got SIGTERM or SIGINT; its current chunks were finished or given up",
+        "failed": "an error outside any chunk, a repair that did not hold, or drift that kept coming",
+        "cancelled": "`backfill runs cancel`; the current chunks were finished",
+        "running": "--resume, to share the run, or after its process was killed or lost its connection",
     },
     "paused": {"running": "--resume", "cancelled": "`backfill runs cancel`"},
-    "failed": {"running": "--resume, once the cause is gone", "cancelled": "`backfill runs cancel`"},
+    "failed": {"running": "--resume, once the cause is removed", "cancelled": "`backfill runs cancel`"},
     "cancelled": {},
     "finished": {},
 }
-"""Each state, the states that may follow it, and what makes them."""
+"""Each state, the states that may follow it, and what causes the transition."""
 
 REBUILD: Final[tuple[Phase, ...]] = ("customers", "meters", "repair-meters", "repair-customers", "done")
 VERIFY: Final[tuple[Phase, ...]] = (
@@ -56,7 +56,8 @@ PHASES: Final[Mapping[Command, tuple[Phase, ...]]] = {
     "restore": ("done",),
     "verify-log": VERIFY,
 }
-"""The phases of each command; a dry run leaves out those that repair. A run that repairs goes through those of a
-rebuild again in its later rounds (`backfill.runs.rounds`). A migration step that has none pages through history by
-itself and is simply run again: what it did it does not find any more."""
+"""The phases of each command; a dry run leaves out those that repair. The later rounds of a run that repairs have the
+phases of a rebuild (`backfill.runs.rounds`). A migration step without phases pages through history by itself and is
+simply run again: it no longer finds what it has done.
+"""
 COMPARING: Final[frozenset[Phase]] = frozenset({"customers", "meters", *VERIFY})

@@ -1,6 +1,6 @@
-"""What a run is limited to: some customers, some meters, a sample, or what the stream touched since a moment.
+"""What a run is limited to: some customers, some meters, a sample, or what the stream changed since a point in time.
 
-A limited run proves nothing of the rest: neither `projector status` nor an alert's end counts it as a whole check.
+A limited run proves nothing about the rest: neither `projector status` nor the end of an alert counts it as complete.
 """
 
 from collections.abc import Mapping, Sequence
@@ -106,5 +106,5 @@ class Selection:
         if self.sample:
             words.append(f"a sample of {self.sample:.4%}".replace(".0000%", "%"))
         if self.since:
-            words.append(f"touched since {self.since:%Y-%m-%d %H:%M:%S} UTC")
+            words.append(f"changed since {self.since:%Y-%m-%d %H:%M:%S} UTC")
         return "; ".join(words)

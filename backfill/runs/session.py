@@ -1,4 +1,4 @@
-"""One connection of the auditor: its scratch tables, its two kinds of transaction, and what is worth a retry."""
+"""The auditor's connections: scratch tables, two kinds of transaction, and what is retried."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +14,7 @@ from events.runtime.settings import Settings
 from projector.database.connections import tune
 from projector.database.engines import make_engine
 from projector.database.failures import translate_database_errors
+from projector.database.sqlstates import CONFLICTS
 from projector.database.statements import statements
 from projector.deployment import identity
 
@@ -22,7 +23,6 @@ SIZES: Final = {
     "work_mem": "32MB",  # a chunk's joins and sums stay in memory
     "max_parallel_workers_per_gather": "0",  # a check must not take the consumers' cores
 }
-RETRIED: Final = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
 ATTEMPTS: Final = 8
 
 Result = TypeVar("Result")
@@ -49,7 +49,7 @@ def ready(settings: Settings) -> Iterator[Engine]:
 
 @contextmanager
 def session(engine: Engine) -> Iterator[Connection[Any]]:
-    """Take a connection for the auditor alone and close it afterwards, with its locks and scratch tables."""
+    """Open a connection with scratch tables; with it end its locks and its tables."""
     with plain(engine) as connection:
         tune(connection, SIZES)
         with connection.transaction():
@@ -59,12 +59,12 @@ def session(engine: Engine) -> Iterator[Connection[Any]]:
 
 @contextmanager
 def plain(engine: Engine) -> Iterator[Connection[Any]]:
-    """Take a connection alone, without scratch tables, and close it afterwards."""
+    """Open a connection without scratch tables."""
     pooled = engine.raw_connection()
     try:
         connection = cast("Connection[Any]", pooled.driver_connection)
-        connection.autocommit = True  # so that each transaction block is a transaction, never a savepoint
-        connection.prepare_threshold = None  # chunks differ: plan each statement for the values it is given
+        connection.autocommit = True  # each transaction block is a transaction, never a savepoint
+        connection.prepare_threshold = None  # chunks differ: plan each statement for its values
         with watched(connection):
             yield connection
     finally:
@@ -73,7 +73,7 @@ def plain(engine: Engine) -> Iterator[Connection[Any]]:
 
 @contextmanager
 def snapshot(connection: Connection[Any]) -> Iterator[None]:
-    """Open a transaction in which history and projection are seen as of one moment."""
+    """Open a transaction that sees history and projection as of one moment."""
     connection.isolation_level = IsolationLevel.REPEATABLE_READ
     try:
         with connection.transaction():
@@ -84,11 +84,11 @@ def snapshot(connection: Connection[Any]) -> Iterator[None]:
 
 
 def retried(transaction: Callable[[], Result]) -> Result:
-    """Carry out a whole transaction, again where PostgreSQL broke a deadlock or a serialization conflict."""
-    return stamina.retry(on=RETRIED, attempts=ATTEMPTS, wait_initial=0.02, wait_max=1.0)(transaction)()
+    """Carry out a whole transaction, and again after a deadlock or a serialization failure."""
+    return stamina.retry(on=CONFLICTS, attempts=ATTEMPTS, wait_initial=0.02, wait_max=1.0)(transaction)()
 
 
 def reason(error: psycopg.Error) -> str:
-    """Put PostgreSQL's refusal into one line."""
+    """Describe PostgreSQL's error in one line."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return f"{lines[0]} ({error.sqlstate})" if error.sqlstate else lines[0]

@@ -1,4 +1,4 @@
-"""Runs: one row of `backfill_runs` each. How far its chunks are is the business of `backfill.runs.chunks`."""
+"""The table `backfill_runs`; the progress of a run's chunks is in `backfill.runs.chunks`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,12 +19,12 @@ from projector.database.statements import statements
 
 SQL: Final = statements("backfill.runs", "runs.sql")
 BEFORE_ALL_KEYS: Final = -BIGINT_MAX - 1
-RESUMED_WITHIN: Final = timedelta(days=1)  # since a check was last at work: its end says that all is compared
+RESUMED_WITHIN: Final = timedelta(days=1)  # since a check was last active: its end says that everything was compared
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One execution of a command; the keys of its phase up to and including `cursor` are cut into chunks."""
+    """One execution of a command; chunks were made for the keys of its phase up to and including `cursor`."""
 
     run_id: UUID
     command: Command
@@ -42,12 +42,12 @@ class Run:
 
     @property
     def dry(self) -> bool:
-        """Whether a rebuild only says what it would do."""
+        """Whether it only reports what it would do."""
         return bool(self.options.get("dry_run"))
 
     @property
     def chunk_size(self) -> int | None:
-        """Keys in one chunk, where somebody chose that."""
+        """Keys in one chunk, where the user chose it."""
         size = self.options.get("chunk_size")
         return None if size is None else int(size)
 
@@ -63,7 +63,7 @@ class Run:
 
     @property
     def matched_nothing(self) -> bool:
-        """Whether nothing is known of the customers and meters that were named."""
+        """Whether none of the customers and meters that were named exists."""
         return self.selection.named and not (self.tally.customers or self.tally.meters)
 
     @property
@@ -73,20 +73,20 @@ class Run:
 
     @property
     def resume_command(self) -> str:
-        """What to type to go on with it."""
+        """The command that resumes it."""
         if PHASES[self.command] == ("done",):
             return f"backfill {self.title}"
         return f"backfill {self.title} --resume {self.run_id}"
 
     def next_phase(self) -> "Run":
-        """Stand before the first key of the phase that follows."""
+        """Return the run before the first key of the next phase."""
         phases = PHASES[self.command] if self.round == 1 else REBUILD
         left = [phase for phase in phases if phase in COMPARING or not self.dry]
         return replace(self, phase=left[left.index(self.phase) + 1], cursor=BEFORE_ALL_KEYS)
 
 
 def begin(connection: Connection[Any], command: Command, options: Mapping[str, Any]) -> Run:
-    """Create a run and take part in it."""
+    """Create a run and join it."""
     start = {"phase": PHASES[command][0], "cursor": BEFORE_ALL_KEYS, "tally": _json(Tally())}
     run = _run(connection.execute(SQL["create_run"], {"command": command, "options": Jsonb(dict(options)), **start}))
     workers.join_run(connection, run.run_id)
@@ -94,21 +94,21 @@ def begin(connection: Connection[Any], command: Command, options: Mapping[str, A
 
 
 def resume(connection: Connection[Any], command: Command, run_id: str, *, dry: bool) -> Run:
-    """Go on with a run that did not finish, beside those who are at it already, if any.
+    """Resume a run that did not finish, or join it while other processes carry it out.
 
     Raises:
-        InputError: there is no such run, or it is one of another command.
+        InputError: there is no such run, or it belongs to another command.
         StateError: it is finished or cancelled.
 
     """
     run = find(connection, run_id)
     if (run.command, run.dry) != (command, dry):
-        raise InputError(f"--resume {run_id}: that run is a {run.title}; go on with `{run.resume_command}`")
+        raise InputError(f"--resume {run_id}: that run is a {run.title}; use `{run.resume_command}`")
     if "running" not in TRANSITIONS[run.state]:
         raise StateError(f"--resume {run_id}: that run is {run.state}; start a new one with `backfill {run.title}`")
     if command == "drift-check" and datetime.now(UTC) - run.updated_at > RESUMED_WITHIN:
         raise StateError(
-            f"--resume {run_id}: what it compared is too long ago; start a new one with `backfill {run.title}`"
+            f"--resume {run_id}: it was last active too long ago; start a new one with `backfill {run.title}`"
         )
     workers.join_run(connection, run.run_id)
     try:
@@ -125,7 +125,7 @@ def find(connection: Connection[Any], run_id: str) -> Run:
     """Read one run.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none of this id.
 
     """
     try:
@@ -163,21 +163,21 @@ def last_compared(connection: Connection[Any]) -> datetime | None:
 
 
 def lock(cursor: Cursor[Any], run: Run) -> Run:
-    """Hold a run's row to the end of the transaction, and read it; time since it was last held counts as its own."""
+    """Lock a run's row up to the end of the transaction; the time since the last lock is added to the run's own."""
     return _run(cursor.execute(SQL["lock_run"], {"run_id": run.run_id}))
 
 
 def advance(cursor: Cursor[Any], run: Run) -> Run:
-    """Store where a run stands.
+    """Store a run's phase, cursor, round and tally.
 
     Raises:
         StateError: the run is no longer running.
 
     """
-    stand = {"phase": run.phase, "cursor": run.cursor, "round": run.round, "tally": _json(run.tally)}
-    row = cursor.execute(SQL["advance_run"], {"run_id": run.run_id, **stand}).fetchone()
+    position = {"phase": run.phase, "cursor": run.cursor, "round": run.round, "tally": _json(run.tally)}
+    row = cursor.execute(SQL["advance_run"], {"run_id": run.run_id, **position}).fetchone()
     if row is None:
-        raise StateError(f"run {run.run_id} is no longer running: it was ended by another process")
+        raise StateError(f"run {run.run_id} is no longer running: another process ended it")
     return replace(run, touched_xid=row[0])
 
 
@@ -185,7 +185,7 @@ def change_state(connection: Connection[Any], run: Run, state: State, error: str
     """Move a run along an edge of `TRANSITIONS`.
 
     Raises:
-        StateError: there is no such edge, or another process was faster.
+        StateError: there is no such edge, or another process changed the state first.
 
     """
     if state not in TRANSITIONS[run.state]:
@@ -199,7 +199,7 @@ def change_state(connection: Connection[Any], run: Run, state: State, error: str
 
 
 def _is_shared(connection: Connection[Any], run: Run) -> bool:
-    """Tell whether others beside us are at a run."""
+    """Tell whether other processes carry out the run as well."""
     return run.state == "running" and workers.count(connection, run.run_id) > 1
 
 

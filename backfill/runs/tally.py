@@ -1,4 +1,4 @@
-"""What a run has seen so far: counts and totals that add up chunk by chunk, and are stored with each."""
+"""What a run has counted: it is added up chunk by chunk and stored with each chunk."""
 
 from dataclasses import dataclass, fields
 from decimal import Decimal
@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field, TypeAdapter
 
 Money = Annotated[Decimal, Field(allow_inf_nan=True)]
-"""A sum of amounts; those of runs before NaN was kept out of the tables can be NaN, and are read all the same."""
+"""A sum of amounts; sums of runs before NaN was kept out of the tables can be NaN, and are still read."""
 FAILURES_MAX: Final = 50  # kept in the run's row; the log has them all
 
 
@@ -18,7 +18,7 @@ def _sums(one: "LogTally | Tally", other: "LogTally | Tally") -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A chunk that could not be done: its phase, its first and last key, and why."""
+    """A chunk that could not be processed: its phase, its first and last key, and why."""
 
     phase: str
     first: int
@@ -28,7 +28,7 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class LogTally:
-    """What `verify-log` has seen: messages by what became of them, and rows by what the log can say of them."""
+    """What `verify-log` has counted: messages by outcome, and rows by what the log says about them."""
 
     messages: int = 0
     refused: int = 0
@@ -48,13 +48,13 @@ class LogTally:
 
 @dataclass(frozen=True, kw_only=True)
 class Tally:
-    """Sums over chunks. Before is what the projection recorded, after what history expects.
+    """Sums over chunks; `before` is what the projection recorded, `after` what history expects.
 
-    Customers, meters, history rows and totals are those of the first round; `compared_again` counts customers and
-    meters of later ones, `found_again` those of them that differed. What is found counts once, each repair counts.
-    `fresh` counts what a later round is the first to find, until the next one begins; `repeated` the latest rounds that
-    found only what the run had found before. `seconds` is the time in which somebody was at the run, so that a resumed
-    run's rate leaves out its pause.
+    Customers, meters, history rows and totals are those of the first round. `compared_again` counts customers and
+    meters of later rounds, `found_again` those of them that differed. A finding counts once, a repair each time.
+    `fresh` counts what a later round is the first to find, up to the next round; `repeated` the latest rounds that
+    found only what was known. `seconds` is how long processes carried out the run: the rate of a resumed run leaves out
+    the pause.
     """
 
     customers: int = 0
@@ -99,5 +99,5 @@ JSON: Final = TypeAdapter(Tally)
 
 
 def failure(phase: str, first: int, last: int, reason: str) -> Tally:
-    """Tally one chunk that could not be done."""
+    """Count one chunk that could not be processed."""
     return Tally(failed=1, failures=(Failure(phase=phase, first=first, last=last, reason=reason),))

@@ -1,5 +1,5 @@
-"""How fast a run may go.
+"""Limits how fast a run goes, so that consumers come first.
 
-pace      how many keys the next chunk has, and how long a worker rests before it
-governor  slower while consumers fall behind or their transactions take longer
+pace      the size of chunks, and the pauses between them
+governor  the duty cycle of a run falls while consumers are overloaded
 """

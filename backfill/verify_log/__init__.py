@@ -1,13 +1,13 @@
 """`backfill verify-log`: history against Kafka.
 
-plan        which offsets of which partitions, and how they are laid end to end for the chunks
-source      the log as it is read here
-staging     an event as the row that it should be
-scan        read the log, chunk by chunk: suspect rows, confirm places, find what wins
-partitions  which rows no message confirmed
+plan        which offsets of which partitions are read, laid end to end for the chunks
+source      reads the log, and asks where it begins and ends
+staging     an event as the row that history should have
+scan        reads the log chunk by chunk: suspects rows, confirms offsets, notes the winning messages
+partitions  suspects the rows that no message confirmed
 verdict     what is wrong with a suspected row; pure
-settle      suspected rows against what wins of the log, kept as findings
-replay      the projector's `replay`, run as a process
-repair      replay what was found, then repair its meters
-verify      the run, from its settings to its exit code; why all of this is sound stands there
+settle      compares suspected rows with the winning messages, and keeps the findings
+replay      runs `projector replay` as a process
+repair      replays what was found, then repairs its meters
+verify      the run, from its settings to its exit code; explains why the method is sound
 """

@@ -1,4 +1,4 @@
-"""The other direction: which rows come, as they say, from where the log has nothing that confirms them."""
+"""The opposite direction: rows whose named place is covered by the log, but confirmed by no message."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -20,7 +20,7 @@ STANDINGS: Final = {
 
 
 def next_rows_end(entity: Entity) -> ChunkEnd:
-    """Find where the next page of an entity's table ends."""
+    """Find the end of the next page of an entity's table."""
 
     def next_end(cursor: Cursor[Any], run: Run, size: int) -> int | None:
         where = {"after": run.cursor, "size": size}
@@ -31,7 +31,7 @@ def next_rows_end(entity: Entity) -> ChunkEnd:
 
 
 def place_rows(entity: Entity, prefix: str) -> Callable[[Cursor[Any], Run, Chunk], Tally]:
-    """Suspect the rows of a page that nothing has confirmed, and count the others by what the log can say of them."""
+    """Suspect the rows of a page that nothing confirmed; count the others by what the log can say about them."""
 
     def place(cursor: Cursor[Any], run: Run, chunk: Chunk) -> Tally:
         where = {"topic": topic_of(entity, prefix), "block_size": BLOCK, "after": chunk.after, "last": chunk.last}
@@ -51,7 +51,7 @@ def next_table_end(_cursor: Cursor[Any], run: Run, _size: int) -> int | None:
 
 
 def suspect_sharers(cursor: Cursor[Any], run: Run, chunk: Chunk) -> Tally:
-    """Suspect the rows of a table that share a place."""
+    """Suspect the rows of a table that name the same message as another row."""
     entity = ENTITIES[chunk.last - 1]
     cursor.execute(for_entity(SQL["suspect_sharers"], entity), _ranges(run, entity))
     return Tally()

@@ -1,8 +1,8 @@
-"""What a run reads of the log: of each partition the offsets from its beginning up to the stored position.
+"""What a run reads of the log: the offsets of each partition from its beginning up to the stored position.
 
-Everything below a position is applied, so the positions at the run's start bound what history has to know. They are
-kept with the run: whoever resumes it reads the same. For the ledger of chunks, whose keys are numbers, the ranges are
-laid end to end: key 0 is the first offset of the first range.
+Everything below a position is applied, so the positions at the run's start bound what history must contain. They are
+stored with the run, so a process that resumes it reads the same. Chunks have numbers as keys, so the ranges are laid
+end to end: key 0 is the first offset of the first range.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,14 +14,14 @@ from events.runtime.errors import StateError
 from projector.kafka_log.partitions import PartitionLog
 from projector.kafka_log.position_check import Position
 
-BLOCK: Final = 4096  # offsets of which one row of `log_blocks` says which are confirmed: half a kilobyte
+BLOCK: Final = 4096  # offsets for which one row of `log_blocks` keeps whether they are confirmed: half a kilobyte
 KEY: Final = "log"
 """The member of a run's options that holds the plan."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Range:
-    """Offsets of one partition, from `low` up to, not including, `end`; `high` is where the log ended then."""
+    """Offsets of one partition, from `low` up to, not including, `end`; `high` is where the log ended at the time."""
 
     entity: Entity
     topic: str
@@ -48,17 +48,17 @@ class Plan:
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> "Plan":
-        """Read it from a run's options."""
+        """Read the plan from a run's options."""
         return cls([Range(**each) for each in options[KEY]])
 
     @property
     def options(self) -> dict[str, Any]:
-        """What a run's row keeps of it."""
+        """The options stored with a run."""
         return {KEY: [asdict(each) for each in self.ranges]}
 
     @property
     def total(self) -> int:
-        """How many offsets it covers."""
+        """The number of offsets."""
         return sum(each.end - each.low for each in self.ranges)
 
     def of_entity(self, entity: Entity) -> list[Range]:
@@ -66,7 +66,7 @@ class Plan:
         return [each for each in self.ranges if each.entity == entity]
 
     def next_end(self, after: int, size: int) -> int | None:
-        """Find the last key of a chunk: about so many offsets of one range, up to a block's end; None behind all."""
+        """Find the last key of the next chunk: about `size` offsets of a range, to a block's end; None behind all."""
         at = max(0, after)
         for base, each in self._laid_out():
             length = each.end - each.low
@@ -112,12 +112,12 @@ def plan_of(
                 )
             )  # fmt: skip
     if not ranges:
-        raise StateError("no consumer of this group has read anything yet: there is nothing to compare history with")
+        raise StateError("no consumer of this group has applied anything yet: there is nothing to compare history with")
     return Plan(ranges)
 
 
 def require_same(place: TopicPartition, topic_id: str | None, end: int, log: PartitionLog | None) -> PartitionLog:
-    """Refuse to compare history with a log that it does not come from: another topic's, or one that ends too early.
+    """Refuse a log that history does not come from: another topic's, or one that ends too early.
 
     Raises:
         StateError: naming the partition.
@@ -125,19 +125,21 @@ def require_same(place: TopicPartition, topic_id: str | None, end: int, log: Par
     """
     name = f"{place[0]}/{place[1]}"
     if log is None:
-        raise StateError(f"{name}: history was read from it, and the broker has no such partition")
+        raise StateError(f"{name}: history was read from it, but the broker has no such partition")
     if topic_id is not None and topic_id != log.topic_id:
         raise StateError(
-            f"{name}: the topic was deleted and created again, so history is not from this log; once "
-            f"`projector positions set {place[0]} all earliest` and a consumer have read it, they can be compared"
+            f"{name}: the topic was recreated, so history is not from this log; once "
+            f"`projector positions set {place[0]} all earliest` and a consumer have read it, the two can be compared"
         )
     if end > log.high:
-        raise StateError(f"{name}: {end} offsets are applied, and the broker's log ends at {log.high}: it was cut")
+        raise StateError(
+            f"{name}: {end} offsets are applied, but the broker's log ends at {log.high}: it was truncated"
+        )
     return log
 
 
 def require_unchanged(plan: Plan, logs: Mapping[TopicPartition, PartitionLog]) -> None:
-    """Refuse what was read of a topic that was created again, or cut, meanwhile.
+    """Refuse to go on with a topic that was recreated or truncated meanwhile.
 
     Raises:
         StateError: naming the partition.

@@ -1,20 +1,20 @@
-"""Repair by the projector's own merge: what was found wrong is replayed from the log, then its meters are repaired.
+"""Repairs by the projector's own merge: what differs is replayed from the log, then its meters are repaired.
 
-    1 keep      with the run, the meters that the rows name: once a row is mended, nothing else tells whose it was
-    2 replay    `projector replay` as a process of its own, since an auditor shares no code with the merge
-    3 keep      the meters that the rows name by now; 1 to 3 are done page by page
-    4 rebuild   all meters that were kept: what a row had brought one wrongly is still in its totals
-    5 read on   what was applied since the run began; a row that claimed too great a version has turned it away
-    6 compare   every mended row once more with what wins by now; what still differs is replayed again, thrice at most
+    1 keep      store with the run the meters that the rows name: once a row is corrected, nothing else tells
+    2 replay    run `projector replay` as a process, because the auditor shares no code with the merge
+    3 keep      store the meters that the rows name now; steps 1 to 3 are done page by page
+    4 rebuild   all meters that were stored: their totals may still include what a wrong row had added
+    5 read on   what was applied since the run began; a row with too great a version had rejected it
+    6 compare   each corrected row once more with what wins now; what still differs is replayed again, at most 3 times
 
-A repair that was killed or stopped anywhere is gone on with from the first step. Steps 2 to 6 are harmless when they
-are done twice, and what was kept stays with the run. A row counts as repaired by the last step alone, after every meter
-kept until then was rebuilt: as long as one may still be wrong, a row of the run counts as wrong, too, and all kept are
-rebuilt once more.
+A repair that was killed or stopped starts again at the first step. Steps 2 to 6 do no harm when they are repeated, and
+what was stored stays with the run. Only the last step marks a row as repaired, after every meter stored until then was
+rebuilt: while a meter may still be wrong, a row of the run counts as wrong too, and all stored meters are rebuilt
+again.
 
-Of several processes that share a run one mends, and holds a lock on that to the end of its session; the others wait,
-and go on where it left the run unfinished. Rows that the log knows nothing of are told, and left: there is no message
-to replay, and nothing here deletes history.
+Of several processes that share a run, one repairs and holds a lock for that up to the end of its session; the others
+wait, and take over if it leaves the run unfinished. Rows of which the log has no message are reported and left: there
+is nothing to replay, and nothing here deletes history.
 """
 
 import json
@@ -57,7 +57,7 @@ Positions = Callable[[], dict[TopicPartition, Position]]
 
 
 class Deployment(NamedTuple):
-    """What a repair works with: the auditor's connection, the log, and where the consumers are by now."""
+    """What a repair works with: the auditor's connection, the log, the consumers' positions, and how fast to go."""
 
     settings: Settings
     connection: Connection[Any]
@@ -67,7 +67,7 @@ class Deployment(NamedTuple):
 
 
 class Wrong(NamedTuple):
-    """A row that a message can mend, and where that message is."""
+    """A row that a message can correct, and the place of that message."""
 
     entity: Entity
     entity_id: int
@@ -76,15 +76,15 @@ class Wrong(NamedTuple):
     suspect_id: int
 
 
-def mend(deployment: Deployment, run: Run, stop: Callable[[], bool]) -> Run | None:
-    """Replay what was found until it is what the log says.
+def repair(deployment: Deployment, run: Run, stop: Callable[[], bool]) -> Run | None:
+    """Replay what was found until it agrees with the log.
 
     Returns:
-        The run, with what was repaired and what was not, or as another process has ended it; None where it is asked to
-        stop first, and to be gone on with.
+        The run, with what was repaired and what was not, or as another process ended it; None if a stop is requested
+        first, and the run is to be resumed.
 
     Raises:
-        WorkFailed: the projector could not replay, or the auditor not repair.
+        WorkFailed: the projector could not replay, or the auditor could not repair.
 
     """
     connection = deployment.connection
@@ -94,23 +94,23 @@ def mend(deployment: Deployment, run: Run, stop: Callable[[], bool]) -> Run | No
         run = runs.find(connection, str(run.run_id))
         if run.state != "running":
             return run
-        return _counted(connection, run) if _mended(deployment, run, stop) else None
+        return _counted(connection, run) if _repaired(deployment, run, stop) else None
     return None
 
 
-def _mended(deployment: Deployment, run: Run, stop: Callable[[], bool]) -> bool:
-    """Do all steps; return whether none was left out because we are asked to stop."""
+def _repaired(deployment: Deployment, run: Run, stop: Callable[[], bool]) -> bool:
+    """Do all steps; return whether none was left out because a stop was requested."""
     settings, connection, *_ = deployment
     read_to = Plan.of(run.options)
     for _ in range(ROUNDS_MAX):
-        mended = 0
+        repaired = 0
         for page in _pages(connection, run):
             _keep_meters(connection, run, page)
             if stop() or not _replay(settings, page, stop):
                 return False
             _keep_meters(connection, run, page)
-            mended += len(page)
-        if not mended:
+            repaired += len(page)
+        if not repaired:
             break
         if not all(_rebuild(deployment, meters, stop) for meters in _kept_meters(connection, run)):
             return False
@@ -133,7 +133,7 @@ def _pages(connection: Connection[Any], run: Run) -> Iterable[Sequence[Wrong]]:
 
 
 def _keep_meters(connection: Connection[Any], run: Run, page: Sequence[Wrong]) -> None:
-    """Keep with the run the meters that rows name; it is committed on return."""
+    """Store with the run the meters that these rows name; committed on return."""
     for entity, asked in METERS.items():
         ids = [each.entity_id for each in page if each.entity == entity]
         meters = sorted(meter for (meter,) in connection.execute(asked, {"ids": ids})) if ids else []
@@ -141,7 +141,7 @@ def _keep_meters(connection: Connection[Any], run: Run, page: Sequence[Wrong]) -
 
 
 def _kept_meters(connection: Connection[Any], run: Run) -> Iterator[list[int]]:
-    """Read the meters that are kept with a run, page by page."""
+    """Read the stored meters, page by page."""
     after = BEFORE_ALL_KEYS
     while True:
         where = {"run_id": run.run_id, "after": after, "size": PAGE}
@@ -153,7 +153,7 @@ def _kept_meters(connection: Connection[Any], run: Run) -> Iterator[list[int]]:
 
 
 def _replay(settings: Settings, page: Sequence[Wrong], stop: Callable[[], bool]) -> bool:
-    """Have the projector replay messages, and tell whether that came to its end."""
+    """Have the projector replay messages; return whether it completed."""
     places = [
         {"topic": topic_of(each.entity, settings.topic_prefix), "partition": each.partition, "offset": each.offset}
         for each in page
@@ -162,10 +162,10 @@ def _replay(settings: Settings, page: Sequence[Wrong], stop: Callable[[], bool])
 
 
 def _rebuild(deployment: Deployment, meters: Sequence[int], stop: Callable[[], bool]) -> bool:
-    """Repair meters, and tell whether that came to its end; it does not where we are asked to stop.
+    """Repair meters; return whether that completed, which it does not if a stop is requested.
 
     Raises:
-        WorkFailed: it did not, and nobody asked us to.
+        WorkFailed: it did not, although no stop was requested.
 
     """
     request = Request(
@@ -173,20 +173,20 @@ def _rebuild(deployment: Deployment, meters: Sequence[int], stop: Callable[[], b
         selection=Selection(meters=meters),
         tuning=deployment.tuning,
         report=ReportOptions(),
-        silent=True,
+        suppress_stdout=True,
     )
     code = execute(deployment.settings, request)
     if code == EXIT_PAUSED and stop():
         return False
     if code == EXIT_PAUSED:
-        raise WorkFailed("history is mended, but the rebuild of its meters was ended: --resume does it again")
+        raise WorkFailed("history is repaired, but the rebuild of its meters was stopped: --resume repeats it")
     if code:
-        raise WorkFailed("history is mended, but not every meter: `backfill rebuild` tells which")
+        raise WorkFailed("history is repaired, but not every meter: `backfill rebuild` lists them")
     return True
 
 
 def _read_on(deployment: Deployment, run: Run, read_to: Plan, stop: Callable[[], bool]) -> Plan:
-    """Read what was applied since the last look, for the rows that were suspected, or until we are asked to stop."""
+    """Read what was applied since the last time, for the rows that were suspected, until a stop is requested."""
     ends = {(each.topic, each.partition): each.end for each in read_to.ranges}
     connection, source = deployment.connection, deployment.source
     now = plan_of(deployment.positions(), source.logs(), deployment.settings.topic_prefix)
@@ -200,7 +200,7 @@ def _read_on(deployment: Deployment, run: Run, read_to: Plan, stop: Callable[[],
 
 
 def _compare(deployment: Deployment, run: Run, stop: Callable[[], bool]) -> None:
-    """Compare suspected rows once more, and say of those that are right that they are repaired."""
+    """Compare the suspected rows once more, and mark those that agree as repaired."""
     connection, after = deployment.connection, BEFORE_ALL_KEYS
     while not stop():
         last = settle.last_of_page(connection, run, after, settle.SUSPECTS_MAX)

@@ -1,7 +1,7 @@
-"""`projector replay` as a process of its own: an auditor shares no code with the merge.
+"""`projector replay` as a process of its own: the auditor shares no code with the merge.
 
-It is in a session of its own, so that a signal to this process, or Ctrl-C at the terminal that both share, reaches this
-one alone, which then ends it. Each of its transactions is whole or not there, so that is harmless, wherever it is.
+It runs in a session of its own, so a signal to this process, or Ctrl-C at the terminal of both, reaches only this one,
+which then ends it. Each of its transactions commits or does nothing, so it can be ended at any moment.
 """
 
 import sys
@@ -15,15 +15,15 @@ from events.runtime.errors import WorkFailed
 REPLAY: Final = (
     sys.executable, "-P", "-c", "from projector.cli import main; main()", "replay", "-", "--format", "json",
 )  # fmt: skip
-LOOK_SECONDS: Final = 0.1  # between two looks at whether it is to be ended
-END_SECONDS: Final = 5.0  # for it to end by itself once it is asked to
+LOOK_SECONDS: Final = 0.1  # between two checks for a stop
+END_SECONDS: Final = 5.0  # for it to end after SIGTERM
 
 
 def replay(places: str, stop: Callable[[], bool]) -> bool:
-    """Replay the messages at these places: by this interpreter, without a shell, and not from the current folder.
+    """Replay the messages at these places: with this interpreter, without a shell, and not from the current folder.
 
     Returns:
-        Whether it came to its end; where we are asked to stop it is ended, and what it has not committed is as it was.
+        Whether it completed; if a stop is requested it is ended, and what it has not committed is unchanged.
 
     Raises:
         WorkFailed: it could not replay them.
@@ -34,7 +34,7 @@ def replay(places: str, stop: Callable[[], bool]) -> bool:
     if said is None:
         return False
     out, errors = said
-    if child.returncode and not out:  # with a report, some were left: the comparison that follows tells which
+    if child.returncode and not out:  # with a report, some were not replayed: the comparison that follows shows them
         last = (errors.strip().splitlines() or [f"exit code {child.returncode}"])[-1]
         raise WorkFailed(f"the messages could not be replayed: {last}")
     return True
@@ -42,7 +42,7 @@ def replay(places: str, stop: Callable[[], bool]) -> bool:
 
 @contextmanager
 def _started() -> Iterator[Popen[str]]:
-    """Start it; with the block it ends, whatever becomes of that."""
+    """Start the process; it is ended with the block, however that ends."""
     with Popen(REPLAY, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True, start_new_session=True) as child:  # noqa: S603
         try:
             yield child
@@ -56,11 +56,11 @@ def _started() -> Iterator[Popen[str]]:
 
 
 def _heard(child: Popen[str], given: str, stop: Callable[[], bool]) -> tuple[str, str] | None:
-    """Wait for what it says until it ends; None where we are asked to stop first."""
+    """Wait for its output until it ends; None if a stop is requested first."""
     lines: str | None = given
     while not stop():
         try:
             return child.communicate(lines, timeout=LOOK_SECONDS)
         except TimeoutExpired:
-            lines = None  # it has them
+            lines = None  # it has got them
     return None

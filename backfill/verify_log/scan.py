@@ -1,4 +1,4 @@
-"""A chunk of the log: suspect the rows that are not what its messages say, or find what wins of those suspected."""
+"""A chunk of the log: suspect rows that differ from its messages, or note the winning message of suspected rows."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
@@ -20,10 +20,10 @@ SQL: Final = statements("backfill.verify_log", "scan.sql")
 
 
 class Letters:
-    """The dead letters of a part of the log: an offset alone, even with its time, may be another log's.
+    """The dead letters of a part of the log; an offset alone, even with its time, may belong to another log.
 
-    Letters with a message's digest decide about it. Where there is none, it is those that were kept before digests
-    were; where there is one, these are of other bytes, for otherwise no other had been kept.
+    Dead letters with a message's digest decide about the message. If there is none, those decide that were kept before
+    digests were stored; if there is one with a digest, these have other bytes, or no second one would have been kept.
     """
 
     def __init__(self, rows: Iterable[tuple[int, int, bytes | None, bool]]) -> None:
@@ -39,19 +39,19 @@ class Letters:
 
 
 def next_log_end(_cursor: Cursor[Any], run: Run, size: int) -> int | None:
-    """Find where the next chunk of the log ends."""
+    """Find the end of the next chunk of the log."""
     return Plan.of(run.options).next_end(run.cursor, size)
 
 
 def next_suspected_log_end(cursor: Cursor[Any], run: Run, size: int) -> int | None:
-    """Do so where anything is suspected: a clean history needs no second look at the log."""
+    """Do the same if anything is suspected: a correct history needs no second pass over the log."""
     if cursor.execute(SQL["any_suspect"], {"run_id": run.run_id}).fetchone() is None:
         return None
     return next_log_end(cursor, run, size)
 
 
 def compare(cursor: Cursor[Any], run: Run, chunk: Chunk, source: Source) -> Tally:
-    """Compare a chunk's messages with the rows of their entities; keep which offsets are confirmed."""
+    """Compare a chunk's messages with the rows of their entities; store which offsets are confirmed."""
     part = Plan.of(run.options).part(chunk.after, chunk.last)
     entity = part.range.entity
     confirmed: list[int] = []
@@ -70,7 +70,7 @@ def compare(cursor: Cursor[Any], run: Run, chunk: Chunk, source: Source) -> Tall
 
 
 def note_winners(cursor: Cursor[Any], run: Run, part: Part, source: Source) -> Tally:
-    """Keep of each suspected row what the greatest of these messages says."""
+    """Store for each suspected row what the greatest of these messages says."""
     messages = 0
     for delta, rows in _rows(cursor, part, source):
         messages += delta.messages

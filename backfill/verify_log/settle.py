@@ -1,4 +1,4 @@
-"""Suspected rows, compared in a new statement with what wins of the log; what is wrong is kept as findings."""
+"""Compares suspected rows with the winning messages of the log, and keeps what is wrong as findings."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -19,23 +19,23 @@ from projector.database.statements import statements
 from projector.kafka_log.partitions import PartitionLog
 
 SQL: Final = statements("backfill.verify_log", "settle.sql")
-SUSPECTS_MAX: Final = 1_000  # compared at once, in memory: a row and a message each
+SUSPECTS_MAX: Final = 1_000  # compared at once in memory, a row and a message each
 
 
 def next_suspects_end(cursor: Cursor[Any], run: Run, size: int) -> int | None:
-    """Find where the next page of suspected rows ends."""
+    """Find the end of the next page of suspected rows."""
     return last_of_page(cursor, run, run.cursor, min(size, SUSPECTS_MAX))
 
 
 def last_of_page(cursor: Connection[Any] | Cursor[Any], run: Run, after: int, size: int) -> int | None:
-    """Read the key of the last of so many suspected rows behind a key; None where none is left."""
+    """Read the key of the last of `size` suspected rows behind a key; None where none is left."""
     where = {"run_id": run.run_id, "after": after, "size": size}
     (last,) = cursor.execute(SQL["next_suspects"], where).fetchone() or (None,)
     return last
 
 
 def settle(cursor: Cursor[Any], run: Run, chunk: Chunk, source: Source, prefix: str) -> Tally:
-    """Compare the suspected rows of a page, and keep what is found."""
+    """Compare the suspected rows of a page, and keep the findings."""
     wrong = {
         key: found for key, found in judge(cursor, run, (chunk.after, chunk.last), source, prefix).items() if found
     }
@@ -48,10 +48,10 @@ def settle(cursor: Cursor[Any], run: Run, chunk: Chunk, source: Source, prefix: 
 def judge(
     cursor: Cursor[Any], run: Run, between: tuple[int, int], source: Source, prefix: str
 ) -> dict[tuple[Entity, int], list[Finding]]:
-    """Name what is wrong with each suspected row whose id lies in a range; nothing, where all is well."""
+    """Find what is wrong with each suspected row in a range of ids; an empty list where nothing is."""
     plan = Plan.of(run.options)
     suspects = list(_suspects(cursor, run, between))
-    logs = source.require_unchanged(plan)  # asked after the rows were read: none of them is from behind these ends
+    logs = source.require_unchanged(plan)  # read after the rows: none of them is from behind these ends
     return {
         (each.entity, each.entity_id): findings(
             each, topic_of(each.entity, prefix), _covers(plan, logs, each.entity, topic_of(each.entity, prefix))
@@ -70,7 +70,7 @@ def _suspects(cursor: Cursor[Any], run: Run, between: tuple[int, int]) -> Iterat
 def _covers(
     plan: Plan, logs: Mapping[TopicPartition, PartitionLog], entity: Entity, topic: str
 ) -> Callable[[Text], Coverage]:
-    """Say of a row's place what a run has seen of it; where the log begins by now counts."""
+    """Tell how far the run covers a row's place; the log's current beginning counts."""
     ends = {each.partition: each.end for each in plan.of_entity(entity)}
 
     def coverage(row: Text) -> Coverage:
@@ -88,7 +88,7 @@ def _covers(
 
 
 def mark(cursor: Cursor[Any], run: Run, repaired: Iterable[tuple[Entity, int]]) -> None:
-    """Say of rows that they are what the log says by now."""
+    """Record that these rows agree with the log now."""
     by_entity: dict[Entity, list[int]] = {}
     for entity, entity_id in repaired:
         by_entity.setdefault(entity, []).append(entity_id)

@@ -1,4 +1,4 @@
-"""What a run asks of Kafka: the messages of a part of the log, and where the log begins and ends by now."""
+"""What a run asks of Kafka: the messages of a part of the log, and where the log begins and ends now."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,12 +18,12 @@ from projector.kafka_log.partitions import PartitionLog, cluster_id, describe_pa
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
 
-BATCH_MESSAGES: Final = 2_000  # held at once
-BATCH_BYTES: Final = 8 << 20  # of raw messages held at once; one that is larger is held alone
+BATCH_MESSAGES: Final = 2_000  # in memory at once
+BATCH_BYTES: Final = 8 << 20  # of raw messages in memory at once; a larger one is held alone
 
 
 class Source:
-    """The broker, for one run. Any currency is decoded: what a deployment once accepted, it may refuse by now."""
+    """The broker, for one run. Messages of any currency are decoded: what was accepted once may be refused now."""
 
     def __init__(self, settings: Settings, client: "AdminClient", reader: LogReader) -> None:
         self._topics = [topic_of(entity, settings.topic_prefix) for entity in ENTITIES]
@@ -36,10 +36,10 @@ class Source:
         return describe_partitions(self._client, self._topics)
 
     def require_unchanged(self, plan: Plan) -> dict[TopicPartition, PartitionLog]:
-        """Ask the same, of the topics that the plan was made for.
+        """Ask the same of the topics that the plan was made for.
 
         Raises:
-            StateError: one of them was created again, or cut.
+            StateError: one of them was recreated or truncated.
 
         """
         logs = self.logs()
@@ -47,7 +47,7 @@ class Source:
         return logs
 
     def batches(self, part: Part) -> Iterator[list[tuple[Message, Event | Refusal]]]:
-        """Read a part of the log in batches that fit into memory; what retention took meanwhile is left out."""
+        """Read a part of the log in batches that fit into memory; what retention deleted meanwhile is left out."""
         batch: list[tuple[Message, Event | Refusal]] = []
         size = 0
         for message in self._each(part):
@@ -74,15 +74,15 @@ class Source:
 
 @contextmanager
 def opened(settings: Settings, engine: Engine) -> Iterator[Source]:
-    """Reach the broker for as long as the block lasts.
+    """Connect to the broker while the block lasts.
 
     Raises:
-        ServiceUnavailable: it does not answer, or refuses us.
-        StateError, SettingError: it is not of the deployment's cluster.
+        ServiceUnavailable: it does not answer, or refuses the connection.
+        StateError, SettingError: it does not belong to the deployment's cluster.
 
     """
     with kafka.translate_kafka_errors(settings):
-        client = kafka.admin(settings)  # first: it says in one line why a broker cannot be reached
+        client = kafka.admin(settings)  # first: it describes in one line why a broker cannot be reached
         cluster.require(engine, settings, cluster_id(client))
         with reading(settings) as reader:
             yield Source(settings, client, reader)

@@ -1,7 +1,7 @@
-"""An event as the row that it should be, written by itself: an audit that shared the projector's would repeat its bugs.
+"""An event as the row that history should have, computed here: shared code would share the projector's bugs.
 
-Rows are copied into a temporary table whose columns have history's own types, and compared there by PostgreSQL: a
-value that only PostgreSQL can hold, such as a date of infinity, is compared like any other.
+Rows are copied into a temporary table with the column types of history, and compared there by PostgreSQL: a value that
+only PostgreSQL can represent, such as the date infinity, is compared like any other.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,12 +29,12 @@ CONTENT: Final[Mapping[Entity, Sequence[str]]] = {
     "assignments": ("meter_id", "customer_id", "assigned_at", "unassigned_at", "active"),
     "customers": ("name",),
 }  # fmt: skip
-"""The columns that an event decides, beside key, version, event id and place."""
+"""The columns that an event decides, besides key, version, event id and place."""
 BROUGHT_FORWARD: Final = "BALANCE"
 
 
 class Row(NamedTuple):
-    """One message as the row that it should be."""
+    """One message as the row that history should have."""
 
     entity_id: int
     version: int
@@ -61,7 +61,7 @@ FLAGS: Final = {"voided", "reversed", "active"}
 
 
 def row(event: Event, message: Message, *, expected: bool) -> Row:
-    """Write an event's row."""
+    """Compute an event's row."""
     data = event.data
     lines = data.get("lines")
     content = tuple(_flag(event) if name in FLAGS else data[name] for name in CONTENT[event.entity])
@@ -105,14 +105,14 @@ def for_entity(statement: str, entity: Entity, **more: str) -> str:
 
 
 def prepare(connection: Connection[Any]) -> None:
-    """Give a session its staging tables."""
+    """Create the staging tables of a session."""
     with connection.transaction():
         for entity in ENTITIES:
             connection.execute(for_entity(SQL["create_staging"], entity))
 
 
 def stage(cursor: Cursor[Any], entity: Entity, rows: Iterable[Row]) -> None:
-    """Replace what is staged of an entity."""
+    """Replace the staged rows of an entity."""
     cursor.execute(for_entity(SQL["forget_staged"], entity))
     with cursor.copy(f"COPY logged_{entity} FROM STDIN") as copy:
         for each in rows:

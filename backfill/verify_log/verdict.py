@@ -1,7 +1,7 @@
-"""What is wrong with a suspected row, beside the greatest message that the log has of its entity. Pure.
+"""What is wrong with a suspected row, compared with the greatest message of its entity in the log. Pure.
 
-Rows are dicts of PostgreSQL's own text. A row's rank is its (version, event id, place), ids as bytes, and of equal ones
-the sooner place the greater: the merge's rule, told a second time.
+Rows are dicts of PostgreSQL's own text. The rank of a row is (version, event id, place), with ids compared as bytes,
+and of two equal ones the earlier place is the greater: the merge's rule, implemented a second time.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -14,20 +14,20 @@ from backfill.verify_log.staging import CONTENT
 from events.contract.types import KEY_OF, Entity
 
 Coverage = Literal["covered", "expired", "newer", "nowhere", "loaded"]
-"""Of a place: among what was read; before it, and so deleted; behind it; where no message can be; or none at all."""
+"""A place is among what was read; before it, and so deleted; behind it; where no message can be; or not given."""
 Text = Mapping[str, str | None]
 
 NAMES: Final[Mapping[Entity, str]] = {
     "invoices": "invoice", "payments": "payment", "assignments": "assignment", "customers": "customer-record"
 }  # fmt: skip
-"""What a finding on a row of history is about, as the table `drift` has it."""
+"""What a finding on a history row is about, as the table `drift` has it."""
 STATE: Final = ("version", "event_id")
 PLACE: Final = ("source_partition", "source_offset")
 MONEY: Final = {"amount", "balance_brought_forward"}
 
 
 class Suspect(NamedTuple):
-    """A row as it is now, and what wins of the log; `noted` where it is still what made it suspected by its place."""
+    """A row as it is now, and the winning message; `noted` if the row still is what made its place suspect."""
 
     entity: Entity
     entity_id: int
@@ -37,7 +37,7 @@ class Suspect(NamedTuple):
 
 
 def findings(suspect: Suspect, topic: str, coverage: Callable[[Text], Coverage]) -> list[Finding]:
-    """Name what is wrong: nothing, a finding for each column, or one for the whole row."""
+    """Name what is wrong: nothing, one finding for each column, or one for the whole row."""
     row, winner = suspect.row, suspect.winner
     if row is None:
         return [] if winner is None else [_missing(suspect, winner, topic)]
@@ -45,13 +45,13 @@ def findings(suspect: Suspect, topic: str, coverage: Callable[[Text], Coverage])
     if winner is None:
         return [_unknown(suspect, row, topic)] if claims else []
     if _state(row) > _state(winner) and not claims:
-        return []  # by a message that was applied since, or that the broker no longer has
+        return []  # from a message that was applied since, or that the broker no longer has
     columns = list(_differing(suspect.entity, row, winner))
     return [_edited(suspect, column, row, winner, topic) for column in columns]
 
 
 def _differing(entity: Entity, row: Text, winner: Text) -> Iterator[str]:
-    """Name the columns; of one state, the place may be a sooner one that the log no longer has in this form."""
+    """Name the columns; in the same state, the place may be an earlier one that the log no longer has in this form."""
     same_state = _state(row) == _state(winner)
     content = [name for name in CONTENT[entity] if row[name] != winner[name]]
     if same_state and set(content) <= MONEY and _amended(row, winner):

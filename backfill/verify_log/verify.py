@@ -1,36 +1,36 @@
-"""`backfill verify-log`: whether history is what the log says, as far as it reaches.
+"""`backfill verify-log`: whether history agrees with the log, as far back as the log reaches.
 
-A drift check compares two things within one database, and whoever may write there can make them agree. This compares
-history with the messages that it was made of. Why it is sound:
+A drift check compares two things within one database, and a user who can write there can make them agree. This compares
+history with the messages that it was made of. Why the method is sound:
 
-- **Everything below a stored position is applied**, in the position's own transaction: a row of history of at least
-  that rank, or a dead letter. So of each message below the positions that a run read at its start, unless it is an open
-  or discarded dead letter, the row must be there, and its rank (version, event id as bytes, then the sooner place) must
-  not be less. Ranks only grow, so a row may be looked at at any time later: consumers need not pause, no snapshot has
-  to last, and no tolerance is needed. (`projector positions set` to a later offset skips messages: they are found.)
-- **A row that is a message's state must say what it says**, in every column. What wins of the log is the message of
-  the greatest rank, so a row is right where it equals that one, or comes from one that was applied since, or from one
-  that the broker no longer has.
-- **A row must come from somewhere.** It names its place; where that was read, a message has to have confirmed it, and
-  since a message brings one entity, of two rows with one place one is invented. An offset that nobody can have read
-  yet is none. What says that it comes from before the log's beginning, or from no message at all (history that was
-  loaded), is counted as not covered: the log cannot say anything about it.
+- **Everything below a stored position is applied**, in the position's own transaction: as a history row of at least
+  that rank, or as a dead letter. So for each message below the positions that a run read at its start, unless it is an
+  open or discarded dead letter, the row must exist, and its rank (version, event id as bytes, then the earlier place)
+  must not be less. Ranks only grow, so a row may be compared at any later time: consumers need not pause, no snapshot
+  has to last, and no tolerance is needed. (`projector positions set` to a later offset skips messages: they are found.)
+- **A row with the state of a message must agree with it** in every column. The winning message of the log is the one
+  of the greatest rank, so a row is correct if it equals that message, or comes from one that was applied since, or
+  from one that the broker no longer has.
+- **A row must come from somewhere.** It names its place; where that was read, a message must have confirmed it, and
+  because a message carries one entity, of two rows with one place one is invented. An offset that no consumer can have
+  read yet is no place. A row from before the log's beginning, or from no message at all (history that was loaded), is
+  counted as not covered: the log says nothing about it.
 
 One pass over the log compares by key and keeps a bit for each offset whose message is the row of its entity; one pass
-over the tables looks those bits up. Neither decides: they *suspect* rows. Where anything is suspected the log is read
-once more and keeps, of those rows alone, what wins; each suspected row is then looked at again. A clean history is
-read once. So a dead letter that is retried meanwhile is no finding, nor is a row from a topic that was created again
-since and published anew: its place is another log's, but a message of this one says the same. (What of such a topic
-was *not* published again is reported as unknown. It is.)
+over the tables looks these bits up. Neither decides: they *suspect* rows. If anything is suspected, the log is read
+once more to find the winning message of those rows, and each suspected row is compared again. A correct history is read
+once. So a dead letter that is retried meanwhile is no finding, nor is a row from a topic that was recreated since and
+published anew: its place belongs to another log, but a message of this one says the same. (What was *not* published
+again of such a topic is reported as unknown, which it is.)
 
-What is no edit: an invoice whose amount is what its lines charge, as `backfill invoice-amounts` makes it (counted as
-amended); `allocated_meter_id` and the marks, which no event says (a drift check compares those).
+Not an edit: an invoice whose amount is what its lines charge, as `backfill invoice-amounts` makes it (counted as
+amended); `allocated_meter_id` and the marks, which no event contains (a drift check compares those).
 
-The ledger of chunks serves as in any run: offsets, keys, or suspects; a chunk's bits, suspects or findings commit with
-its being done, so it can be killed, resumed, and shared by `--resume`. In memory are a batch of messages (at most
-2,000 or 8 MB; one that is larger alone), librdkafka's queue (16 MB), and a thousand suspects. PostgreSQL keeps half a
-kilobyte for 4,096 offsets, and the suspects, until the run ends. A topic that is created again, or cut, meanwhile ends
-the run: nothing read of it counts.
+Chunks work as in any run. Their keys are offsets, keys of tables, or suspects; a chunk's bits, suspects or findings
+commit together with its new state, so a run can be killed, resumed, and shared by `--resume`. Memory holds a batch of
+messages (at most 2,000 or 8 MB; a larger message alone), librdkafka's queue (16 MB), and a thousand suspects.
+PostgreSQL keeps half a kilobyte for 4,096 offsets, and the suspects, until the run ends. A topic that is recreated or
+truncated meanwhile ends the run: nothing that was read of it counts.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -82,10 +82,10 @@ ROWS_OF: Final[Mapping[Phase, Entity]] = {
     "rows-assignments": "assignments",
     "rows-customers": "customers",
 }
-# log        read the log; suspect the rows that are not what a message says, confirm the others
-# rows-*     suspect the rows that come, as they say, from an offset where nothing confirmed them
-# places     suspect the rows that say that they come from one and the same message
-# winners    read the log once more, where anything is suspected, for what its messages say of those rows
+# log        read the log; suspect the rows that differ from a message, confirm the others
+# rows-*     suspect the rows that name an offset at which nothing confirmed them
+# places     suspect the rows that name the same message
+# winners    if anything is suspected, read the log once more for the winning message of those rows
 # verdicts   compare each suspected row with that
 CHUNK_ENDS: Final[Mapping[Phase, ChunkEnd]] = {
     "log": scan.next_log_end,
@@ -98,7 +98,7 @@ CHUNK_ENDS: Final[Mapping[Phase, ChunkEnd]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What was typed."""
+    """The options as they were typed."""
 
     report: ReportOptions
     tuning: RunTuning
@@ -112,7 +112,7 @@ def verify_log(settings: Settings, asked: Asked) -> int:
 
     Raises:
         StateError: history is not from this log, or nothing was read of it.
-        ServiceUnavailable: PostgreSQL or Kafka is away, or refuses us.
+        ServiceUnavailable: PostgreSQL or Kafka is unavailable, or refuses the connection.
 
     """
     required(settings, "kafka_bootstrap_servers")
@@ -131,14 +131,14 @@ def verify_log(settings: Settings, asked: Asked) -> int:
                 run = _work(connection, run, _do(settings, source), stop, Pace(chosen, stop), watch)
                 whole = run.phase == "done"
                 if whole and run.options.get("repair"):
-                    mended = repair.mend(Deployment(settings, connection, source, stored, asked.tuning), run, stop)
-                    run, whole = mended or run, mended is not None and mended.state in {"running", "finished"}
+                    repaired = repair.repair(Deployment(settings, connection, source, stored, asked.tuning), run, stop)
+                    run, whole = repaired or run, repaired is not None and repaired.state in {"running", "finished"}
         run = _ended(connection, run, whole=whole)
         if run.state == "finished":
             connection.execute(SQL["forget_work"], {"run_id": run.run_id})
-        said = output.write_report(settings, connection, run, asked.report, file)
-        if said:
-            say(said)
+        sentence = output.write_report(settings, connection, run, asked.report, file)
+        if sentence:
+            say(sentence)
     record(run)
     return exit_code(run)
 
@@ -155,7 +155,7 @@ def _positions(engine: Engine, group_id: str) -> dict[TopicPartition, Position]:
 
 @contextmanager
 def _failure_of_the_log_written_down(connection: Connection[Any], run: Run) -> Iterator[None]:
-    """Write down with the run that Kafka is away, or its log another one; the run can be gone on with."""
+    """Store with the run that Kafka is unavailable, or its log another one; the run can be resumed."""
     try:
         yield
     except (ServiceUnavailable, StateError, KafkaException) as error:
@@ -166,16 +166,16 @@ def _failure_of_the_log_written_down(connection: Connection[Any], run: Run) -> I
 
 
 def _ended(connection: Connection[Any], run: Run, *, whole: bool) -> Run:
-    """End a run that is done; pause one that is not, unless others go on with it."""
+    """Finish a run that is done; pause one that is not, unless other processes go on with it."""
     run = chunks.collect_finished(connection, run)
-    with workers.leave(connection, run.run_id) as alone, suppress(StateError):  # where another process was faster
+    with workers.leave(connection, run.run_id) as alone, suppress(StateError):  # another process ended it first
         if whole or alone:
             return runs.change_state(connection, run, "finished" if whole else "paused")
     return runs.find(connection, str(run.run_id))
 
 
 def exit_code(run: Run) -> int:
-    """Say by number how a run ended."""
+    """Return the exit code of a run."""
     if run.state != "finished":
         return EXIT_PAUSED
     wrong = run.tally.unrepaired if run.options.get("repair") else run.tally.log.rows_wrong
@@ -193,13 +193,13 @@ def _begun(
             source.require_unchanged(Plan.of(run.options))
         return runs.resume(connection, "verify-log", asked.resume, dry=False)
     stored = stored_positions()
-    plan = plan_of(stored, source.logs(), settings.topic_prefix)  # asked after them: no position is behind an end
+    plan = plan_of(stored, source.logs(), settings.topic_prefix)  # read after them: no position is behind an end
     size = {} if asked.chunk_size is None else {"chunk_size": asked.chunk_size}
     return runs.begin(connection, "verify-log", {"repair": asked.repair, **size, **plan.options})
 
 
 def _do(settings: Settings, source: Source) -> Mapping[Phase, Do]:
-    """Say what is done with a chunk of each phase."""
+    """Return what is done with a chunk of each phase."""
     prefix = settings.topic_prefix
     return {
         "log": partial(scan.compare, source=source),
@@ -220,7 +220,7 @@ def _work(  # noqa: PLR0913, PLR0917 - a run and what it needs
     pace: Pace,
     watch: Callable[[Run], None],
 ) -> Run:
-    """Do chunk after chunk, as `backfill.execution.worker` does."""
+    """Process chunks until none is left, as `backfill.execution.worker` does."""
     with suppress(GivenUpError), giving_up_late(connection):
         while not stop():
             run = chunks.ensure_chunk(connection, run, pace.size(run), CHUNK_ENDS)

@@ -1,5 +1,5 @@
-"""`drift-check --every`: checks at an interval, and alerts.
+"""`drift-check --every` and `--cover-within`: one check after another, with alerts.
 
-service  one check after another, until it is stopped
-command  the command
+service  checks round after round until it is stopped
+command  the command, once or as a service
 """

@@ -1,4 +1,4 @@
-"""`backfill drift-check` as it was typed: once, or always on."""
+"""`backfill drift-check` as it was typed: once, or as a service."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,7 +19,7 @@ def drift_check(request: Request, *, every: str | None, cover_within: str | None
     logs.configure(settings)
     plan = _plan(request, every, cover_within)
     to = addresses(settings, alert)
-    request = replace(request, silent=any(address.name == STDOUT for address in to))
+    request = replace(request, suppress_stdout=any(address.name == STDOUT for address in to))
     alerting = Alerting(settings, to)
     return serve(settings, request, plan, alerting) if plan else once(settings, request, alerting)
 
@@ -28,16 +28,16 @@ def _plan(request: Request, every: str | None, cover_within: str | None) -> Plan
     if not every and not cover_within:
         return None
     if every and cover_within:
-        raise InputError("--every and --cover-within are two ways to watch: choose one")
+        raise InputError("--every and --cover-within cannot be combined: choose one")
     if request.resume or request.report.output:
         option = "--resume" if request.resume else "--output"
-        raise InputError(f"{option} goes with one run: leave out --every and --cover-within")
+        raise InputError(f"{option} applies to a single run: leave out --every and --cover-within")
     if request.selection.since:
-        raise InputError("--since goes with one run, for it is one moment: leave out --every and --cover-within")
+        raise InputError("--since applies to a single run: leave out --every and --cover-within")
     if every:
         return Plan(seconds=seconds("--every", every), rolling=False)
     if not request.selection.whole:
-        raise InputError("--cover-within covers everything: leave out what limits it, or choose --every")
+        raise InputError("--cover-within covers everything: leave out the options that limit it, or use --every")
     if request.tuning.workers > 1:
-        raise InputError("--cover-within spreads its work over the time it has: leave out --workers")
+        raise InputError("--cover-within spreads its work over the time given: leave out --workers")
     return Plan(seconds=seconds("--cover-within", cover_within or ""), rolling=True)

@@ -1,9 +1,9 @@
-"""The drift check that is always on: a check every so often, or one that goes round for ever at an even pace.
+"""The drift check as a service: a check at a fixed interval, or a rolling check that is spread evenly over a time.
 
-A round is a run like any other: it claims the checker's lock, compares, reports, and has alerts said. A round that
-fails is said and tried again; only the first one's failure ends the program, for then a setting or a service is wrong.
-SIGTERM and SIGINT end the service after the chunk at hand, with exit code 0. A rolling check keeps its cursor in its
-run, so that a restart goes on where the last one stopped.
+A round is a run like any other: it takes the check lock, compares, reports, and sends alerts. A round that fails is
+logged and tried again. Only a failure of the first round ends the program, because then a setting or a service is
+wrong. SIGTERM and SIGINT end the service after the current chunk, with exit code 0. A rolling check keeps its position
+in its run, so a restart resumes the round.
 """
 
 import sys
@@ -34,46 +34,46 @@ from events.runtime.console import say
 from events.runtime.errors import ServiceUnavailable, StateError
 from events.runtime.settings import Settings
 
-AGAIN_SECONDS: Final = 60.0  # until a round that failed is tried again, where the next is not due before
-JUDGE_APART: Final = 10  # times what the last look took: it reads all that was found, which may be very much
-JUDGE_SECONDS: Final = 5.0  # between two looks, amid a run, at what there is to be alerted on
-ROUNDS_MISSED: Final = 2  # of checks every so often, after which coverage is behind: a whole one was missed
-STALE_PERIODS: Final = 2  # a rolling check's round that is older is not gone on with
+AGAIN_SECONDS: Final = 60.0  # until a failed round is tried again, unless the next one is due sooner
+ALERT_APART: Final = 10  # times the duration of the last one: it reads all findings, which may be many
+ALERT_SECONDS: Final = 5.0  # between two times, during a run, at which alerts are decided
+ROUNDS_MISSED: Final = 2  # intervals after which coverage is behind: one whole check was missed
+STALE_PERIODS: Final = 2  # an interrupted round of a rolling check that is older is not resumed
 
 _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """When everything is compared: begun every `seconds`, or `rolling`, spread evenly over so many."""
+    """When everything is compared: started every `seconds`, or `rolling`, spread evenly over that time."""
 
     seconds: float
     rolling: bool
 
     @property
     def promised_seconds(self) -> float:
-        """How long ago the last comparison of everything may have ended."""
+        """The greatest age of the last comparison of everything."""
         return self.seconds if self.rolling else self.seconds * ROUNDS_MISSED
 
     @property
     def round_seconds(self) -> float:
-        """From the beginning of one round to that of the next."""
+        """The time from the start of one round to the start of the next."""
         return self.seconds * pace.ROUND_FRACTION if self.rolling else self.seconds
 
     @property
     def options(self) -> dict[str, Any]:
-        """Say what a round's row keeps: `projector status` reads it, and a restart finds its round by it."""
+        """The options stored with a round: `projector status` reads them, and a restart finds its round by them."""
         return {"cover_within" if self.rolling else "every": self.seconds, "promised_seconds": self.promised_seconds}
 
 
 def once(settings: Settings, request: Request, alerting: Alerting) -> int:
-    """Check once, as from cron, and have alerts said; return the exit code."""
+    """Check once, as from cron, and send alerts; return the exit code."""
     with alert_on_failure(alerting):
-        return execute(settings, request, after=alerting.run_ended)
+        return execute(settings, request, run_ended=alerting.run_ended)
 
 
 def serve(settings: Settings, request: Request, plan: Plan, alerting: Alerting) -> int:
-    """Check round after round until a signal comes; return the exit code."""
+    """Check round after round until a signal stops it; return the exit code."""
     with asked_to_stop(settings.shutdown_seconds) as stop:
         service = _Service(settings, request, plan, alerting, stop)
         with alert_on_failure(alerting):
@@ -86,7 +86,7 @@ def serve(settings: Settings, request: Request, plan: Plan, alerting: Alerting) 
 
 
 class _Service:
-    """What outlives a round: when the next is due, and since when somebody watches."""
+    """What outlives a round: when the next one is due, and when the service started."""
 
     def __init__(
         self, settings: Settings, request: Request, plan: Plan, alerting: Alerting, stop: Callable[[], bool]
@@ -100,23 +100,23 @@ class _Service:
         self.due = 0.0
 
     def next_round(self) -> None:
-        """Do a round; where it fails say so, and be due again soon."""
+        """Run a round; log a failure and be due again soon."""
         try:
             self.round()
         except check_lock.AnotherChecksError as error:
-            _log.warning("drift check put off", reason=str(error))
+            _log.warning("drift check postponed", reason=str(error))
         except (ServiceUnavailable, StateError) as error:
-            _log.error("drift check failed; tried again", reason=str(error))
+            _log.error("drift check failed", reason=str(error))
             self._alerting.check_failed(error)
         else:
             return
         self.due = monotonic() + min(self._plan.seconds, AGAIN_SECONDS)
 
     def round(self) -> None:
-        """Compare everything once, or go on with the round that was under way."""
+        """Compare everything once, or resume the round that was interrupted."""
         with ready(self._settings) as engine, session(engine) as connection:
             check_lock.claim(connection)
-            self._tell_coverage(connection, None)
+            self._alert_on_coverage(connection, None)
             run = self._begun(connection)
             ends_at = run.started_at + timedelta(seconds=self._plan.round_seconds)
             self.due = monotonic() + (ends_at - datetime.now(UTC)).total_seconds()
@@ -134,9 +134,9 @@ class _Service:
                     others=[lambda: session(engine)] * (0 if pacing else self._request.tuning.workers - 1),
                 )
             if run.state != "finished" and not self._stop():
-                raise StateError(f"run {run.run_id} was {run.state} by another process before it was done")
+                raise StateError(f"run {run.run_id} was {run.state} by another process before it was complete")
             self._show(connection, run)
-            self._tell_coverage(connection, run)
+            self._alert_on_coverage(connection, run)
             self._alerting.run_ended(connection, run)
         record(run)
 
@@ -152,43 +152,43 @@ class _Service:
         return runs.begin(connection, "drift-check", {**asked, "chunk_size": size})
 
     def _size(self, run: Run) -> int | None:
-        """Tell how many keys the chunks of a rolling check have, which are spread over its time."""
+        """Return the chunk size of a rolling check, whose chunks are spread over its time."""
         return run.chunk_size if self._plan.rolling else None
 
     def _between(self, connection: Connection[Any], run: Run) -> Callable[[Run], None]:
-        """Return what is done between chunks: alert on what cannot wait for the end."""
-        judged, findings, took = monotonic(), run.tally.findings, 0.0
+        """Return what is called between chunks: it sends the alerts that cannot wait for the end."""
+        alerted, findings, took = monotonic(), run.tally.findings, 0.0
 
         def between(run: Run) -> None:
-            nonlocal judged, findings, took
+            nonlocal alerted, findings, took
             began, found_more = monotonic(), self._plan.rolling and run.tally.findings > findings
-            if (found_more or began - judged > JUDGE_SECONDS) and began - judged >= took * JUDGE_APART:
-                self._tell_coverage(connection, run)
+            if (found_more or began - alerted > ALERT_SECONDS) and began - alerted >= took * ALERT_APART:
+                self._alert_on_coverage(connection, run)
                 if self._plan.rolling:
                     self._alerting.during_run(connection, run)
-                judged, findings = monotonic(), run.tally.findings
-                took = judged - began
+                alerted, findings = monotonic(), run.tally.findings
+                took = alerted - began
 
         return between
 
-    def _tell_coverage(self, connection: Connection[Any], run: Run | None) -> None:
-        """Say whether coverage is behind; a check of a part promises none, and ends no alert of one that does."""
+    def _alert_on_coverage(self, connection: Connection[Any], run: Run | None) -> None:
+        """Alert if coverage is behind; a check with a selection promises none, and resolves no such alert."""
         if self._request.selection.whole:
             self._alerting.coverage(connection, run, self._behind(connection))
 
     def _behind(self, connection: Connection[Any]) -> str:
-        """Say how long ago everything was last compared, where that is longer than promised."""
+        """Say when everything was last compared, if that is longer ago than promised."""
         last = runs.last_compared(connection)
         compared_at = last or self._since
         late = datetime.now(UTC) - compared_at
         if late.total_seconds() <= self._plan.promised_seconds:
             return ""
-        what = "Everything was last compared" if last else "Nothing was ever compared as a whole; the watch began"
+        what = "Everything was last compared" if last else "Not everything has been compared yet; the service started"
         promised = timedelta(seconds=round(self._plan.promised_seconds))
-        return f"{what} at {compared_at:%Y-%m-%d %H:%M:%S} UTC; promised is within {promised}."
+        return f"{what} at {compared_at:%Y-%m-%d %H:%M:%S} UTC; promised within {promised}."
 
     def _show(self, connection: Connection[Any], run: Run) -> None:
-        if self._request.silent:
+        if self._request.suppress_stdout:
             return
         how = self._request.report
         if how.format is not ReportFormat.TABLE or run.tally.drifted:

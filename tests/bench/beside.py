@@ -28,7 +28,8 @@ def measure(workload: Workload) -> list[Figure]:
         alone = stream(workload, without)
         with _checking(workload):
             beside = stream(workload, with_check)
-    checks = records(workload.folder / "beside.log", "drift-check finished")
+    ended = records(workload.folder / "beside.log", "run ended")
+    checks = [record for record in ended if record["state"] == "finished"]
     say(f"{len(checks)} checks were finished meanwhile")
     return [
         Figure(key="beside.alone_p99", what="p99 without a check", value=rank(alone.waits, 0.99), unit="ms"),

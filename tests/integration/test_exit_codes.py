@@ -155,7 +155,7 @@ def test_a_report_that_cannot_be_written_is_neither(
             patch.setattr(where, _raising(full))
             assert program(*CHECK, "--format", "csv", "--output", str(tmp_path / "report.csv")) == 2
         [line] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("backfill: ")]
-        assert "report.csv: No space left on device; what was found is kept" in line
+        assert "report.csv: No space left on device; the findings are kept" in line
         assert list(tmp_path.iterdir()) == []
 
 

@@ -16,8 +16,8 @@ INTRODUCTION: Final = f"""{NOTE}
 # Log events
 
 Log lines go to standard error: for people, or as one JSON object a line with `PROJECTOR_LOG_FORMAT=json`. Each has
-`event`, `level` and `timestamp` (UTC) beside the fields below. Names in braces are filled in: a drift check that has
-finished is logged as `drift-check finished`. Lines of librdkafka and of other libraries go to the same place, from
+`event`, `level` and `timestamp` (UTC) beside the fields below. A drift check that has finished is
+logged as `run ended`, with its command and state. Lines of librdkafka and of other libraries go to the same place, from
 level warning on.
 
 """

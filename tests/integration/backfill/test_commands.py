@@ -18,7 +18,7 @@ def test_a_clean_check(database: Connection[Any], environment: dict[str, str], r
     for line in ("Customers Processed", "With Balance", "With Overpayment", "Clear (Zero Balance)", "Balances Changed"):
         assert line in done.stdout
     assert "No drift. 6 customers and 11 meters compared with history" in done.stdout
-    assert "drift-check finished" in done.stderr
+    assert "run ended" in done.stderr
     assert database.execute("SELECT state, command FROM backfill_runs").fetchall() == [("finished", "drift-check")]
 
 
@@ -131,7 +131,7 @@ def test_a_signal_pauses_and_says_how_to_go_on(
     assert started.process.wait(30) == 3, started.stderr.read_text()
     (run_id, state) = database.execute("SELECT run_id, state FROM backfill_runs").fetchone() or (None, None)
     assert state == "paused"
-    assert f"Paused; go on with `backfill drift-check --resume {run_id}`." in started.stdout.read_text()
+    assert f"Paused; resume with `backfill drift-check --resume {run_id}`." in started.stdout.read_text()
     done = run_command("backfill", "drift-check", "--resume", str(run_id), env=environment)
     assert done.exit_code == 0, done.stderr
     assert "6 customers and 11 meters" in done.stdout

@@ -91,7 +91,7 @@ def test_what_cannot_be_written_is_refused_before_a_run_begins(
     for options, words in {
         ("--format", "parquet"): "give --output FILE",
         ("--output", str(tmp_path / "nowhere" / "report")): "No such file or directory",
-        ("--output", str(tmp_path / "report"), "--every", "1s"): "--output goes with one run",
+        ("--output", str(tmp_path / "report"), "--every", "1s"): "--output applies to a single run",
     }.items():
         done = run_command("backfill", "drift-check", *options, env=environment)
         assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1), done

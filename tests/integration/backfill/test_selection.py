@@ -107,14 +107,14 @@ def test_what_cannot_be_limited_to_is_one_line(environment: dict[str, str], run_
     unknown = "01a205b7-b83d-7fd4-8a20-b6d0bb1d2d40"
     for options, words in {
         ("--customer", "0"): "--customer 0: not an id",
-        ("--meter", "9223372036854775808"): "not an id; those are 1 to 9223372036854775807",
-        ("--sample", "0%"): "--sample 0%: not a share, as 5% or 0.5%",
-        ("--sample", "101%"): "not a share",
-        ("--sample", "5"): "not a share",
+        ("--meter", "9223372036854775808"): "not an id; ids are 1 to 9223372036854775807",
+        ("--sample", "0%"): "--sample 0%: not a percentage such as 5% or 0.5%",
+        ("--sample", "101%"): "not a percentage",
+        ("--sample", "5"): "not a percentage",
         ("--since", "yesterday"): "--since yesterday: not a moment",
-        ("--since", "2026-01-01"): "not a moment, as 24h (ago) or 2026-01-31T08:00+03:00",
-        ("--resume", unknown, "--customer", "1"): "was said when it began",
-        ("--resume", unknown, "--chunk-size", "1"): "was said when it began",
+        ("--since", "2026-01-01"): "not a point in time such as 24h (ago) or 2026-01-31T08:00+03:00",
+        ("--resume", unknown, "--customer", "1"): "were set when it began",
+        ("--resume", unknown, "--chunk-size", "1"): "were set when it began",
         ("--cover-within", "24h", "--sample", "5%"): "--cover-within covers everything",
     }.items():
         done = run_command("backfill", "drift-check", *options, env=environment)
@@ -146,4 +146,4 @@ def test_a_customer_is_repaired_with_a_meter_that_is_shown_under_it_and_is_someb
 @pytest.mark.usefixtures("database")
 def test_a_name_that_nobody_has_is_no_clean_check(environment: dict[str, str], run_command: RunCommand) -> None:
     done = run_command("backfill", "drift-check", "--meter", "999", env=environment)
-    assert (done.exit_code, done.stdout.splitlines()[-1][:35]) == (2, "Nothing is known of meter 999. 0 cu")
+    assert (done.exit_code, done.stdout.splitlines()[-1][:35]) == (2, "Nothing was compared: the database ")

@@ -105,7 +105,7 @@ def test_processes_share_a_run_by_resume_and_one_that_is_stopped_leaves_it_to_th
         wait_until(lambda: _workers(damaged, run_id) == 2, what="two processes at one run")
         first.process.send_signal(signal.SIGTERM)
     assert first.process.wait(30) == 3, first.stderr.read_text()
-    assert f"Not finished; `backfill drift-check --resume {run_id}` shares what is left." in first.stdout.read_text()
+    assert f"Not finished; `backfill drift-check --resume {run_id}` joins the run." in first.stdout.read_text()
     assert other.process.wait(30) == 1, other.stderr.read_text()
     assert "6 customers and 11 meters compared" in other.stdout.read_text()
     assert damaged.execute("SELECT state FROM backfill_runs").fetchall() == [("finished",)]
@@ -147,7 +147,7 @@ def test_a_repair_that_does_not_hold_stops_the_run_and_says_so(
     )
     assert (state, "does not hold" in error) == ("failed", True)
     shown = run_command("backfill", "runs", "show", str(run_id), env=environment)
-    assert f"Failed; once the cause is gone, go on with `backfill rebuild --resume {run_id}`" in shown.stdout
+    assert f"Failed; once the cause is removed, resume with `backfill rebuild --resume {run_id}`" in shown.stdout
 
 
 def test_a_chunk_that_holds_a_value_at_fault_is_halved_until_it_stands_alone(

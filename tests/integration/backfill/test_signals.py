@@ -124,7 +124,7 @@ def test_a_server_that_does_not_answer_is_left_and_the_run_goes_on_later(
     try:
         with signalled(connect(), "LOCK TABLE billing.invoices", then=proxy.hang), session(unsure) as connection:
             run = runs.begin(connection, "drift-check", {"dry_run": False})
-            with pytest.raises(GivenUpError, match=r"did not answer; go on with `backfill drift-check --resume \S+`$"):
+            with pytest.raises(GivenUpError, match=r"did not answer; resume with `backfill drift-check --resume \S+`$"):
                 run_to_completion(behind, connection, run, engine=unsure, tuning=RunTuning(workers=2, governed=False))
     finally:
         unsure.dispose()

@@ -80,9 +80,9 @@ def test_a_row_changed_outside_the_stream_is_told_beside_its_line(
     assert found.difference == 40
     print_statement(settings, found, Format.TABLE)
     printed = " ".join(capsys.readouterr().out.split())
-    assert "the recorded balance has +KES 100.00 of it" in printed
+    assert "the recorded balance counts +KES 100.00 of it" in printed
     assert "is at meter 2" in printed
-    assert "By history the balance is KES 135.00 now, but KES 95.00 is recorded, which is +KES 40.00 away." in printed
+    assert "The balance is KES 135.00 by history, but recorded as KES 95.00: a difference of +KES 40.00." in printed
     assert "Ada [bold]" in printed, "a name is text, never markup"
 
 
@@ -96,9 +96,7 @@ def test_rows_that_contradict_their_marks_are_told_though_the_sums_agree(
     assert [found.difference, found.contradicting_rows] == [0, 3]
     print_statement(settings, found, Format.TABLE)
     printed = " ".join(capsys.readouterr().out.split())
-    assert (
-        "By history the balance is KES 95.00 now, and so it is recorded, but 3 rows were counted otherwise" in printed
-    )
+    assert "The balance is KES 95.00 by history, and recorded as such, but the marks of 3 rows differ" in printed
     print_statement(settings, found, Format.JSON)
     document = json.loads(capsys.readouterr().out)
     assert document["contradicting_rows"] == 3
@@ -138,5 +136,5 @@ def test_an_unknown_meter_and_days_the_wrong_way_round_are_one_line(
 ) -> None:
     with pytest.raises(InputError, match="--meter 99: no invoice"):
         explain(settings, auditor, 99, None, None)
-    with pytest.raises(InputError, match="--since 2026-02-02 lies after --at 2026-02-01"):
+    with pytest.raises(InputError, match="--since 2026-02-02 is after --at 2026-02-01"):
         explain(settings, auditor, 99, date(2026, 2, 2), date(2026, 2, 1))

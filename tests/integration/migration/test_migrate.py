@@ -110,7 +110,7 @@ def test_a_restore_puts_back_what_step_four_found(backfill: Backfill, engine: En
     with engine.begin() as connection:
         connection.execute(text("INSERT INTO meter_balances (meter_id, total_paid) VALUES (999, 5)"))
     dry = backfill("restore", document["run_id"], "--dry-run")
-    assert "would be put back" in dry.stdout
+    assert "would be restored" in dry.stdout
     restored = backfill("restore", document["run_id"], "--yes")
     assert restored.exit_code == 0, restored.stderr
     assert "A drift check will report" in restored.stdout
@@ -175,7 +175,7 @@ def test_a_run_without_a_backup_is_told(backfill: Backfill) -> None:
     document = json.loads(backfill("invoice-amounts", "--format", "json").stdout)
     result = backfill("restore", document["run_id"], "--yes")
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
-    assert "left no backup" in result.stderr
+    assert "made no backup" in result.stderr
 
 
 def _backups(engine: Engine) -> int:

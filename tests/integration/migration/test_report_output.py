@@ -38,7 +38,7 @@ def test_people_see_the_first_rows_and_a_count_of_the_rest(
     show.end(perform(settings, auditor, STEP, Options(chunk_size=3), show.rows))
     printed = capsys.readouterr().out
     assert "... and 5 more; --format json lists all" in printed
-    assert "Result: 26 payments read, 1 changed, 25 to look at. Duration: " in printed
+    assert "Result: 26 payments read, 1 changed, 25 to review. Duration: " in printed
     assert "[red]1\\x1b[31m" in printed, "text of an event is inert"
     assert "\x1b[31m" not in printed
     assert "DRY RUN" not in printed
@@ -69,7 +69,7 @@ def test_a_signal_pauses_after_the_chunk_at_hand(
     assert (performed.run.state, performed.counts.total()) == ("paused", 3)
     assert exit_code(performed.run) == EXIT_PAUSED
     Tables().end(performed)
-    assert "Paused; go on with `backfill payment-meter-ids`." in capsys.readouterr().out
+    assert "Paused; resume with `backfill payment-meter-ids`." in capsys.readouterr().out
     assert do(STEP).counts["only-meter"] == 1
 
 

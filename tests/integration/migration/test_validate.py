@@ -113,7 +113,7 @@ def test_ids_are_capped_and_the_rest_counted(
 
 
 def test_an_unknown_check_is_named_with_those_there_are() -> None:
-    with pytest.raises(InputError, match="--check nope: there is no such check; there are payments, invoices"):
+    with pytest.raises(InputError, match="--check nope: there is no such check; the checks are payments, invoices"):
         choose(["nope"])
 
 

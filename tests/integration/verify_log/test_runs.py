@@ -102,7 +102,7 @@ def test_what_cannot_be_gone_on_with_is_told(damaged: Logged, monkeypatch: pytes
         "UPDATE backfill_runs SET options = replace(options::text, :known, 'another')::jsonb WHERE run_id::text = :run",
         known=next(iter(damaged.logs().values())).topic_id, run=run_id,
     )  # fmt: skip
-    with pytest.raises(StateError, match="created again"):
+    with pytest.raises(StateError, match="was recreated"):
         damaged.verify(resume=run_id)
 
 

@@ -103,7 +103,7 @@ def test_a_round_that_somebody_else_ended_is_said_and_tried_again(
     wait_until(lambda: database.execute(under_way).fetchone(), what="a second round")
     database.execute("UPDATE backfill_runs SET state = 'cancelled' WHERE state = 'running'")
     wait_until(lambda: "Drift check: checker-failed found" in inbox.titles, what="the alert")
-    assert "was cancelled by another process before it was done" in service.stderr.read_text()
+    assert "was cancelled by another process before it was complete" in service.stderr.read_text()
     wait_until(lambda: "Drift check: checker-failed resolved" in inbox.titles, what="the next round")
 
 
@@ -132,7 +132,7 @@ def _check(settings: Settings, inbox: Inbox, selection: Selection | None = None)
         command="drift-check",
         report=ReportOptions(),
         tuning=RunTuning(governed=False),
-        silent=True,
+        suppress_stdout=True,
         selection=selection or Selection(),
     )
     return once(settings, request, Alerting(settings, addresses(settings, [inbox.address])))

@@ -122,7 +122,7 @@ def test_coverage_that_falls_behind_is_alerted_on_and_shown(  # noqa: PLR0913, P
     again.process.send_signal(signal.SIGTERM)
     assert again.process.wait(30) == 0
     assert inbox.titles == ["Drift check: coverage-behind found", "Drift check: coverage-behind resolved"]
-    assert "promised is within 2:00:00" in inbox.messages[0]["message"]
+    assert "promised within 2:00:00" in inbox.messages[0]["message"]
     assert _verified(engine)["overdue"] is False
 
 
@@ -146,7 +146,7 @@ def test_a_round_that_fails_is_said_and_tried_again(
 
 def test_what_cannot_be_watched_is_refused_in_one_line(environment: dict[str, str], run_command: RunCommand) -> None:
     cases = {
-        ("--every", "soon"): "--every soon: not a time, as 90s, 5m, 24h or 1h30m",
+        ("--every", "soon"): "--every soon: not a duration such as 90s, 5m, 24h or 1h30m",
         ("--every", "5m", "--cover-within", "24h"): "choose one",
         ("--every", "5m", "--resume", "x"): "leave out --every and --cover-within",
     }

@@ -48,8 +48,8 @@ def test_it_reads_from_where_the_log_begins_to_the_position() -> None:
 @pytest.mark.parametrize(
     ("log", "said"),
     [
-        (PartitionLog(topic_id="u", low=0, high=9), "created again"),
-        (PartitionLog(topic_id="t", low=0, high=6), "was cut"),
+        (PartitionLog(topic_id="u", low=0, high=9), "was recreated"),
+        (PartitionLog(topic_id="t", low=0, high=6), "was truncated"),
         (None, "no such partition"),
     ],
 )

@@ -7,9 +7,9 @@ import pytest
 
 from backfill.runs.tally import Tally
 from backfill.throttle.governor import (
+    BASELINE_CHECKS,
     DUTY_CYCLE_MIN,
     LAG_MIN,
-    LEARN_LOOKS,
     TRANSACTION_MS_MIN,
     Governor,
     Observation,
@@ -67,7 +67,7 @@ def test_rows_are_held_to_their_rate_whoever_reads_them() -> None:
 def test_consumers_are_pressed_where_transactions_or_lag_have_grown() -> None:
     assert not overload_reason(CALM, CALM)
     assert not overload_reason(Observation(transaction_ms=None, lag=90_000), CALM), "none is at work"
-    assert "transactions take 100 ms, 40 ms when left alone" in overload_reason(
+    assert "transactions take 100 ms, 40 ms before the run" in overload_reason(
         Observation(transaction_ms=100.0, lag=0), CALM
     )
     assert "90,000 messages behind" in overload_reason(Observation(transaction_ms=40.0, lag=90_000), CALM)
@@ -100,16 +100,16 @@ def test_work_is_no_more_than_its_part_and_why_is_said_when_that_changes(capsys:
         governor.update(CALM)
     assert governor(run(), Tally(), 0.2) == 0.0
     said = capsys.readouterr()
-    lines = [line for line in (said.out + said.err).splitlines() if "giving way" in line]
+    lines = [line for line in (said.out + said.err).splitlines() if "throttling" in line]
     assert len(lines) == 3
     assert "transactions take 500 ms" in lines[0]
-    assert "no longer" in lines[-1]
+    assert "throttling ended" in lines[-1]
 
 
 def test_what_transactions_take_beside_a_run_at_its_least_becomes_usual() -> None:
     governor = Governor(CALM)
-    for _ in range(4 + LEARN_LOOKS):
+    for _ in range(4 + BASELINE_CHECKS):
         governor.update(Observation(transaction_ms=500.0, lag=0))
-    assert governor.alone.transaction_ms == 500.0
+    assert governor.baseline.transaction_ms == 500.0
     governor.update(Observation(transaction_ms=520.0, lag=0))
     assert governor.duty_cycle > DUTY_CYCLE_MIN
