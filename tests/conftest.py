@@ -1,8 +1,8 @@
 """Fixtures on real services: one PostgreSQL a process, one Kafka a session, a database and topics a test.
 
     database_url       a clone of the migrated template, dropped afterwards
-    settings           that database, a consumer group and topic names of this test's own; no Kafka is started
-    kafka_settings     the same with a broker, and the four topics created
+    settings           that database and a consumer group of this test's own; no Kafka is started
+    kafka_settings     the same with a broker, and four topics of this test's own
     engine             `projector.database.engines.make_engine` on `settings`
     environment        what a subprocess needs to work with `settings`
     kafka_environment  the same with Kafka
@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
-import psycopg
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine, make_url
@@ -66,26 +65,27 @@ def template(services: Services) -> Iterator[str]:
     """Migrate a database once, for clones of it; return its name."""
     secret_canaries.watch_for(services.database_url)
     name = f"template_{uuid.uuid4().hex[:12]}"
-    _administer(services, f'CREATE DATABASE "{name}"')
+    services.administer(f'CREATE DATABASE "{name}"')
     settings = _settings(_on(services, name))
     engine = make_engine(settings, program="tests")
     schema.upgrade(engine, settings.schema_name)
     engine.dispose()
+    write_down(settings)
     yield name
-    _administer(services, f'DROP DATABASE "{name}" WITH (FORCE)')
+    services.administer(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @pytest.fixture
 def database_url(services: Services, template: str) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex[:12]}"
-    _administer(services, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    services.administer(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     yield _on(services, name)
-    _administer(services, f'DROP DATABASE "{name}" WITH (FORCE)')
+    services.administer(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @pytest.fixture
 def settings(database_url: str) -> Settings:
-    return write_down(_settings(database_url))
+    return _settings(database_url)
 
 
 @pytest.fixture
@@ -97,7 +97,8 @@ def engine(settings: Settings) -> Iterator[Engine]:
 
 @pytest.fixture
 def kafka_settings(settings: Settings, services: Services) -> Iterator[Settings]:
-    found = settings.model_copy(update={"kafka_bootstrap_servers": services.kafka_bootstrap_servers})
+    own = {"topic_prefix": f"test-{uuid.uuid4().hex[:12]}", "kafka_bootstrap_servers": services.kafka_bootstrap_servers}
+    found = settings.model_copy(update=own)
     client = kafka.admin(found)
     create_topics(client, found)
     Broker(found).problems()  # waits: a broker acknowledges topics before it has heard of them itself
@@ -194,12 +195,11 @@ def wait_until() -> WaitUntil:
 
 
 def _settings(database_url: str) -> Settings:
-    own = uuid.uuid4().hex[:12]
     return Settings(
         _env_file=None,
         database_url=SecretStr(database_url),
-        group_id=f"group-{own}",
-        topic_prefix=f"test-{own}",
+        group_id=f"group-{uuid.uuid4().hex[:12]}",
+        topic_prefix="test",
         topic_partitions=PARTITIONS,
     )
 
@@ -218,8 +218,3 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 def _on(services: Services, database: str) -> str:
     return make_url(services.database_url).set(database=database).render_as_string(hide_password=False)
-
-
-def _administer(services: Services, statement: str) -> None:
-    with psycopg.connect(services.database_url, autocommit=True) as connection:
-        connection.execute(statement.encode())

@@ -8,6 +8,7 @@ is not, so root's sandbox lives in the system's cache folder (`/var/cache/meter-
 import fcntl
 import os
 import pwd
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ from events.runtime.errors import SettingError
 NAME: Final = "meter-balance-projector"
 ACCOUNT: Final = "nobody"
 LOCK: Final = "lock"
+MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the folder made in it is by mkdtemp
+ROOM_BYTES: Final = 4 << 30  # several servers, each with its log of up to 256 MB and a few databases
 
 
 class Account(NamedTuple):
@@ -61,13 +64,20 @@ def shared_cache() -> Path:
     return own if server_account() is None or open_to_all(own) else platformdirs.site_cache_path(NAME)
 
 
-def temporary() -> Path:
-    """Make a fresh folder for a throw-away sandbox."""
-    usual = Path(tempfile.gettempdir())
+def temporary(*, in_memory: bool = False) -> Path:
+    """Make a fresh folder for a throw-away sandbox, in memory if that is asked for and there is room."""
+    usual = MEMORY if in_memory and _has_room(MEMORY) else Path(tempfile.gettempdir())
     parent = usual if server_account() is None or open_to_all(usual) else Path("/var/tmp")  # noqa: S108 - made by mkdtemp
     folder = Path(tempfile.mkdtemp(prefix="meter-balance-sandbox-", dir=parent)).resolve()
     folder.chmod(_mode())
     return folder
+
+
+def _has_room(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free >= ROOM_BYTES
+    except OSError:
+        return False
 
 
 def prepare(folder: Path) -> None:

@@ -30,7 +30,7 @@ def pytest_xdist_setupnodes(config: pytest.Config) -> None:
     """Make the folder before there are workers."""
     stack = ExitStack()
     config.add_cleanup(stack.close)
-    config.stash[SHARED] = str(stack.enter_context(throwaway(started=False)).folder)
+    config.stash[SHARED] = str(stack.enter_context(throwaway(started=False, durable=False)).folder)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -10,12 +10,10 @@ from sqlalchemy import Engine
 from typer.testing import CliRunner
 
 import backfill.cli
-import backfill.execution.runner
 import projector.cli
-import projector.database.engines
 from events.runtime import logs, settings
 from events.runtime.settings import Settings
-from projector.database.engines import make_engine
+from projector.database import engines as engines_module
 
 APPS: Final = {"projector": projector.cli.app, "backfill": backfill.cli.app}
 INVOICE: Final = "INSERT INTO invoices (invoice_id, amount, currency, invoice_date) VALUES (1, 5, %s, '2026-01-31')"
@@ -33,13 +31,13 @@ def invoke(kafka_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("gc.set_threshold", lambda _: None)
 
     engines: list[Engine] = []
+    create = vars(engines_module)["create_engine"]
 
     def made(*arguments: Any, **options: Any) -> Engine:  # noqa: ANN401 - handed on
-        engines.append(make_engine(*arguments, **options))
+        engines.append(create(*arguments, **options))
         return engines[-1]
 
-    for module in (projector.database.engines, backfill.execution.runner):
-        monkeypatch.setattr(module, "make_engine", made)
+    monkeypatch.setattr(engines_module, "create_engine", made)
 
     def run(command: str, env: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401 - click's result
         settings.load.cache_clear()

@@ -130,7 +130,7 @@ def test_it_is_changed_deliberately_and_only_where_history_allows(
     assert invoke("projector status", env).exit_code == 0
     assert isinstance(invoke("projector status").exception, SettingError)
     assert invoke("projector deployment set currency --yes", env).output == (
-        "nothing was changed: that is what is written down\n"
+        "nothing was changed: the recorded values are the same\n"
     )
 
 
