@@ -2,7 +2,9 @@
 
 import ast
 import re
+from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -139,6 +141,14 @@ def test_every_command_line_is_one_that_the_programs_take(page: str) -> None:
             assert not unknown, f"{page}: `{program} {' '.join(words)}`: no {unknown}"
 
 
+def test_every_message_that_is_explained_is_one_of_the_programs() -> None:
+    said = " ".join(text for program in APPS for file in (ROOT / program).rglob("*.py") for text in _strings(file))
+    for page in PAGES:
+        tables = re.findall(r"^\| message contains \|.*\n\|[-|]+\|\n((?:\|.*\|\n)+)", text_of(page), re.MULTILINE)
+        for message in re.findall(r"^\| `([^`]+)` \|", "".join(tables), re.MULTILINE):
+            assert message in said, f"{page} explains {message!r}, which no program says"
+
+
 def test_the_readme_is_read_in_one_go() -> None:
     assert len(text_of("README.md").splitlines()) <= README_LINES_MAX
 
@@ -157,6 +167,13 @@ def test_every_page_is_in_the_sites_navigation() -> None:
     for page in PAGES:
         if page.startswith("docs/"):
             assert page.removeprefix("docs/") in listed, f"mkdocs.yml: nav lacks {page}"
+
+
+def _strings(file: Path) -> Iterator[str]:
+    """Yield the texts in a module; a text that is filled in, as it is between what fills it."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
 
 
 def _unknown(program: str, words: list[str]) -> str:
