@@ -14,22 +14,20 @@ may hold any lock.
 """
 
 import os
-import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 from time import monotonic
-from types import FrameType
 from typing import Any, ClassVar, Final
 
 import psycopg
 from psycopg import Connection
 
 from events.runtime.errors import ProgramError, ServiceUnavailable, StateError
+from events.runtime.stop import Stop, stop_on_signals
 
-SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 BUDGET_SECONDS: Final = 20.0  # as `Settings.shutdown_seconds` has it
 LOOK_SECONDS: Final = 0.1  # between two looks at whether the budget is used up
 CANCEL_SECONDS: Final = 2.0  # for PostgreSQL to hear that a statement is to be given up, and again to give it up
@@ -58,29 +56,20 @@ _connections: Final[dict[int, _Watched]] = {}
 """By identity: a connection that is shut down is still to be asked for."""
 
 
-class Stop:
-    """A signal's wish, of which the value tells whether it is there, and the watch over its budget."""
+class BudgetWatch:
+    """The watch over the budget of a requested stop; called, it tells whether a stop is requested."""
 
-    current: ClassVar["Stop | None"] = None
+    current: ClassVar["BudgetWatch | None"] = None
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, stop: Stop, seconds: float) -> None:
+        self._stop = stop
         self._seconds = seconds
-        self._asked_at: float | None = None
         self.shut_down = False  # some connection, on which nothing was heard
         self._ended = Event()
 
     def __call__(self) -> bool:
-        """Tell whether a signal came."""
-        return self._asked_at is not None
-
-    def ask(self, before: Callable[[int], object]) -> Callable[[int, FrameType | None], None]:
-        """Return a handler of a first signal; `before` restores what handles a second one."""
-
-        def remember(number: int, _: FrameType | None) -> None:
-            self._asked_at = self._asked_at or monotonic()
-            before(number)
-
-        return remember
+        """Tell whether a stop is requested."""
+        return self._stop.requested
 
     def watch(self) -> None:
         """Give up what still runs once the budget is used up, until the block of `asked_to_stop` is left."""
@@ -100,7 +89,8 @@ class Stop:
     @property
     def _late(self) -> float:
         """Seconds since the budget was used up; negative where it was not."""
-        return -1.0 if self._asked_at is None else monotonic() - self._asked_at - self._seconds
+        at = self._stop.requested_at
+        return -1.0 if at is None else monotonic() - at - self._seconds
 
     def _give_up(self, watched: _Watched) -> None:
         """Ask the server until the block is left: a connection may just be between two statements."""
@@ -114,31 +104,28 @@ class Stop:
 
 
 @contextmanager
-def asked_to_stop(seconds: float = BUDGET_SECONDS) -> Iterator[Stop]:
-    """Listen for the signals; within another such block, share its wish and its budget.
+def asked_to_stop(seconds: float = BUDGET_SECONDS) -> Iterator[BudgetWatch]:
+    """Listen for the signals; within another such block, share its request and its budget.
 
     Raises:
         GivenUpError: the server did not answer within the budget.
 
     """
-    if Stop.current is not None:
-        yield Stop.current
+    if BudgetWatch.current is not None:
+        yield BudgetWatch.current
         return
-    stop = Stop.current = Stop(seconds)
-    ask = stop.ask(lambda number: signal.signal(number, before[signal.Signals(number)]))
-    before = {number: signal.signal(number, ask) for number in SIGNALS}
-    Thread(target=stop.watch, name="stopping", daemon=True).start()
-    try:
-        yield stop
-    except psycopg.Error:
-        if not stop.shut_down:
-            raise
-        raise GivenUpError("stopped by a signal; PostgreSQL did not answer within the budget") from None
-    finally:
-        stop.end()
-        Stop.current = None
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with stop_on_signals(second_ends=True) as stop:
+        budget = BudgetWatch.current = BudgetWatch(stop, seconds)
+        Thread(target=budget.watch, name="stopping", daemon=True).start()
+        try:
+            yield budget
+        except psycopg.Error:
+            if not budget.shut_down:
+                raise
+            raise GivenUpError("stopped by a signal; PostgreSQL did not answer within the budget") from None
+        finally:
+            budget.end()
+            BudgetWatch.current = None
 
 
 @contextmanager
@@ -184,7 +171,7 @@ def given_up(connection: Connection[Any]) -> bool:
 
 def unanswered() -> bool:
     """Tell whether the server did not answer within a signal's budget."""
-    return Stop.current is not None and Stop.current.shut_down
+    return BudgetWatch.current is not None and BudgetWatch.current.shut_down
 
 
 def _shut_down(watched: _Watched) -> bool:

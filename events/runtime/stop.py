@@ -1,61 +1,95 @@
-"""SIGTERM and SIGINT as a wish to stop, which loops look at between their steps.
+"""SIGTERM and SIGINT as a request to stop, which loops check between their steps.
 
-A signal raises nothing: an exception at any moment leaves the clients of Kafka and PostgreSQL in states that nobody
-has thought of. What may take long and holds nothing to drain is waited for on a thread, and left there.
+By default a signal raises nothing: an exception at an arbitrary moment would leave the clients of Kafka and PostgreSQL
+in undefined states. A wait that holds nothing to be drained runs on a daemon thread, and is abandoned on a request.
 """
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Final, TypeVar
+from time import monotonic
+from types import FrameType
+from typing import Any, Final, TypeVar
 
-LOOK_SECONDS: Final = 0.1  # how soon a wish is seen by who waits
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+CHECK_SECONDS: Final = 0.1  # how soon a wait notices a request
+SIGNALLED: Final = 128  # added to a signal's number, as shells report it
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
-@dataclass
 class Stop:
-    """A wish to stop."""
+    """Whether a stop is requested, and since when."""
 
-    requested: bool = False
+    def __init__(self) -> None:
+        self.requested_at: float | None = None
+        """On the monotonic clock."""
 
-    def run_unless_stopped(self, wait: Callable[[], Found]) -> Found | None:
-        """Return what a wait ends in, or raise it; None where the wish is there first: for what holds nothing to drain.
+    @property
+    def requested(self) -> bool:
+        """Tell whether a stop is requested."""
+        return self.requested_at is not None
 
-        The wait then goes on, undisturbed, on a thread that ends with the process: it must change nothing in it.
+    def request(self) -> None:
+        """Request a stop; only the first request counts."""
+        self.requested_at = monotonic() if self.requested_at is None else self.requested_at
+
+    def run_unless_stopped(self, wait: Callable[[], Result]) -> Result | None:
+        """Run a blocking call on a daemon thread; None if a stop is requested first.
+
+        The call then continues until the process ends, so it must change nothing of the process. What it raises is
+        raised here.
         """
-        answer: Future[Found] = Future()
+        answer: Future[Result] = Future()
         if not self.requested:
             threading.Thread(target=_answer, args=(answer, wait), name="waiting", daemon=True).start()
         while not self.requested:
-            if wait_for([answer], LOOK_SECONDS).done:
+            if wait_for([answer], CHECK_SECONDS).done:
                 return answer.result()
         return None
 
-    def ask(self, _number: int, _frame: object) -> None:
-        """Handle a signal."""
-        self.requested = True
-
 
 @contextmanager
-def stop_on_signals() -> Iterator[Stop]:
-    """Turn the signals into a wish, for as long as the block lasts."""
+def stop_on_signals(
+    signals: Iterable[signal.Signals] = SIGNALS, *, second_ends: bool = False, raises: bool = False
+) -> Iterator[Stop]:
+    """Turn signals into a request, for the duration of the block.
+
+    Args:
+        signals: which ones.
+        second_ends: restore the handlers of before with the first signal, so that a second one ends the process.
+        raises: also raise SystemExit at once, with the exit code that shells report for the signal. Only for a program
+            whose every step may be interrupted, and which cleans up in `finally` blocks.
+
+    """
     stop = Stop()
-    before = {number: signal.signal(number, stop.ask) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def handle(number: int, _: FrameType | None) -> None:  # only this: whatever is interrupted may hold any lock
+        stop.request()
+        if second_ends:
+            _restore(before)
+        if raises:
+            raise SystemExit(SIGNALLED + number)
+
+    before = {number: signal.getsignal(number) for number in signals}
+    for number in before:
+        signal.signal(number, handle)
     try:
         yield stop
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        _restore(before)
 
 
-def _answer(answer: Future[Found], wait: Callable[[], Found]) -> None:
+def _restore(handlers: Mapping[signal.Signals, Any]) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def _answer(answer: Future[Result], wait: Callable[[], Result]) -> None:
     try:
         answer.set_result(wait())
-    except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
+    except BaseException as error:  # noqa: BLE001 - raised again by `run_unless_stopped`
         answer.set_exception(error)

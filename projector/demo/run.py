@@ -1,39 +1,38 @@
-"""The sandbox, the scenes in order, and an end that leaves nothing behind."""
+"""`projector demo`: the sandbox, the steps in order, and the clean-up."""
 
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Final
 
 import psycopg
 
 from events.runtime.console import Format
 from events.runtime.errors import ServiceUnavailable
+from events.runtime.stop import stop_on_signals
 from projector.demo import figures, live, steps
 from projector.demo.output import Narrator
 from projector.demo.shell import open_shell
 from projector.sandbox import processes
 from projector.sandbox.sandbox import Sandbox, throwaway
 
-ENDINGS: Final = (signal.SIGTERM, signal.SIGHUP)  # SIGINT is a KeyboardInterrupt already
-SIGNALLED: Final = 128  # added to a signal's number, as shells report it
+SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP)  # SIGINT raises KeyboardInterrupt already
 
 
 def run_demo(form: Format) -> None:
-    """Tell the whole story.
+    """Run every step.
 
     Raises:
-        WorkFailed: a step did not hold.
+        WorkFailed: a step failed.
         ServiceUnavailable: a server did not start, or was lost.
 
     """
     narrator = Narrator(form)
-    with unwinding_on_signals():
+    with stop_on_signals(SIGNALS, raises=True):
         narrator.step("A PostgreSQL and an Apache Kafka of its own")
         since = time.monotonic()
-        with _database_there(), throwaway() as sandbox, figures.connect(sandbox.postgres.url) as connection:
+        with _translate_lost_connection(), throwaway() as sandbox, figures.connect(sandbox.postgres.url) as connection:
             shell = open_shell(sandbox, narrator)
             steps.services(shell, connection, time.monotonic() - since)
             steps.schema(shell)
@@ -49,29 +48,14 @@ def run_demo(form: Format) -> None:
 
 
 def _left(sandbox: Sandbox) -> bool:
-    """Tell whether a process still names the sandbox's folder, or the folder is there."""
+    """Tell whether a process still has the sandbox's folder on its command line, or the folder exists."""
     named = processes.find(lambda line: any(str(sandbox.folder) in word for word in line))
     return named is not None or sandbox.folder.exists()
 
 
 @contextmanager
-def _database_there() -> Iterator[None]:
+def _translate_lost_connection() -> Iterator[None]:
     try:
         yield
     except psycopg.OperationalError as error:
         raise ServiceUnavailable(f"the demo lost its PostgreSQL: {str(error).splitlines()[0]}") from None
-
-
-@contextmanager
-def unwinding_on_signals() -> Iterator[None]:
-    """Let signals that would end us at once run every `finally` first."""
-
-    def leave(number: int, _: FrameType | None) -> None:
-        raise SystemExit(SIGNALLED + number)
-
-    before = {number: signal.signal(number, leave) for number in ENDINGS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -1,5 +1,6 @@
 """What befalls a connection in the middle of a batch ends in the batch applied once."""
 
+import json
 import os
 import socket
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import Cursor
 from sqlalchemy import Engine, event, text
+from structlog.testing import capture_logs
 
 from events.runtime.deadline import Deadline
 from events.runtime.settings import Settings
@@ -61,6 +63,24 @@ class Struck:
         finally:
             writer.close(Deadline.after(PATIENCE_SECONDS))
             self.engine.dispose()
+
+
+def test_an_event_that_postgresql_refuses_is_logged_with_its_place_in_any_format(
+    engine: Engine, settings: Settings, harness: MergeHarness
+) -> None:
+    most = "9999999999999999.99"
+    writer = Writer(engine, settings)
+    try:
+        with capture_logs() as logs:
+            batch = harness.batch([invoice(1, 1, most), invoice(2, 1, most)])
+            applied = writer.submit(batch).result(PATIENCE_SECONDS)
+    finally:
+        writer.close(Deadline.after(PATIENCE_SECONDS))
+    assert (applied.applied, applied.refused) == (1, 1)
+    [refused] = [record for record in logs if record["event"] == "event refused by PostgreSQL"]
+    message = batch.items[1].message
+    assert refused["place"] == f"{message.topic}/{message.partition}@{message.offset}"
+    assert "overflow" in json.dumps(refused)  # PROJECTOR_LOG_FORMAT=json can write it
 
 
 def test_a_connection_that_the_server_ended(engine: Engine, settings: Settings, harness: MergeHarness) -> None:

@@ -5,7 +5,7 @@ from threading import Event, Thread, current_thread
 
 import pytest
 
-from events.runtime.stop import stop_on_signals
+from events.runtime.stop import SIGNALLED, stop_on_signals
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -61,3 +61,31 @@ def test_a_signal_raises_nothing_in_a_client_that_is_at_work() -> None:
     go_on.set()
     waiting[0].join(60)
     assert ended == [True]
+
+
+def test_a_second_signal_goes_to_the_handler_of_before_where_it_shall_end_the_process() -> None:
+    seen: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: seen.append(number))
+    try:
+        with stop_on_signals(second_ends=True) as stop:
+            signal.raise_signal(signal.SIGINT)
+            assert stop.requested
+            at = stop.requested_at
+            signal.raise_signal(signal.SIGTERM)
+            assert seen == [signal.SIGTERM]
+            assert stop.requested_at == at
+        with stop_on_signals() as stop:
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
+            assert stop.requested
+        assert seen == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_signal_may_unwind_the_program_at_once() -> None:
+    before = signal.getsignal(signal.SIGHUP)
+    with pytest.raises(SystemExit) as ended, stop_on_signals([signal.SIGHUP], raises=True):
+        signal.raise_signal(signal.SIGHUP)
+    assert ended.value.code == SIGNALLED + signal.SIGHUP
+    assert signal.getsignal(signal.SIGHUP) == before
