@@ -12,6 +12,6 @@ watch       `drift-check --every`
 alerts      notifications about drift, and about a checker that fails
 cli         `backfill`
 runs_command                     `backfill runs`
-options, option_values, request  what is typed, as it is read, and the run that it asks for
+options, request  the options of a run, and the run that they ask for
 exit_codes                       what a command ends with
 """

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from events.contract.types import Mode
-from events.runtime import boundary, console, settings
+from events.contract.types import TYPES, Mode
+from events.runtime import boundary, console, option_values, settings
 from events.runtime.console import Format, FormatOption
 from events.runtime.errors import InputError
 
@@ -28,27 +28,15 @@ def main() -> None:
     boundary.run("events", app)
 
 
-def _share(given: str | float) -> float:
-    """Read a share as 0.05 or 5%; typer hands the default to it too."""
-    text = str(given)
-    try:
-        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is neither a share like 0.05 nor a percentage like 5%") from None
-    if not 0 <= share <= 1:
-        raise typer.BadParameter(f"{text} lies outside 0..1, or 0%..100%")
-    return share
+def _start_day(given: str | date) -> date:  # typer passes the default, too
+    return option_values.day("--start", str(given))
 
 
-def _day(given: str | date) -> date:
-    try:
-        return date.fromisoformat(str(given))
-    except ValueError:
-        raise typer.BadParameter(f"{given!r} is not a day like 2026-01-31") from None
+def _share_option(name: str, help_text: str) -> typer.models.OptionInfo:
+    def read(given: str | float) -> float:  # typer passes the default, too
+        return option_values.fraction(name, str(given), zero=True)
 
-
-def _share_option(help_text: str) -> typer.models.OptionInfo:
-    option: typer.models.OptionInfo = typer.Option(parser=_share, metavar="SHARE", help=help_text)
+    option: typer.models.OptionInfo = typer.Option(name, parser=read, metavar="SHARE", help=help_text)
     return option
 
 
@@ -56,7 +44,7 @@ def _share_option(help_text: str) -> typer.models.OptionInfo:
 def publish_command(
     file: Annotated[str, typer.Argument(metavar="FILE|-", help="JSON Lines of CloudEvents; - reads standard input")],
     mode: Annotated[Mode, typer.Option(help="how an event is laid into a Kafka message")] = Mode.STRUCTURED,
-    output: FormatOption = Format.TABLE,
+    form: FormatOption = Format.TABLE,
 ) -> None:
     """Publish CloudEvents to the topics of their types.
 
@@ -66,7 +54,7 @@ def publish_command(
 
     with _opened(file) as lines:
         counts = publish(lines, settings.load(), "standard input" if file == STANDARD_INPUT else file, mode)
-    _print_counts(counts, output)
+    _print_counts(counts, form)
 
 
 @app.command("simulate")
@@ -78,15 +66,15 @@ def simulate_command(  # noqa: PLR0913, PLR0917 - one parameter an option
     events: Annotated[
         int | None, typer.Option(min=0, help="stop after so many (when all is billed, if left out)")
     ] = None,
-    start: Annotated[date, typer.Option(parser=_day, metavar="YYYY-MM-DD", help="a day of the first month")] = date(
-        2026, 1, 1
-    ),
-    voids: Annotated[float, _share_option("of invoices voided and payments reversed")] = 0.01,
-    duplicates: Annotated[float, _share_option("of events sent twice")] = 0.0,
-    shuffle: Annotated[float, _share_option("of events sent out of order")] = 0.0,
-    poison: Annotated[float, _share_option("of broken events added")] = 0.0,
+    start: Annotated[
+        date, typer.Option(parser=_start_day, metavar="YYYY-MM-DD", help="a day of the first month")
+    ] = date(2026, 1, 1),
+    voids: Annotated[float, _share_option("--voids", "of invoices voided and of payments reversed")] = 0.01,
+    duplicates: Annotated[float, _share_option("--duplicates", "of events sent twice")] = 0.0,
+    shuffle: Annotated[float, _share_option("--shuffle", "of events sent out of order")] = 0.0,
+    poison: Annotated[float, _share_option("--poison", "of broken events added")] = 0.0,
     publish: Annotated[bool, typer.Option("--publish", help="send to Kafka, unvalidated, instead of printing")] = False,
-    output: FormatOption = Format.TABLE,
+    form: FormatOption = Format.TABLE,
 ) -> None:
     """Print a utility's traffic as JSON Lines, or publish it.
 
@@ -112,7 +100,7 @@ def simulate_command(  # noqa: PLR0913, PLR0917 - one parameter an option
         currency=deployment.currency,
     )
     if publish:
-        _print_counts(_published(options, deployment), output)
+        _print_counts(_published(options, deployment), form)
     else:
         _write_lines(options)
 
@@ -120,13 +108,15 @@ def simulate_command(  # noqa: PLR0913, PLR0917 - one parameter an option
 @app.command("schema")
 def schema_command(
     event_type: Annotated[str | None, typer.Argument(metavar="[TYPE]", help="such as billing.invoice.issued")] = None,
-    output: FormatOption = Format.TABLE,
+    form: FormatOption = Format.TABLE,
 ) -> None:
     """Print the JSON Schema of one event type, or of all by their names; indented unless --format json."""
     from events.contract.schema import schema, schemas
 
+    if event_type is not None and event_type not in TYPES:
+        raise InputError(f"{event_type} is none of the event types {', '.join(TYPES)}")
     described = schemas() if event_type is None else schema(event_type)
-    if output is Format.JSON:
+    if form is Format.JSON:
         console.print_json(described)
     else:
         sys.stdout.write(json.dumps(described, indent=2) + "\n")
@@ -166,9 +156,9 @@ def _opened(file: str) -> Iterator[BinaryIO]:
         raise InputError(f"{file}: {error.strerror}") from None
 
 
-def _print_counts(counts: Mapping[str, int], output: Format) -> None:
+def _print_counts(counts: Mapping[str, int], form: Format) -> None:
     total = sum(counts.values())
-    if output is Format.JSON:
+    if form is Format.JSON:
         console.print_json({"published": total, "topics": dict(sorted(counts.items()))})
         return
     console.print_table("Published", ("Topic", "Events>"), [*sorted(counts.items()), ("total", total)])

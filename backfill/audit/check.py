@@ -17,7 +17,7 @@ from backfill.runs.chunks import Chunk
 from backfill.runs.selection import Selection
 from backfill.runs.store import BEFORE_ALL_KEYS, Run
 from backfill.runs.tally import Tally
-from events.contract.types import BIGINT_MAX
+from events.contract.limits import BIGINT_MAX
 from projector.database.statements import statements
 
 SQL: Final = statements("backfill.audit", "chunk_ends.sql")

@@ -42,7 +42,7 @@ from backfill.runs import drift
 from backfill.runs.chunks import Chunk
 from backfill.runs.store import Run
 from backfill.runs.tally import Tally
-from events.contract.types import BIGINT_MAX
+from events.contract.limits import BIGINT_MAX
 from projector.database.statements import statements
 
 SQL: Final = statements("backfill.audit", "repair.sql")

@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from backfill.options import RunOptions, takes_run_options
+from events.contract.limits import BIGINT_MAX
 from events.runtime.console import Format, FormatOption
-from events.runtime.errors import InputError
+from events.runtime.option_values import day
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from backfill.migration.step import Step
     from backfill.runs.phases import Command
 
@@ -18,7 +17,6 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="report what would
 ChunkSizeOption = Annotated[int, typer.Option(min=1, max=100_000, help="rows in one chunk, one transaction")]
 YesOption = Annotated[bool, typer.Option("--yes", help="do not ask for confirmation")]
 CHUNK_SIZE = 1000
-BIGINT_MAX = 2**63 - 1  # as `events.contract.types` has it, which takes long to import
 
 
 def payment_meter_ids(
@@ -154,7 +152,7 @@ def explain(
     from backfill.explain.explain import print_statement
     from backfill.migration.connection import connected
 
-    days = _day("--since", since), _day("--at", at)
+    days = (None if since is None else day("--since", since)), (None if at is None else day("--at", at))
     with connected() as (settings, _, connection):
         print_statement(settings, read(settings, connection, meter, *days), form)
 
@@ -192,14 +190,3 @@ def run_rebuild(command: "Command", options: RunOptions, *, dry_run: bool) -> No
     settings = load()
     logs.configure(settings)
     raise typer.Exit(execute(settings, request(command, options, dry_run=dry_run)))
-
-
-def _day(option: str, text: str | None) -> "date | None":
-    from datetime import date
-
-    if text is None:
-        return None
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise InputError(f"{option} {text}: not a day such as 2026-01-31") from None

@@ -29,7 +29,7 @@ from backfill.runs.phases import Phase
 from backfill.runs.session import snapshot
 from backfill.runs.store import Run
 from backfill.runs.tally import JSON, Tally
-from events.contract.types import BIGINT_MAX
+from events.contract.limits import BIGINT_MAX
 from projector.database.statements import statements
 
 SQL: Final = statements("backfill.runs", "chunks.sql")

@@ -13,7 +13,7 @@ from backfill.runs import workers
 from backfill.runs.phases import COMPARING, PHASES, REBUILD, TRANSITIONS, Command, Phase, State
 from backfill.runs.selection import Selection
 from backfill.runs.tally import JSON, Tally
-from events.contract.types import BIGINT_MAX
+from events.contract.limits import BIGINT_MAX
 from events.runtime.errors import InputError, StateError
 from projector.database.statements import statements
 

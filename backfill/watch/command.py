@@ -6,10 +6,10 @@ from dataclasses import replace
 from backfill.alerts.alerting import Alerting
 from backfill.alerts.channels import STDOUT, addresses
 from backfill.execution.runner import Request
-from backfill.option_values import seconds
 from backfill.watch.service import Plan, once, serve
 from events.runtime import logs
 from events.runtime.errors import InputError
+from events.runtime.option_values import seconds
 from events.runtime.settings import load
 
 

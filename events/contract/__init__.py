@@ -1,5 +1,6 @@
 """What a message means, decided without settings, clients or output.
 
+limits       the greatest id
 types        the five events and their limits
 cloudevents  the attributes of the envelope
 decode       bytes, headers and key in; an event or a refusal out, never an exception

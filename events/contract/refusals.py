@@ -4,7 +4,8 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from events.contract.types import BIGINT_MAX, DATE, MONEY, POSITIVE, TIMESTAMP, Reason, Refusal
+from events.contract.limits import BIGINT_MAX
+from events.contract.types import DATE, MONEY, POSITIVE, TIMESTAMP, Reason, Refusal
 
 DETAIL_CHARACTERS: Final = 300
 INPUT_CHARACTERS: Final = 60

@@ -15,7 +15,8 @@ from pydantic_core import CoreSchema
 from pydantic_core.core_schema import chain_schema, date_schema, datetime_schema, str_schema
 from typing_extensions import TypedDict
 
-BIGINT_MAX: Final = 2**63 - 1
+from events.contract.limits import BIGINT_MAX
+
 strict: Final = with_config(ConfigDict(strict=True))  # lax, pydantic takes true, "7" and 7.0 for an integer
 
 Entity = Literal["invoices", "payments", "assignments", "customers"]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from events.contract.types import BIGINT_MAX, Reason
+from events.contract.limits import BIGINT_MAX
+from events.contract.types import Reason
 from events.runtime import console
 from events.runtime.console import Format, FormatOption
 from events.runtime.errors import InputError

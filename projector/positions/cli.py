@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from events.contract.types import BIGINT_MAX
+from events.contract.limits import BIGINT_MAX
 from events.runtime import console
 from events.runtime.console import Format, FormatOption
 from events.runtime.errors import InputError

@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from events.contract.types import BIGINT_MAX, TopicPartition
+from events.contract.limits import BIGINT_MAX
+from events.contract.types import TopicPartition
 from events.runtime.errors import InputError
 from projector.kafka_log.partitions import PartitionLog
 from projector.kafka_log.position_check import Position

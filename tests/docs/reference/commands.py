@@ -8,7 +8,7 @@ import typer
 import backfill.cli
 import events.cli
 import projector.cli
-from events.contract.types import BIGINT_MAX
+from events.contract.limits import BIGINT_MAX
 from tests.docs.reference.markdown import NOTE, code, sentence, table
 
 APPS: Final = {"events": events.cli.app, "projector": projector.cli.app, "backfill": backfill.cli.app}

@@ -14,7 +14,7 @@ from backfill.runs.phases import REBUILD, Phase
 from backfill.runs.session import session
 from backfill.runs.store import BEFORE_ALL_KEYS, Run
 from backfill.runs.tally import Tally
-from events.contract.types import BIGINT_MAX
+from events.contract.limits import BIGINT_MAX
 from tests.integration.backfill.chunks import claimed, rows
 
 

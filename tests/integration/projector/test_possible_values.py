@@ -8,7 +8,7 @@ import pytest
 from psycopg import Connection
 from sqlalchemy import Engine, text
 
-from events.contract.types import BIGINT_MAX
+from events.contract.limits import BIGINT_MAX
 from events.runtime.deadline import Deadline
 from events.runtime.errors import StateError
 from events.runtime.settings import Settings

@@ -2,10 +2,10 @@
 
 import pytest
 
-from backfill.option_values import seconds
 from backfill.throttle import pace
 from backfill.throttle.pace import Remaining
 from events.runtime.errors import InputError
+from events.runtime.option_values import seconds
 
 
 def test_a_large_database_is_checked_in_chunks_a_minute_apart_and_a_small_one_in_several() -> None:
