@@ -182,7 +182,7 @@ def start_command(programs: Programs, tmp_path: Path) -> Iterator[StartCommand]:
 class WaitUntil(Protocol):
     """Wait for a condition, or fail saying which."""
 
-    def __call__(self, condition: Callable[[], object], *, what: str, timeout: float = 30.0) -> None: ...
+    def __call__(self, condition: Callable[[], object], *, what: str, timeout: float = 120.0) -> None: ...
 
 
 @pytest.fixture(scope="session")

@@ -96,7 +96,7 @@ def _audited_beside_the_stream(deployment: Deployment, command: str) -> list[Res
         audits.append(deployment.command("backfill", command, *CHUNKS, "--format", "json"))
         return deployment.progress() > before
 
-    deployment.wait_until(beside, what="something to be applied during an audit", timeout=60)
+    deployment.wait_until(beside, what="something to be applied during an audit")
     return audits
 
 

@@ -24,7 +24,7 @@ def test_one_that_cannot_join_ends_and_the_member_goes_on(
 ) -> None:
     first = deployment.consumer(EAGER)
     refused = deployment.start({"PROJECTOR_KAFKA__MAX_POLL_INTERVAL_MS": "3600000", **second})
-    assert wait_for_exit(refused, 60) == 1
+    assert wait_for_exit(refused) == 1
     assert last_line(log(refused), "projector: stopped: this consumer can do no more work", *said)
     assert not ended(first)
 
@@ -32,7 +32,7 @@ def test_one_that_cannot_join_ends_and_the_member_goes_on(
 def test_a_member_whose_name_another_takes_ends(deployment: Deployment) -> None:
     first = deployment.consumer(EAGER | ID)
     second = deployment.consumer(EAGER | ID)
-    assert wait_for_exit(first, 60) == 1
+    assert wait_for_exit(first) == 1
     assert last_line(log(first), "projector: stopped: this consumer can do no more work", "fenced")
     assert not ended(second)
 
@@ -48,6 +48,6 @@ def test_a_member_whose_name_another_takes_ends(deployment: Deployment) -> None:
 def test_one_that_the_next_protocol_refuses_ends(deployment: Deployment, second: dict[str, str], said: str) -> None:
     first = deployment.consumer(NEXT_GENERATION | ID)
     refused = deployment.start(NEXT_GENERATION | second)
-    assert wait_for_exit(refused, 60) == 1
+    assert wait_for_exit(refused) == 1
     assert last_line(log(refused), "projector: stopped: this consumer can do no more work", said)
     assert not ended(first)

@@ -13,7 +13,7 @@ from projector.kafka_log.topics import create_topics
 from tests.support.deployment import EAGER, NEXT_GENERATION, Deployment, log, records, wait_for_exit
 
 SMALL_BATCHES: Final = {"PROJECTOR_BATCH_EVENTS_MAX": "20"}
-BUDGET_SECONDS: Final = 20.0  # the default of PROJECTOR_SHUTDOWN_SECONDS
+BUDGET_SECONDS: Final = 20.0 + 60.0  # the default of PROJECTOR_SHUTDOWN_SECONDS, and a busy machine's share
 TRAFFIC: Final = ("--seed", "6", "--customers", "60", "--months", "3")
 
 
@@ -35,7 +35,7 @@ def test_a_signal_drains_and_what_is_left_is_read_next_time(deployment: Deployme
 def test_a_signal_ends_an_idle_consumer_at_once(deployment: Deployment) -> None:
     consumer = deployment.consumer()
     consumer.process.terminate()
-    assert wait_for_exit(consumer, 10) == 0
+    assert wait_for_exit(consumer) == 0
     assert "Traceback" not in log(consumer)
 
 
@@ -74,7 +74,7 @@ def test_a_topic_that_is_created_again_under_a_running_consumer_stops_it(
     more = deployment.simulate(*TRAFFIC[:2], "--customers", "90", "--months", "3")
     deployment.publish([*more, *more])
 
-    assert wait_for_exit(consumer, 60) == 1
+    assert wait_for_exit(consumer) == 1
     assert last_line(
         log(consumer), "projector:", invoices, "the topic was deleted", f"`projector positions set {invoices}"
     )

@@ -48,7 +48,7 @@ def _verified_beside_the_stream(deployment: Deployment) -> list[Result]:
         verified.append(deployment.command("backfill", "verify-log", "--no-governor", "--format", "json"))
         return deployment.progress() > before
 
-    deployment.wait_until(beside, what="something to be applied meanwhile", timeout=90)
+    deployment.wait_until(beside, what="something to be applied meanwhile")
     return verified
 
 

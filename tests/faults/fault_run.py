@@ -38,7 +38,7 @@ QUICK: Final = {
     "PROJECTOR_LOG_FORMAT": "json",
 }
 MOMENT_SECONDS: Final = 1.5  # how long a fault waits for the progress after which it is due
-KNOWN_SECONDS: Final = 30.0  # until a broker that has created topics has heard of them, as `projector init` awaits
+KNOWN_SECONDS: Final = 120.0  # until a broker that has created topics has heard of them, as `projector init` awaits
 DELIVERY_MS: Final = "60000"
 APPLIED: Final = "SELECT coalesce(sum(next_offset), 0) FROM billing.positions"
 SESSIONS: Final = """
@@ -203,7 +203,7 @@ class FaultRun:
     def check(self, *command: str) -> Started:
         """Run one of the programs to its end."""
         started = self.begin(*command)
-        started.process.wait(60)
+        started.process.wait(240)
         return started
 
     def begin(self, *command: str) -> Started:

@@ -19,7 +19,7 @@ from tests.faults.plan import Fault
 from tests.faults.program import Program
 
 SENT_MIN: Final = 9  # of fewer a third is no log to lose
-STOP_SECONDS: Final = 60.0
+STOP_SECONDS: Final = 180.0
 APPLY_SECONDS: Final = 5.0
 WAY_OUT: Final = re.compile(r"`projector (positions set \S+ \S+ earliest)`")
 STOPS: Final = re.compile(

@@ -12,10 +12,10 @@ from tests.faults.plan import Fault
 from tests.faults.program import Program
 from tests.support.oracle import differences, expected, read_projection
 
-BEGIN_SECONDS: Final = 60.0
-CATCH_UP_SECONDS: Final = 90.0
-END_SECONDS: Final = 60.0
-CHECK_SECONDS: Final = 120.0
+BEGIN_SECONDS: Final = 180.0
+CATCH_UP_SECONDS: Final = 240.0
+END_SECONDS: Final = 180.0
+CHECK_SECONDS: Final = 240.0
 AUDITS_MAY: Final = {"drift-check": {0, 2}, "rebuild": {0, 1, 2}}
 """How an audit beside faults may end: not, or not all, could be done. What it may never do is find drift that no hand
 has made."""

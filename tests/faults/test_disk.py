@@ -17,10 +17,10 @@ def test_a_full_disk_fails_writes_until_there_is_room(fault_run: FaultRun, kind:
     servers = fault_run.servers
     disk = servers.disk if kind == "given" else Limited(servers.postgres)
     disk.fill()
-    assert wait_until(lambda: not _writes(fault_run), seconds=20), "it can still be written"
+    assert wait_until(lambda: not _writes(fault_run), seconds=120), "it can still be written"
     disk.free()
     servers.postgres.start()
-    assert wait_until(lambda: _writes(fault_run), seconds=20), "it cannot be written again"
+    assert wait_until(lambda: _writes(fault_run), seconds=120), "it cannot be written again"
 
 
 def _writes(fault_run: FaultRun) -> bool:

@@ -14,7 +14,7 @@ from tests.faults.log_faults import problems, recover
 from tests.faults.program import Program
 from tests.faults.run_faults import judge, settle
 
-SECONDS: Final = 60.0
+SECONDS: Final = 180.0
 
 
 @pytest.mark.parametrize("at_work", [False, True], ids=["at start", "at work"])

@@ -22,7 +22,7 @@ BACKLOGS: Final[dict[str, tuple[str, Callable[[], Iterable[Message]]]]] = {
 BLOCKED: Final = "SELECT pid FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))"
 AT_REST_SECONDS: Final = 1.0
 REST_CPU_SECONDS: Final = 0.15
-SETTLE_SECONDS: Final = 90.0
+SETTLE_SECONDS: Final = 240.0
 
 
 @pytest.mark.parametrize("kind", BACKLOGS)

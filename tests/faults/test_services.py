@@ -20,8 +20,8 @@ from tests.faults.proxy import Proxy
 SERVICES: Final = ("PostgreSQL", "Kafka")
 OUTAGE_SECONDS: Final = 8.0
 CPU_SHARE_MAX: Final = 0.1  # of a core: a loop that spins takes all of one
-RETURN_SECONDS: Final = 2 * WAIT_MAX_SECONDS + 24  # the longest wait, a session of the group, and a slow machine
-AT_ONCE_SECONDS: Final = 10.0  # on a busy machine; a connection to a service that hangs is given up after more
+RETURN_SECONDS: Final = 2 * WAIT_MAX_SECONDS + 110  # the longest wait, a session of the group, and a slow machine
+AT_ONCE_SECONDS: Final = 30.0  # on a busy machine, where the wait itself has no end
 BUDGET_SECONDS: Final = 5  # of a drain, as a fault run sets it
 WRONG: Final = "wr0ng"
 
@@ -35,7 +35,7 @@ def test_away_at_start_it_is_waited_for(fault_run: FaultRun, service: str, run_c
     [consumer] = fault_run.consumers
     _proxy(fault_run, service).away()
     consumer.run()
-    _await(lambda: len(_tries(consumer)) > 1, f"two tries to find {service}", seconds=40)
+    _await(lambda: len(_tries(consumer)) > 1, f"two tries to find {service}")
     assert all(service in one["why"] for one in _tries(consumer))
     assert not _ready(fault_run, run_command)
     assert consumer.exit_code is None
@@ -72,7 +72,7 @@ def test_a_signal_ends_the_wait_at_once(fault_run: FaultRun, service: str) -> No
     [consumer] = fault_run.consumers
     _proxy(fault_run, service).away()
     consumer.run()
-    _await(lambda: _tries(consumer), f"a try to find {service}", seconds=20)
+    _await(lambda: _tries(consumer), f"a try to find {service}")
     consumer.send(signal.SIGTERM)
     _await(lambda: consumer.exit_code is not None, "the end", seconds=AT_ONCE_SECONDS)
     assert consumer.exit_code == 0, _log(consumer)
@@ -92,7 +92,7 @@ def test_a_drain_without_a_service_keeps_to_its_budget(fault_run: FaultRun, serv
     fault_run.send(messages[50:])
     fault_run.delivered()
     consumer.send(signal.SIGTERM)
-    _await(lambda: consumer.exit_code is not None, "the end", seconds=BUDGET_SECONDS + 8)
+    _await(lambda: consumer.exit_code is not None, "the end", seconds=BUDGET_SECONDS + 15)
     assert consumer.exit_code == 0, _log(consumer)
     assert "Traceback" not in _log(consumer)
 
@@ -120,7 +120,7 @@ def test_what_waiting_does_not_mend_ends_a_consumer_at_once(fault_run: FaultRun,
         ({"PROJECTOR_SCHEMA": "other"}, "projector init"),
         ({"PROJECTOR_TOPIC_PREFIX": "other"}, "projector deployment set topic-prefix"),
     ):
-        result = run_command("projector", "run", env={**env, **changed}, timeout=20)
+        result = run_command("projector", "run", env={**env, **changed})
         assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.stderr
         assert said in result.stderr
         assert WRONG not in result.stderr
@@ -173,5 +173,5 @@ def _log(program: Program) -> str:
     return program.started.stderr.read_text()
 
 
-def _await(condition: Callable[[], object], what: str, seconds: float = 30.0) -> None:
+def _await(condition: Callable[[], object], what: str, seconds: float = 120.0) -> None:
     assert wait_until(lambda: bool(condition()), seconds=seconds), f"after {seconds:g} s still waiting for {what}"

@@ -146,7 +146,7 @@ def test_while_a_consumer_runs_nothing_is_moved(
     assert deployment.positions() == before
 
     running.process.terminate()
-    assert running.process.wait(30) == 0
+    assert running.process.wait(120) == 0
     _set(deployment, invoices, "0", "earliest")
 
 

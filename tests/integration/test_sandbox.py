@@ -71,7 +71,7 @@ def test_killed_servers_come_back_with_their_data(sandbox: Sandbox) -> None:
         victim = server.process()
         assert victim is not None
         victim.kill()
-        assert processes.wait_until(lambda: not server.running, seconds=10)  # noqa: B023 - called at once
+        assert processes.wait_until(lambda: not server.running, seconds=60)  # noqa: B023 - called at once
     marker = sandbox.postgres.home / "data" / "postmaster.pid"
     marker.write_text(marker.read_text().replace(marker.read_text().splitlines()[0], str(os.getpid()), 1))
     assert sandbox.up() == before

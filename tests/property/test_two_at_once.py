@@ -15,7 +15,7 @@ from tests.support.strategies import deliveries, histories
 
 pytestmark = patient
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
 
 
 @effort(80)

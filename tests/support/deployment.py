@@ -100,12 +100,12 @@ class Deployment(NamedTuple):
 
     def await_progress(self, messages: int) -> None:
         """Wait until so many messages are applied."""
-        self.wait_until(lambda: self.progress() >= messages, what=f"{messages} messages to be applied", timeout=60)
+        self.wait_until(lambda: self.progress() >= messages, what=f"{messages} messages to be applied")
 
     def await_caught_up(self) -> None:
         """Wait until every message that is in the topics now is applied."""
         ends = self.ends()
-        self.wait_until(lambda: self.positions() == ends, what="the positions to reach the ends", timeout=90)
+        self.wait_until(lambda: self.positions() == ends, what="the positions to reach the ends")
 
     def sql(self, statement: str, **values: object) -> list[Any]:
         """Run one statement of the test's own."""
@@ -151,7 +151,7 @@ def ended(started: Started) -> bool:
     return started.process.poll() is not None
 
 
-def wait_for_exit(started: Started, seconds: float = 30.0) -> int:
+def wait_for_exit(started: Started, seconds: float = 120.0) -> int:
     """Wait for a program to end; return its exit code."""
     return started.process.wait(seconds)
 

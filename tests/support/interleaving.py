@@ -12,7 +12,7 @@ from projector.consume.merge import Applied
 from tests.support.examples import CloudEvent
 from tests.support.merge_harness import MergeHarness
 
-PATIENCE_SECONDS: Final = 20.0
+PATIENCE_SECONDS: Final = 120.0
 POLL_SECONDS: Final = 0.002
 NEVER: Final = 1_000_000
 STATEMENTS_MAX: Final = 14

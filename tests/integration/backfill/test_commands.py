@@ -128,7 +128,7 @@ def test_a_signal_pauses_and_says_how_to_go_on(
     wait_until(lambda: _waiting(database), what="the check for the table")
     started.process.send_signal(signal.SIGTERM)
     database.execute("COMMIT")
-    assert started.process.wait(30) == 3, started.stderr.read_text()
+    assert started.process.wait(120) == 3, started.stderr.read_text()
     (run_id, state) = database.execute("SELECT run_id, state FROM backfill_runs").fetchone() or (None, None)
     assert state == "paused"
     assert f"Paused; resume with `backfill drift-check --resume {run_id}`." in started.stdout.read_text()

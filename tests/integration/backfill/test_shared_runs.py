@@ -104,9 +104,9 @@ def test_processes_share_a_run_by_resume_and_one_that_is_stopped_leaves_it_to_th
         other = start_command("backfill", "drift-check", "--resume", run_id, env=environment)
         wait_until(lambda: _workers(damaged, run_id) == 2, what="two processes at one run")
         first.process.send_signal(signal.SIGTERM)
-    assert first.process.wait(30) == 3, first.stderr.read_text()
+    assert first.process.wait(120) == 3, first.stderr.read_text()
     assert f"Not finished; `backfill drift-check --resume {run_id}` joins the run." in first.stdout.read_text()
-    assert other.process.wait(30) == 1, other.stderr.read_text()
+    assert other.process.wait(120) == 1, other.stderr.read_text()
     assert "6 customers and 11 meters compared" in other.stdout.read_text()
     assert damaged.execute("SELECT state FROM backfill_runs").fetchall() == [("finished",)]
 

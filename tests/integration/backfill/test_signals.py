@@ -193,7 +193,7 @@ def test_a_program_ends_with_its_code(  # noqa: PLR0913, PLR0917
         started = start_command("backfill", "drift-check", *options, env=env)
         wait_until(lambda: damaged.execute(WAITING.encode()).fetchone() == (True,), what="a statement that waits")
         started.process.send_signal(signal.SIGTERM)
-        assert started.process.wait(30) == code, started.stderr.read_text()
+        assert started.process.wait(120) == code, started.stderr.read_text()
     assert damaged.execute("SELECT state FROM backfill_runs").fetchall() == [("paused",)]
 
 

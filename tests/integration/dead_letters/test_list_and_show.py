@@ -77,7 +77,7 @@ def test_raw_writes_the_very_bytes(
     started = start_command(
         "projector", "dead-letters", "show", str(letter["dead_letter_id"]), "--raw", env=environment
     )
-    assert started.process.wait(30) == 0
+    assert started.process.wait(120) == 0
     assert started.stdout.read_bytes() == HOSTILE
 
 

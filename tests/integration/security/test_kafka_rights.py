@@ -73,9 +73,9 @@ def test_a_right_that_is_taken_away_ends_the_consumer(  # noqa: PLR0913, PLR0917
     created = run_command("projector", "init", env=env)
     assert created.exit_code == 0, created.stderr
     consumer = start_command("projector", "run", env=env)
-    wait_until(lambda: records(consumer, "joined"), what="the consumer to join", timeout=60)
+    wait_until(lambda: records(consumer, "joined"), what="the consumer to join")
     _take(admin, taken, AclOperation.READ)
-    assert consumer.process.wait(90) == 2, log(consumer)
+    assert consumer.process.wait(120) == 2, log(consumer)
     assert last_line(log(consumer), "projector: Kafka at", "refuses", "authorization failed")
 
 

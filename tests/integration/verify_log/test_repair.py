@@ -129,9 +129,7 @@ def test_a_replay_killed_before_it_commits_leaves_the_rows_as_they_were(
         held.exec_driver_sql("SELECT FROM meter_balances FOR UPDATE")
         replaying = start_command("projector", "replay", str(places), env=kafka_environment)
         waiting = "SELECT FROM pg_stat_activity WHERE application_name = :name AND wait_event_type = 'Lock'"
-        wait_until(
-            lambda: logged.sql(waiting, name="projector replay"), what="the replay to wait for the meter", timeout=60
-        )
+        wait_until(lambda: logged.sql(waiting, name="projector replay"), what="the replay to wait for the meter")
         replaying.process.kill()
         replaying.process.wait()
     verified = logged.verify()

@@ -80,7 +80,7 @@ def test_a_signal_ends_a_replay_that_waits(damaged: Logged, wait_until: WaitUnti
     """Its transaction is as if it had not begun, though the lock that it waits for is not let go."""
 
     def stop_when_it_waits() -> None:
-        wait_until(lambda: damaged.sql(WAITING, name="projector replay"), what="the replay to wait", timeout=60)
+        wait_until(lambda: damaged.sql(WAITING, name="projector replay"), what="the replay to wait")
         os.kill(os.getpid(), signal.SIGTERM)
 
     with damaged.engine.begin() as held:
@@ -105,11 +105,11 @@ def test_of_two_that_share_it_one_repairs(
     def join() -> None:
         run_id = _run_id(damaged)
         second.append(start_command("backfill", "verify-log", "--resume", run_id, env=kafka_environment))
-        wait_until(lambda: damaged.sql(WAITING, name="backfill"), what="the other to wait", timeout=60)
+        wait_until(lambda: damaged.sql(WAITING, name="backfill"), what="the other to wait")
 
     _once_after(monkeypatch, repair, "replay", join)
     assert damaged.verify(repair=True).exit_code == 0
-    assert second[0].process.wait(60) == 0, second[0].stderr.read_text()
+    assert second[0].process.wait(120) == 0, second[0].stderr.read_text()
     assert not damaged.disagreement()
     assert damaged.sql("SELECT command, state FROM backfill_runs ORDER BY command") == [
         ("rebuild", "finished"), ("verify-log", "finished"),

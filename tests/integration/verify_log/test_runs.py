@@ -83,7 +83,7 @@ def test_a_signal_pauses_it_and_the_line_says_how_to_go_on(
     started = start_command("backfill", "verify-log", "--max-rows-per-second", "1", env=kafka_environment)
     wait_until(lambda: damaged.sql("SELECT FROM backfill_runs WHERE phase = 'log' AND cursor > 0"), what="a chunk")
     started.process.send_signal(signal.SIGTERM)
-    assert started.process.wait(60) == 3, started.stderr.read_text()
+    assert started.process.wait(120) == 3, started.stderr.read_text()
     [(run_id,)] = damaged.sql("SELECT run_id::text FROM backfill_runs WHERE state = 'paused'")
     assert f"backfill verify-log --resume {run_id}" in started.stdout.read_text()
 

@@ -150,7 +150,7 @@ def test_kafka_and_standard_output_carry_json(
     topic = f"{kafka_settings.topic_prefix}.drift-alerts"
     assert _read(kafka_settings, topic, len(written)) == {each["alert"]: each for each in written}
     client = kafka.admin(kafka_settings)
-    client.delete_topics([topic])[topic].result(timeout=30)
+    client.delete_topics([topic])[topic].result(timeout=120)
 
 
 def test_a_chunk_that_cannot_be_compared_is_alerted_on_once(
@@ -196,7 +196,7 @@ def _read(settings: Settings, topic: str, count: int) -> dict[str, Any]:
     consumer.subscribe([topic])
     found: dict[str, Any] = {}
     try:
-        for message in consumer.consume(count, timeout=30):
+        for message in consumer.consume(count, timeout=120):
             assert message.error() is None, message.error()
             found[(message.key() or b"").decode()] = json.loads(message.value() or b"")
     finally:

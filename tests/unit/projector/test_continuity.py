@@ -91,7 +91,7 @@ def test_partitions_that_were_taken_are_not_looked_after_and_a_broker_that_is_aw
     watch = _watch(lambda: asked.release() or {PLACE[0]: "another"})  # type: ignore[func-returns-value]
     watch.revoke({PLACE})
     watch.check_topic_ids()
-    assert asked.acquire(timeout=30)
+    assert asked.acquire(timeout=120)
     watch.check_topic_ids()
     _watch(_away).check_topic_ids()
 
@@ -102,13 +102,13 @@ def test_an_answer_to_an_older_doubt_proves_nothing(wait_until: WaitUntil) -> No
 
     def prove() -> Positions:
         asked.release()
-        assert go.acquire(timeout=30)
+        assert go.acquire(timeout=120)
         return next(answers)
 
     watch = _watch(lambda: {PLACE[0]: "ours"}, prove)
     watch.doubt()
     assert watch.proven() is None
-    assert asked.acquire(timeout=30)
+    assert asked.acquire(timeout=120)
     watch.doubt()  # the connection was lost once more while the first proof was under way
     go.release()
     go.release()
@@ -177,7 +177,7 @@ def test_a_broker_that_hangs_holds_up_no_exit() -> None:
     go = threading.Semaphore(0)
 
     def hang() -> dict[str, str]:
-        assert go.acquire(timeout=30)
+        assert go.acquire(timeout=120)
         return {}
 
     before = set(threading.enumerate())
