@@ -132,12 +132,12 @@ class Alerting:
             self._unwritten = None
 
 
-def _settled(found: Set[str], said: Mapping[str, LastAlert], run: Run) -> Set[str]:
+def _settled(found: Set[str], last_alerts: Mapping[str, LastAlert], run: Run) -> Set[str]:
     """Name the causes that a complete run fully checked, without those on which a later run has alerted since."""
     later = {
-        cause for cause, last in said.items() if last.run_id and last.run_id > str(run.run_id)
+        cause for cause, last in last_alerts.items() if last.run_id and last.run_id > str(run.run_id)
     }  # ids grow with time
-    return (found | said.keys()) - OF_THE_CHECKER - later
+    return (found | last_alerts.keys()) - OF_THE_CHECKER - later
 
 
 @contextmanager

@@ -1,9 +1,9 @@
--- The ledger of alerts, and what drift there is to be alerted on.
+-- The table of alerts, and the drift to alert on.
 
 -- name: open_drift
--- What a run found and nobody repaired since, by cause. An entity's amount is the largest difference among its money
--- columns, for those of one row tell of the same money. The digest leaves out what moves with traffic though the drift
--- stays what it was: balances that are derived from totals, and dates.
+-- What a run found and what has not been repaired since, by cause. The amount of an entity is the largest difference
+-- among its money columns, because those of one row describe the same money. The digest leaves out what changes with
+-- traffic while the drift stays the same: balances, which are derived from totals, and dates.
 WITH unrepaired AS (
     SELECT d.cause, d.entity, d.entity_id, d.column_name, d.recorded, d.expected, d.difference,
            d.column_name IN ('total_billed', 'total_paid', 'invoice_count', 'payment_count', 'active_meters',
@@ -11,7 +11,8 @@ WITH unrepaired AS (
     FROM drift d
     WHERE d.run_id = %(run_id)s
       AND NOT EXISTS (SELECT FROM drift later
-                      WHERE later.entity = d.entity AND later.entity_id = d.entity_id AND later.repaired_at > d.found_at)
+                      WHERE later.entity = d.entity AND later.entity_id = d.entity_id
+                        AND later.repaired_at > d.found_at)
 ),
 entities AS (
     SELECT cause, entity, entity_id, count(*) AS findings,
@@ -36,13 +37,13 @@ FROM entities
 GROUP BY cause;
 
 -- name: last_alerts
--- What was last said of each cause.
+-- The last alert of each cause.
 SELECT DISTINCT ON (cause) cause, state, digest, document
 FROM alerts
 ORDER BY cause, alert_id DESC;
 
 -- name: resolved_causes
--- Causes on which an alert is open though all that its run found of them was repaired since.
+-- Causes with an open alert of which everything that its run found has been repaired since.
 SELECT a.cause
 FROM (SELECT DISTINCT ON (cause) cause, state, run_id FROM alerts ORDER BY cause, alert_id DESC) a
 WHERE a.state <> 'resolved'
@@ -54,12 +55,13 @@ WHERE a.state <> 'resolved'
                                                   AND later.repaired_at > d.found_at));
 
 -- name: save_alert
--- Write an alert down before it is sent, so that a process killed in between sends it when it is back.
+-- Store an alert before it is sent, so that a process killed in between sends it when it is started again.
 INSERT INTO alerts (run_id, cause, state, digest, document, delivered_to)
 VALUES (%(run_id)s, %(cause)s, %(state)s, %(digest)s, %(document)s, %(delivered_to)s);
 
 -- name: undelivered_alerts
--- What an address has still to be told: the last word on each cause, and that it is over only where it knows of it.
+-- What an address has not got yet: the last alert of each cause, and a resolved one only if the address knows the cause
+-- as open.
 SELECT a.alert_id, a.document
 FROM (SELECT DISTINCT ON (cause) * FROM alerts ORDER BY cause, alert_id DESC) a
 WHERE NOT %(address)s = ANY (a.delivered_to)
@@ -70,5 +72,5 @@ WHERE NOT %(address)s = ANY (a.delivered_to)
 ORDER BY a.alert_id;
 
 -- name: mark_delivered
--- An address has it.
+-- Record that an address took it.
 UPDATE alerts SET delivered_to = array_append(delivered_to, %(address)s) WHERE alert_id = %(alert_id)s;

@@ -72,7 +72,7 @@ def save(connection: Connection[Any], alert: Alert, delivered_to: Iterable[str] 
 
 
 def undelivered(connection: Connection[Any], address: str) -> list[tuple[int, dict[str, Any]]]:
-    """Read what an address has still to be told: the alert's number, and its document."""
+    """Read the alerts that an address has not got: number and document of each."""
     return connection.execute(SQL["undelivered_alerts"], {"address": address}).fetchall()
 
 

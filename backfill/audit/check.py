@@ -42,8 +42,8 @@ def customers(cursor: Cursor[Any], run: Run, chunk: Chunk) -> Sequence[int]:
     if run.round == 1:
         return ids
     earlier = {"run_id": run.run_id, "round": run.round, "touched_xid": run.touched_xid}
-    touched = {"ids": comparison.array(ids), **earlier}
-    return [customer_id for (customer_id,) in cursor.execute(SQL["changed_customers"], touched)]
+    these = {"ids": comparison.array(ids), **earlier}
+    return [customer_id for (customer_id,) in cursor.execute(SQL["changed_customers"], these)]
 
 
 def compare_customers(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally:

@@ -1,12 +1,13 @@
--- Which keys a chunk covers. Every phase pages on immutable keys, each chunk beginning after the last key of the one
--- before, so that the ranges of a phase cover every key once, whatever is added meanwhile.
+-- Which keys a chunk covers. Every phase pages on immutable keys, and each chunk begins after the last key of the one
+-- before, so the ranges of a phase cover every key once, whatever is added meanwhile.
 
 -- name: next_customers
--- Where the next chunk of customers ends: so many of them further, in key order, or sooner where those have more rows of
--- assignments than a chunk of meters may hold; one customer at least, whatever it has. Customers are whoever has or had
--- a meter, whoever the projection shows, and of a limited run whose rows its repairs changed. Null: nothing is left. No more rows are read than a chunk may hold, and
--- whether the stream touched a customer, which takes a look at its meters, is asked once a customer; an end behind
--- which nobody was touched is as good as another.
+-- The last key of the next chunk of customers: `size` customers further in key order, or fewer if these have more rows
+-- of assignments than a chunk of meters may hold; at least one customer, however many it has. Customers are those that
+-- have or had a meter, those that the projection shows, and for a limited run those whose rows its repairs changed.
+-- Null: nothing is left. No more rows are read than a chunk may hold. Whether the stream changed a customer, which may
+-- read all its meters, is checked once for each customer; if none was changed up to some key, that key will do as the
+-- end.
 -- fill: selected_customers, customers_since
 WITH held AS MATERIALIZED (
     SELECT k.customer_id FROM meter_assignments k
@@ -24,9 +25,10 @@ changed AS MATERIALIZED (
     WHERE t.run_id = %(run_id)s AND t.entity = 'customer' AND t.entity_id > %(after)s
     ORDER BY t.entity_id LIMIT %(size)s
 ),
-seen AS (  -- up to here all know of every customer; null: to the end
+seen AS (  -- up to here each of the three lists is complete; null: to the end
     SELECT least(
-        (SELECT CASE WHEN count(*) > %(meters_max)s THEN greatest(min(customer_id), max(customer_id) - 1) END FROM held),
+        (SELECT CASE WHEN count(*) > %(meters_max)s THEN greatest(min(customer_id), max(customer_id) - 1) END
+         FROM held),
         (SELECT CASE WHEN count(*) >= %(size)s THEN max(customer_id) END FROM shown),
         (SELECT CASE WHEN count(*) >= %(size)s THEN max(customer_id) END FROM changed)) AS last
 ),
@@ -42,7 +44,8 @@ SELECT CASE WHEN (SELECT count(*) FROM chunk) >= %(size)s THEN (SELECT max(custo
             ELSE coalesce((SELECT last FROM seen), (SELECT max(customer_id) FROM known)) END;
 
 -- name: customers_of_range
--- The customers of a range, in key order. Whom the run found and could not repair stays in it, whatever it is limited to.
+-- The customers of a range, in key order. A customer that the run found drifted and could not repair stays in it,
+-- whatever the run is limited to.
 -- fill: selected_customers, customers_since
 SELECT k.customer_id
 FROM (SELECT k.customer_id FROM meter_assignments k
@@ -60,7 +63,7 @@ WHERE {customers_since}
 ORDER BY k.customer_id;
 
 -- name: changed_customers
--- Those of these customers whose row, or a meter row that names them, was touched since the round before began; and
+-- Those of these customers whose row, or a meter row that names them, was written since the round before began; and
 -- those that an earlier round of this run found and could not repair, whose rows nobody has written.
 -- fill: written_since
 SELECT k.customer_id FROM customer_balances k WHERE k.customer_id = ANY(%(ids)s::bigint[]) AND {written_since}
@@ -73,8 +76,8 @@ WHERE d.run_id = %(run_id)s AND d.entity = 'customer' AND d.entity_id = ANY(%(id
 ORDER BY customer_id;
 
 -- name: changed_meters
--- The meters of a window that were touched since, whoever has them; those of the selection, and those that this run's
--- repairs set. With them those that an earlier round of this run found and could not repair, touched or not.
+-- The meters of a window that were written since, whichever customer they belong to: those of the selection, and those
+-- that this run's repairs set. Also those that an earlier round of this run found and could not repair.
 -- fill: selected_meters, written_since
 SELECT array_agg(meter_id ORDER BY meter_id)
 FROM (
@@ -92,7 +95,7 @@ FROM (
 ) known;
 
 -- name: count_customers
--- How many there are behind a key, for a progress bar and a pace.
+-- How many customers are behind a key, for a progress bar and for pacing.
 -- fill: selected_customers, customers_since
 SELECT count(*)
 FROM (SELECT k.customer_id FROM meter_assignments k WHERE k.customer_id > %(after)s AND {selected_customers}
@@ -101,7 +104,7 @@ FROM (SELECT k.customer_id FROM meter_assignments k WHERE k.customer_id > %(afte
 WHERE {customers_since};
 
 -- name: count_meters
--- How many meters the projection shows behind a key, for a pace.
+-- How many meters the projection shows behind a key, for pacing.
 SELECT count(*) FROM meter_balances WHERE meter_id > %(after)s;
 
 -- name: last_meter
@@ -109,14 +112,15 @@ SELECT count(*) FROM meter_balances WHERE meter_id > %(after)s;
 SELECT coalesce(max(meter_id), 0) FROM meter_balances;
 
 -- name: next_drifted
--- The meters or customers of a range that this round found drifted, in key order; or where the next range ends.
+-- The meters or customers of a range that this round found drifted, in key order; also finds where the next range ends.
 SELECT DISTINCT entity_id FROM drift
-WHERE run_id = %(run_id)s AND round = %(round)s AND entity = %(entity)s AND entity_id > %(after)s AND entity_id <= %(last)s
+WHERE run_id = %(run_id)s AND round = %(round)s AND entity = %(entity)s
+  AND entity_id > %(after)s AND entity_id <= %(last)s
 ORDER BY entity_id LIMIT %(size)s;
 
 -- name: next_meter
--- Where a window of meter keys ends: so many keys further in the projection or, once that has no more, so many rows
--- further in history. Null: nothing is left. Any end would do; this one keeps windows alike in size.
+-- The last key of the next window of meter keys: so many keys further in the projection or, beyond its end, so many
+-- rows further in history. Null: nothing is left. Any end would be correct; this one keeps windows similar in size.
 SELECT coalesce(
     (SELECT meter_id FROM meter_balances WHERE meter_id > %(after)s ORDER BY meter_id OFFSET %(rows)s LIMIT 1),
     (SELECT meter_id FROM invoices WHERE meter_id > %(after)s AND NOT voided
@@ -125,7 +129,7 @@ SELECT coalesce(
      ORDER BY meter_id OFFSET %(rows)s LIMIT 1));
 
 -- name: unassigned_meters
--- The meters of a window that history gives no active customer: they are compared on their own.
+-- The meters of a window that history assigns to no active customer: they are compared on their own.
 -- fill: selected_meters
 SELECT array_agg(k.meter_id ORDER BY k.meter_id)
 FROM (
@@ -152,12 +156,12 @@ WHERE {selected_meters}
   AND NOT EXISTS (SELECT FROM meter_assignments a WHERE a.meter_id = k.meter_id AND a.active);
 
 -- name: selected_customers
--- A condition on `k.customer_id`. The hash spreads a sample evenly whatever the ids are, and it is the same in each run.
+-- A condition on `k.customer_id`. The hash spreads a sample evenly whatever the ids are, and is the same in each run.
 (%(customers)s::bigint[] IS NULL OR k.customer_id = ANY(%(customers)s::bigint[]))
 AND (%(sample)s::float8 IS NULL OR (hashint8extended(k.customer_id, 0) & 1048575) < %(sample)s::float8 * 1048576)
 
 -- name: customers_since
--- A condition on `k.customer_id` that is asked once a customer: it may have to look at all of its meters.
+-- A condition on `k.customer_id` that is checked once for each customer: it may read all its meters.
 (%(since)s::timestamptz IS NULL
      OR EXISTS (SELECT FROM customer_balances c
                 WHERE c.customer_id = k.customer_id AND c.updated_at >= %(since)s::timestamptz)
@@ -165,7 +169,7 @@ AND (%(sample)s::float8 IS NULL OR (hashint8extended(k.customer_id, 0) & 1048575
                 WHERE m.customer_id = k.customer_id AND m.updated_at >= %(since)s::timestamptz))
 
 -- name: selected_meters
--- The same on `k.meter_id`.
+-- The same for `k.meter_id`.
 (%(selected_meters)s::bigint[] IS NULL OR k.meter_id = ANY(%(selected_meters)s::bigint[]))
 AND (%(sample)s::float8 IS NULL OR (hashint8extended(k.meter_id, 0) & 1048575) < %(sample)s::float8 * 1048576)
 AND (%(since)s::timestamptz IS NULL
@@ -173,9 +177,9 @@ AND (%(since)s::timestamptz IS NULL
                 WHERE m.meter_id = k.meter_id AND m.updated_at >= %(since)s::timestamptz))
 
 -- name: written_since
--- Whether row `k` was written by a transaction that was not over at a moment, which is given as the least transaction id
--- that was at work then: a row's xmin tells that of everybody who writes, and whenever he commits, while `updated_at` is
--- when a transaction began. All are taken where no moment is given, or one of another server's.
+-- Whether row `k` was written by a transaction that was not over at a point in time, given as the least transaction id
+-- in progress then. A row's xmin tells that for every writer, whenever it commits, while `updated_at` is when a
+-- transaction began. Every row matches if no id is given, or one of another server.
 (%(touched_xid)s::bigint IS NULL
  OR age((%(touched_xid)s::text::xid8)::xid) < 0
  OR age(k.xmin) <= age((%(touched_xid)s::text::xid8)::xid))

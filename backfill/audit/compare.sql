@@ -1,11 +1,12 @@
--- Recorded against expected, inside the chunk's snapshot. No row and a row of zeros say the same thing. A meter whose
--- figures agree differs all the same where history rows contradict their marks.
--- A chunk is tallied by one statement that writes nothing; only where that counts a difference are the figures kept
--- in scratch tables, to be told one by one.
--- Dates travel as text: PostgreSQL knows some that Python does not, and they must be told like any other.
+-- Recorded against expected, inside the chunk's snapshot. A missing row equals a row of zeros. A meter whose figures
+-- agree still differs if history rows contradict their marks.
+-- A chunk is tallied by one statement that writes nothing; only if that counts a difference are the figures kept in
+-- scratch tables, to be explained one by one.
+-- Dates travel as text: PostgreSQL has some that Python does not, and they must be reported like any other.
 
 -- name: drifted_meters
--- The scope's meters of which any column differs, or a history row contradicts its marks: recorded first, then expected.
+-- The scope's meters in which any column differs, or a history row contradicts its marks: recorded first, then
+-- expected.
 SELECT e.meter_id, r.meter_id IS NOT NULL AS present,
        r.customer_id, coalesce(r.total_billed, 0), coalesce(r.total_paid, 0), coalesce(r.balance, 0),
        coalesce(r.overpayment, 0), coalesce(r.invoice_count, 0), coalesce(r.payment_count, 0),
@@ -24,7 +25,7 @@ WHERE e.contradicting_rows <> 0 OR
 ORDER BY e.meter_id;
 
 -- name: compare_customers
--- Every customer of the chunk, recorded beside expected: the sums over the meters that history assigns to it.
+-- Every customer of the chunk, recorded and expected: the sums over the meters that history assigns to it.
 INSERT INTO compared_customers
 WITH expected AS (
     SELECT customer_id, sum(balance) AS balance, sum(overpayment) AS overpayment, sum(total_billed) AS total_billed,
@@ -42,7 +43,7 @@ LEFT JOIN LATERAL (SELECT * FROM customer_balances c WHERE c.customer_id = asked
 LEFT JOIN expected e ON e.customer_id = asked.customer_id;
 
 -- name: drifted_customers
--- The chunk's customers of which any column differs: recorded first, then expected.
+-- The chunk's customers in which any column differs: recorded first, then expected.
 SELECT customer_id, present, balance, overpayment, total_billed, total_paid, active_meters,
        expected_balance, expected_overpayment, expected_total_billed, expected_total_paid, expected_active_meters
 FROM compared_customers

@@ -10,7 +10,7 @@ TRUNCATE scope, disagreements, marked;
 INSERT INTO scope (meter_id) SELECT unnest(%(ids)s::bigint[]);
 
 -- name: invoices_counted
--- The invoices that count at, or are marked at, a meter of the scope, and what counts of each.
+-- The invoices that count at a meter of the scope, or are marked at one, and what counts of each.
 suspects AS (
     SELECT i.*
     FROM scope s
@@ -32,7 +32,7 @@ counted AS (
 )
 
 -- name: payments_counted
--- The same of payments; one without a meter of its own counts at its invoice's, else where it was allocated.
+-- The same for payments; one without a meter of its own counts at its invoice's meter, else where it was allocated.
 billed AS (
     SELECT i.invoice_id
     FROM scope s
@@ -80,7 +80,8 @@ counted AS (
 )
 
 -- name: disagreeing
--- The counted rows whose mark is not what counts, once for the meter where each counts and once for that of its mark.
+-- The rows whose marks differ from what counts: once for the meter where the row counts, once for the meter of its
+-- mark.
 disagreeing AS (
     SELECT c.source, c.row_id, place.meter_id,
            CASE WHEN c.projected_meter_id IS NULL AND c.source_offset IS NULL THEN 'history-added'
@@ -116,7 +117,7 @@ INSERT INTO disagreements (source, row_id, meter_id, cause, field, shift, row_sh
 SELECT source, row_id, meter_id, cause, field, shift, row_shift, mark FROM disagreeing;
 
 -- name: disagreements_by_meter
--- The disagreeing rows of the scope's meters in groups, each with its first ids and what each of those shifts.
+-- The disagreeing rows of the scope's meters in groups, each with its first ids and what each of these contributes.
 SELECT d.meter_id, d.source, d.cause, d.field, count(*), sum(d.shift),
        (array_agg(d.row_id ORDER BY d.row_id))[1:%(ids_max)s], d.mark, sum(d.row_shift)::bigint,
        (array_agg(d.shift ORDER BY d.row_id))[1:%(ids_max)s], (array_agg(d.row_shift ORDER BY d.row_id))[1:%(ids_max)s]
@@ -126,7 +127,7 @@ GROUP BY d.meter_id, d.source, d.cause, d.field, d.mark
 ORDER BY d.meter_id, d.source, d.cause, d.field, d.mark;
 
 -- name: sum_marks
--- What the marks of a meter's rows add up to: what the projection must have counted for it.
+-- The sums of the marks of a meter's rows: what the projection must have counted for it.
 INSERT INTO marked (
     meter_id, total_billed, total_paid, invoice_count, payment_count, last_invoice_date, last_payment_at)
 SELECT s.meter_id, coalesce(billed.total, 0), coalesce(paid.total, 0), billed.rows, paid.rows,
@@ -154,7 +155,7 @@ CROSS JOIN LATERAL (
 ) paid;
 
 -- name: marks
--- The sums of marks, and whether history holds any trace of the meter.
+-- The sums of marks, and whether history has any trace of the meter.
 SELECT k.meter_id, k.total_billed, k.total_paid, k.invoice_count, k.payment_count,
        k.last_invoice_date::text, k.last_payment_at::text,
        k.invoice_count + k.payment_count > 0
@@ -164,8 +165,8 @@ SELECT k.meter_id, k.total_billed, k.total_paid, k.invoice_count, k.payment_coun
 FROM marked k;
 
 -- name: count_meters_of_customers
--- Whether a customer's row counts the meter rows that point at it: asked once a customer and chunk, not once a meter,
--- for a customer may have very many.
+-- Whether a customer's row counts the meter rows that name it: checked once for each customer and chunk, not for each
+-- meter, because a customer may have very many.
 INSERT INTO counted_customers (customer_id, agrees)
 SELECT c.customer_id, coalesce(b.active_meters, 0) = r.meters
 FROM (SELECT unnest(%(recorded)s::bigint[]) UNION SELECT unnest(%(expected)s::bigint[])) AS c (customer_id)
@@ -175,8 +176,8 @@ WHERE c.customer_id IS NOT NULL
   AND NOT EXISTS (SELECT FROM counted_customers k WHERE k.customer_id = c.customer_id);
 
 -- name: assignment_evidence
--- Meters shown under another customer than history says. Where both customers' rows still count the meter rows that
--- point at them, the projection agrees with itself, so an assignment was edited; else the meter's row was.
+-- Meters shown under another customer than history assigns them to. If both customers' rows still count the meter rows
+-- that name them, the projection is consistent, so an assignment was edited; else the meter's row was.
 SELECT m.meter_id,
        coalesce(r.agrees, true) AND coalesce(e.agrees, true) AS agrees_with_itself,
        ARRAY(
@@ -191,8 +192,8 @@ LEFT JOIN counted_customers r ON r.customer_id = m.recorded
 LEFT JOIN counted_customers e ON e.customer_id = m.expected;
 
 -- name: customer_evidence
--- Of drifted customers: the sums over the meter rows that point at each, those of them that history points elsewhere,
--- and whether it ever had a meter.
+-- For drifted customers: the sums over the meter rows that name each, those of the meters that history assigns
+-- elsewhere, and whether it ever had a meter.
 SELECT c.customer_id, m.balance, m.overpayment, m.total_billed, m.total_paid, m.active_meters,
        ARRAY(
            SELECT r.meter_id FROM meter_balances r

@@ -1,13 +1,12 @@
--- What history says each meter of a scope must show. No figure here is read from the projection or its marks. The last
+-- What each meter of a scope must show by history. No figure here is read from the projection or its marks. The last
 -- column compares marks: how many history rows that count at the meter, or are marked at it, contradict their marks.
--- Whether an invoice, or a payment with a meter of its own, does so is a predicate of that row alone, and those that do
--- have an index of their own (`invoices_contradicting`, `payments_contradicting`), which is empty in health. A payment
--- without a meter of its own is judged where its invoice is read; one that is marked where it does not belong is one of
--- those that `payments_projected_elsewhere` holds for that meter and that none of its own followers accounts for.
--- A chunk's meters are read as ranges of keys, from each `low` to its `high`: many keys where they lie close together,
--- one where it stands alone. OFFSET 0 keeps each range a scan of its own: as a join of whole tables, which the planner
--- prefers, it would cost each chunk the size of the database.
---
+-- For an invoice, or a payment with a meter of its own, that is a condition on the row alone, and the rows that meet it
+-- have an index of their own (`invoices_contradicting`, `payments_contradicting`), which is empty while all is well. A
+-- payment without a meter of its own is checked where its invoice is read; one that is marked at a wrong meter is among
+-- those that `payments_projected_elsewhere` has for that meter, and not among the meter's own followers.
+-- A chunk's meters are read as ranges of keys, from each `low` to its `high`: many keys where they are close together,
+-- one where it is alone. OFFSET 0 makes each range a scan of its own: joining whole tables, which the planner prefers,
+-- would cost each chunk the size of the database.
 -- A statement that needs expected figures has `scope` and `recomputed` as its parts, or `kept` in their place.
 
 -- name: candidate_meters
@@ -17,7 +16,7 @@ FROM meter_assignments
 WHERE customer_id = ANY(%(ids)s::bigint[]) AND active;
 
 -- name: scope_of_customers
--- Those of them whose active customer is one of these: of several active assignments the latest wins.
+-- Those of them whose active customer is one of these: of several active assignments of a meter the latest wins.
 WITH winners AS (
     SELECT w.meter_id, w.customer_id
     FROM unnest(%(lows)s::bigint[], %(highs)s::bigint[]) AS r (low, high)
@@ -33,7 +32,7 @@ FROM winners
 WHERE customer_id = ANY(%(ids)s::bigint[]);
 
 -- name: scope_of_meters
--- These very meters, each with its active customer, if any.
+-- These meters, each with its active customer, if any.
 SELECT array_agg(asked.meter_id), array_agg(winner.customer_id)
 FROM unnest(%(ids)s::bigint[]) AS asked (meter_id)
 LEFT JOIN LATERAL (
@@ -43,7 +42,7 @@ LEFT JOIN LATERAL (
 ) winner ON true;
 
 -- name: scope
--- The meters of a chunk, each with the customer that history gives it.
+-- The meters of a chunk, each with the customer that history assigns it to.
 scope AS (
     SELECT meter_id, customer_id
     FROM unnest(%(meters)s::bigint[], %(owners)s::bigint[]) AS s (meter_id, customer_id)
@@ -54,9 +53,9 @@ ranges AS (
 )
 
 -- name: recomputed
--- Rows of meters beside the scope's fall out of the join with it. Money is unbounded here: a sum too large for the
--- projection must be found and told, not end the check. A payment without a meter of its own takes its invoice's,
--- voided or not, else an allocated one.
+-- Rows of other meters in the ranges are dropped by the join with the scope. Money is unbounded here: a sum too large
+-- for the projection must be found and reported, and not end the check. A payment without a meter of its own takes its
+-- invoice's meter, voided or not, else an allocated one.
 billed AS (
     SELECT b.*
     FROM ranges r

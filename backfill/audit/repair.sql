@@ -1,19 +1,19 @@
 -- The statements of one repair, in the order in which `backfill.audit.repair` runs them: history, meters, customers.
 
 -- name: lock_invoices
--- Hold the disagreeing invoices, in key order.
+-- Lock the disagreeing invoices in key order.
 SELECT invoice_id FROM invoices
 WHERE invoice_id IN (SELECT row_id FROM disagreements WHERE source = 'invoices')
 ORDER BY invoice_id FOR UPDATE;
 
 -- name: lock_payments
--- Hold the disagreeing payments, in key order.
+-- Lock the disagreeing payments in key order.
 SELECT payment_id FROM payments
 WHERE payment_id IN (SELECT row_id FROM disagreements WHERE source = 'payments')
 ORDER BY payment_id FOR UPDATE;
 
 -- name: mark_invoices
--- Mark each held invoice with what counts now; the meters its mark left and reached are repaired with the others.
+-- Set the mark of each locked invoice to what counts now; the meters that the mark leaves and reaches are repaired too.
 WITH marked AS (
     UPDATE invoices SET
         projected_meter_id = CASE WHEN NOT voided THEN meter_id END,
@@ -29,7 +29,7 @@ UNION
 SELECT reached_meter_id FROM marked WHERE reached_meter_id IS NOT NULL;
 
 -- name: mark_payments
--- As for invoices; where its invoice is now is read under the payment's lock.
+-- The same for payments; the meter of its invoice is read under the payment's lock.
 WITH counted AS (
     SELECT p.payment_id,
            CASE WHEN NOT p.reversed THEN coalesce(p.meter_id, i.meter_id, p.allocated_meter_id) END AS meter_id,
@@ -52,8 +52,8 @@ UNION
 SELECT reached_meter_id FROM marked WHERE reached_meter_id IS NOT NULL;
 
 -- name: weigh
--- What a repair of this scope is about to hold: meters, with those that the marks drag in; the customers of all of
--- them; and the meter rows that are read for all these customers but the one who has most.
+-- What a repair of this scope is about to lock: meters, with those that the marks add; the customers of all of them;
+-- and the meter rows that are read for all these customers except the one with most.
 WITH meters AS (
     SELECT meter_id FROM scope UNION SELECT meter_id FROM disagreements
 ),
@@ -79,14 +79,14 @@ summed AS (
 SELECT (SELECT count(*) FROM meters), count(*), coalesce(sum(meters) - max(meters), 0)::bigint FROM summed;
 
 -- name: lock_meters
--- Hold the meters' rows in key order, inserting those that are missing; a row that is there is locked, not changed.
+-- Lock the meter rows in key order, inserting those that are missing; an existing row is locked and not changed.
 INSERT INTO meter_balances AS stored (meter_id)
 SELECT DISTINCT meter_id FROM scope ORDER BY meter_id
 ON CONFLICT (meter_id) DO UPDATE SET updated_at = stored.updated_at WHERE false;
 
 -- name: add_owners
--- The customers these rows point at until now, and whoever ever had one of the meters: a consumer that moved a meter
--- after it was compared took from the former customer what the row said, and that was wrong.
+-- Add the customers that these rows name until now, and all that ever had one of the meters: a consumer that moved a
+-- meter after it was compared took from its former customer what the row said, which was wrong.
 INSERT INTO affected_customers (customer_id)
 SELECT customer_id FROM meter_balances
 WHERE meter_id IN (SELECT meter_id FROM scope) AND customer_id IS NOT NULL
@@ -100,66 +100,67 @@ CROSS JOIN LATERAL (
     OFFSET 0
 ) a;
 
+-- name: active_customer
+-- The customer of meter row `r` by history: of several active assignments the latest wins.
+(SELECT a.customer_id FROM meter_assignments a
+ WHERE a.meter_id = r.meter_id AND a.active
+ ORDER BY a.assigned_at DESC, a.assignment_id DESC LIMIT 1)
+
 -- name: set_meters
--- Under the meters' locks: totals as the marks add up, the customer as the assignments say.
+-- Under the locks of the meters: totals as the marks add up, the customer that the assignments name.
+-- fill: active_customer
 WITH repaired AS (
-    UPDATE meter_balances m SET
-        customer_id = (
-            SELECT a.customer_id FROM meter_assignments a
-            WHERE a.meter_id = m.meter_id AND a.active
-            ORDER BY a.assigned_at DESC, a.assignment_id DESC LIMIT 1),
+    UPDATE meter_balances r SET
+        customer_id = {active_customer},
         total_billed = k.total_billed, total_paid = k.total_paid,
         invoice_count = k.invoice_count, payment_count = k.payment_count,
         last_invoice_date = k.last_invoice_date, last_payment_at = k.last_payment_at,
         updated_at = clock_timestamp()
     FROM marked k
-    WHERE k.meter_id = m.meter_id
+    WHERE k.meter_id = r.meter_id
     RETURNING new.customer_id
 )
 INSERT INTO affected_customers (customer_id)
 SELECT customer_id FROM repaired WHERE customer_id IS NOT NULL;
 
 -- name: add_owners_when_compared
--- Whoever held one of these meters when this run compared it: their sums may rest on what its row said, and a consumer
--- that moved it since took that from them. An amended assignment leaves no other trace of them.
+-- Add the customers that had one of these meters when this run compared it: their sums may rest on what its row said,
+-- and a consumer that moved it since took that from them. An amended assignment leaves no other trace of them.
 INSERT INTO affected_customers (customer_id)
 SELECT unnest(owners) FROM drift
 WHERE run_id = %(run_id)s AND entity = 'meter' AND entity_id = ANY(%(ids)s::bigint[]);
 
 -- name: add_customers
--- The customers to repair.
+-- Add the customers to repair.
 INSERT INTO affected_customers (customer_id) SELECT unnest(%(ids)s::bigint[]);
 
 -- name: scope_misassigned
--- The meters that are shown under these customers, and that history gives to somebody else or to nobody; so many.
+-- Add the meters that are shown under these customers, but that history assigns to another customer or to none; at most
+-- `size`.
+-- fill: active_customer
 INSERT INTO scope (meter_id)
 SELECT r.meter_id FROM meter_balances r
 WHERE r.customer_id = ANY(%(ids)s::bigint[])
-  AND r.customer_id IS DISTINCT FROM (
-      SELECT a.customer_id FROM meter_assignments a
-      WHERE a.meter_id = r.meter_id AND a.active
-      ORDER BY a.assigned_at DESC, a.assignment_id DESC LIMIT 1)
+  AND r.customer_id IS DISTINCT FROM {active_customer}
 LIMIT %(size)s;
 
 -- name: any_misassigned
 -- Whether a meter of the scope is still shown under these customers.
+-- fill: active_customer
 SELECT EXISTS (
     SELECT FROM scope s JOIN meter_balances r USING (meter_id)
     WHERE r.customer_id = ANY(%(ids)s::bigint[])
-      AND r.customer_id IS DISTINCT FROM (
-          SELECT a.customer_id FROM meter_assignments a
-          WHERE a.meter_id = r.meter_id AND a.active
-          ORDER BY a.assigned_at DESC, a.assignment_id DESC LIMIT 1));
+      AND r.customer_id IS DISTINCT FROM {active_customer});
 
 -- name: lock_customers
--- Hold the customers' rows in key order, inserting those that are missing.
+-- Lock the customer rows in key order, inserting those that are missing.
 INSERT INTO customer_balances AS stored (customer_id)
 SELECT DISTINCT customer_id FROM affected_customers ORDER BY customer_id
 ON CONFLICT (customer_id) DO UPDATE SET updated_at = stored.updated_at WHERE false;
 
 -- name: set_customers
--- Under the customers' locks: the sums over the committed meter rows, and our own, that point at each; returns whose
--- row that changed.
+-- Under the locks of the customers: the sums over the meter rows that name each, committed or our own; returns the
+-- customers whose rows changed.
 UPDATE customer_balances c SET
     balance = m.balance, overpayment = m.overpayment, total_billed = m.total_billed, total_paid = m.total_paid,
     active_meters = m.active_meters, updated_at = clock_timestamp()
@@ -176,7 +177,7 @@ WHERE c.customer_id = touched.customer_id
 RETURNING c.customer_id;
 
 -- name: record_affected
--- What a limited run set beyond what it was asked for: the next round compares it, too.
+-- Store what a limited run set beyond its selection: the next round compares it too.
 INSERT INTO backfill_touched (run_id, entity, entity_id)
 SELECT %(run_id)s, 'meter', meter_id FROM scope
 UNION

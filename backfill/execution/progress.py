@@ -63,7 +63,7 @@ def shown(connection: Connection[Any], run: Run, total: Total = total_to_compare
 
 
 class _Shown:
-    """One bar, started anew for each phase: customers by number, meters by key, repairs by the drift that was found."""
+    """One bar, started again for each phase: customers by number, meters by key, repairs by the drift found."""
 
     def __init__(self, connection: Connection[Any], bar: Progress, total: Total) -> None:
         self._connection = connection

@@ -1,12 +1,13 @@
--- One meter's statement, as of one moment. A day is the deployment's business day; dates travel as text, because
--- PostgreSQL knows some that Python does not.
+-- One meter's statement as of one moment. A day is the deployment's business day; dates travel as text, because
+-- PostgreSQL has some that Python does not.
 
 -- name: statement
--- What counts at the meter, in the order of its days; `recorded` is what the projection counted of it here, by the
--- row's marks, and `contradicts` says that these say anything else than what counts.
+-- What counts at the meter, in the order of days; `recorded` is what the projection counted of it here, by the row's
+-- marks, and `contradicts` tells whether the marks differ from what counts.
 WITH counted AS (
     SELECT i.invoice_date AS day, 1 AS turn, NULL::timestamptz AS at, 'invoice' AS kind, i.invoice_id AS id,
-           i.invoice_number AS reference, NULL::bigint AS through_invoice_id, false AS allocated, i.amount, i.balance_brought_forward,
+           i.invoice_number AS reference, NULL::bigint AS through_invoice_id, false AS allocated, i.amount,
+           i.balance_brought_forward,
            i.source_partition, i.source_offset,
            CASE WHEN i.projected_meter_id = i.meter_id THEN i.projected_amount ELSE 0 END AS recorded,
            (i.projected_meter_id, i.projected_amount) IS DISTINCT FROM (i.meter_id, i.amount) AS contradicts
@@ -30,13 +31,14 @@ WITH counted AS (
     ) p
 )
 SELECT day::text, kind, id, reference, through_invoice_id, allocated, amount, balance_brought_forward,
-       source_partition, source_offset, recorded, contradicts, coalesce(day < %(since)s, false) AS before, coalesce(day > %(at)s, false) AS after
+       source_partition, source_offset, recorded, contradicts, coalesce(day < %(since)s, false) AS before,
+       coalesce(day > %(at)s, false) AS after
 FROM counted
 ORDER BY day, turn, at, id;
 
 -- name: not_counted
--- What names the meter, or is marked at it, and counts nowhere or elsewhere, and why. Reversed payments are in no index
--- of meters, so this reads the payments' table once.
+-- What names the meter, or is marked at it, but counts elsewhere or nowhere, and why. No index of meters has reversed
+-- payments, so this reads the table of payments once.
 WITH excluded AS (
     SELECT 'invoice' AS kind, invoice_id AS id, invoice_date AS day, amount, projected_meter_id, projected_amount,
            'voided' AS reason
@@ -66,7 +68,7 @@ FROM excluded
 ORDER BY excluded.day, kind, id;
 
 -- name: recorded
--- The meter as it is recorded, and the customer that its assignments say.
+-- The recorded row of the meter, and its customer by assignment.
 SELECT m.meter_id IS NOT NULL AS present, m.customer_id AS recorded_customer_id, a.customer_id, c.name,
        coalesce(m.total_billed, 0), coalesce(m.total_paid, 0), m.updated_at
 FROM (SELECT %(meter_id)s::bigint AS meter_id) asked

@@ -1,12 +1,13 @@
--- Copies of the balances, each the rows of one migration's run, and the way back. They lie in the owner's tables: whoever
--- restores reads nothing that another role could have made, only rows that it could have written (see SECURITY.md).
+-- Copies of the balances, each the rows of one migration's run, and their restore. They are in tables of the schema's
+-- owner: a restore reads nothing that another role could have created, only rows that it could have written (see
+-- SECURITY.md).
 
 -- name: begin_backup
--- One for a run; rows without it are read by nobody.
+-- One for a run; rows without it are never read.
 INSERT INTO backups (run_id) VALUES (%(run_id)s);
 
 -- name: back_up_meters
--- All meters, as of the transaction's moment.
+-- All meters, as of the transaction's snapshot.
 INSERT INTO backup_meter_balances (
     run_id, meter_id, customer_id, total_billed, total_paid, invoice_count, payment_count, last_invoice_date,
     last_payment_at)
@@ -15,18 +16,18 @@ SELECT %(run_id)s, meter_id, customer_id, total_billed, total_paid, invoice_coun
 FROM meter_balances;
 
 -- name: back_up_customers
--- All customers, as of the same moment.
+-- All customers, as of the same snapshot.
 INSERT INTO backup_customer_balances (
     run_id, customer_id, balance, overpayment, total_billed, total_paid, active_meters)
 SELECT %(run_id)s, customer_id, balance, overpayment, total_billed, total_paid, active_meters
 FROM customer_balances;
 
 -- name: backup_exists
--- Whether a run left one; an empty one is one.
+-- Whether a run made a backup; an empty one counts.
 SELECT EXISTS (SELECT FROM backups WHERE run_id = %(run_id)s);
 
 -- name: next_meters_to_restore
--- The next meters that are shown now or were then, in key order.
+-- The next meters that are shown now or were shown then, in key order.
 SELECT meter_id FROM (
     (SELECT meter_id FROM meter_balances WHERE meter_id > %(after)s ORDER BY meter_id LIMIT %(size)s)
     UNION
@@ -36,7 +37,7 @@ SELECT meter_id FROM (
 ORDER BY meter_id LIMIT %(size)s;
 
 -- name: next_customers_to_restore
--- As for meters.
+-- The same for customers.
 SELECT customer_id FROM (
     (SELECT customer_id FROM customer_balances WHERE customer_id > %(after)s ORDER BY customer_id LIMIT %(size)s)
     UNION
@@ -46,7 +47,7 @@ SELECT customer_id FROM (
 ORDER BY customer_id LIMIT %(size)s;
 
 -- name: count_meters_to_restore
--- Of these meters, those that show something else than then; no row and a row of zeros are the same.
+-- How many of these meters differ from then; a missing row equals a row of zeros.
 SELECT count(*)
 FROM unnest(%(ids)s::bigint[]) AS asked (meter_id)
 LEFT JOIN meter_balances m ON m.meter_id = asked.meter_id
@@ -58,7 +59,7 @@ WHERE (m.customer_id, coalesce(m.total_billed, 0), coalesce(m.total_paid, 0), co
        coalesce(b.payment_count, 0), b.last_invoice_date, b.last_payment_at);
 
 -- name: count_customers_to_restore
--- As for meters.
+-- The same for customers.
 SELECT count(*)
 FROM unnest(%(ids)s::bigint[]) AS asked (customer_id)
 LEFT JOIN customer_balances c ON c.customer_id = asked.customer_id
@@ -70,8 +71,8 @@ WHERE (coalesce(c.balance, 0), coalesce(c.overpayment, 0), coalesce(c.total_bill
        coalesce(b.active_meters, 0));
 
 -- name: restore_meters
--- Under the meters' locks. A meter that came later is set to zeros: that says the same as no row, and a consumer that
--- is about to add to it finds its row.
+-- Under the locks of the meters. A meter that did not exist then is set to zeros, which equals a missing row: a
+-- consumer that is about to add to it finds its row.
 UPDATE meter_balances m SET
     customer_id = b.customer_id,
     total_billed = coalesce(b.total_billed, 0), total_paid = coalesce(b.total_paid, 0),
@@ -88,7 +89,7 @@ WHERE m.meter_id = asked.meter_id
        coalesce(b.payment_count, 0), b.last_invoice_date, b.last_payment_at);
 
 -- name: restore_customers
--- Under the customers' locks, as for meters.
+-- Under the locks of the customers, in the same way.
 UPDATE customer_balances c SET
     balance = coalesce(b.balance, 0), overpayment = coalesce(b.overpayment, 0),
     total_billed = coalesce(b.total_billed, 0), total_paid = coalesce(b.total_paid, 0),

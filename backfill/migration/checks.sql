@@ -1,8 +1,8 @@
--- One statement a check: how many rows are found, and the first of them by key. Each is one statement and so sees one
--- moment; none of them locks anything.
+-- One statement for each check: how many rows it finds, and the first of them by key. Each statement sees one moment
+-- and locks nothing.
 
 -- name: payments_without_meter
--- Payments that count nowhere, though they are not reversed.
+-- Payments that count nowhere although they are not reversed.
 WITH found AS MATERIALIZED (
     SELECT p.payment_id AS id FROM payments p
     WHERE p.meter_id IS NULL AND p.allocated_meter_id IS NULL AND NOT p.reversed
@@ -11,7 +11,7 @@ WITH found AS MATERIALIZED (
 SELECT (SELECT count(*) FROM found), ARRAY(SELECT id FROM found ORDER BY id LIMIT %(ids_max)s);
 
 -- name: invoices_without_meter
--- Invoices that count nowhere, though they are not voided.
+-- Invoices that count nowhere although they are not voided.
 WITH found AS MATERIALIZED (
     SELECT invoice_id AS id FROM invoices WHERE meter_id IS NULL AND NOT voided
 )
@@ -27,7 +27,7 @@ WITH found AS MATERIALIZED (
 SELECT (SELECT count(*) FROM found), ARRAY(SELECT id FROM found ORDER BY id LIMIT %(ids_max)s);
 
 -- name: several_active_assignments
--- Active assignments that another one of the same meter prevails over.
+-- Active assignments that another one of the same meter overrides.
 WITH found AS MATERIALIZED (
     SELECT a.assignment_id AS id FROM meter_assignments a
     WHERE a.active
@@ -39,7 +39,7 @@ WITH found AS MATERIALIZED (
 SELECT (SELECT count(*) FROM found), ARRAY(SELECT id FROM found ORDER BY id LIMIT %(ids_max)s);
 
 -- name: assignments_to_unknown_customers
--- Assignments to customers of whom nothing else is known.
+-- Assignments to customers that do not exist.
 WITH found AS MATERIALIZED (
     SELECT a.assignment_id AS id FROM meter_assignments a
     WHERE NOT EXISTS (SELECT FROM customers c WHERE c.customer_id = a.customer_id)
@@ -47,7 +47,7 @@ WITH found AS MATERIALIZED (
 SELECT (SELECT count(*) FROM found), ARRAY(SELECT id FROM found ORDER BY id LIMIT %(ids_max)s);
 
 -- name: customers_against_meters
--- Customers whose row is not the sum of the meter rows that point at them; a row of zeros and no row are the same.
+-- Customers whose row differs from the sum of the meter rows that name them; a missing row equals a row of zeros.
 WITH summed AS (
     SELECT customer_id, sum(balance) AS balance, sum(overpayment) AS overpayment, sum(total_billed) AS total_billed,
            sum(total_paid) AS total_paid, count(*) AS active_meters
@@ -66,7 +66,7 @@ found AS MATERIALIZED (
 SELECT (SELECT count(*) FROM found), ARRAY(SELECT id FROM found ORDER BY id LIMIT %(ids_max)s);
 
 -- name: impossible_meters
--- Meters whose row cannot be: less than nothing paid, fewer than no rows counted, money without a row.
+-- Meters with impossible figures: a negative payment total or count, money without a row.
 WITH found AS MATERIALIZED (
     SELECT meter_id AS id FROM meter_balances
     WHERE total_paid < 0 OR invoice_count < 0 OR payment_count < 0
@@ -75,7 +75,7 @@ WITH found AS MATERIALIZED (
 SELECT (SELECT count(*) FROM found), ARRAY(SELECT id FROM found ORDER BY id LIMIT %(ids_max)s);
 
 -- name: impossible_customers
--- Customers whose row cannot be: a negative balance, overpayment or number of meters, money without a meter.
+-- Customers with impossible figures: a negative balance, overpayment or number of meters, money without a meter.
 WITH found AS MATERIALIZED (
     SELECT customer_id AS id FROM customer_balances
     WHERE balance < 0 OR overpayment < 0 OR active_meters < 0 OR total_paid < 0
@@ -84,7 +84,7 @@ WITH found AS MATERIALIZED (
 SELECT (SELECT count(*) FROM found), ARRAY(SELECT id FROM found ORDER BY id LIMIT %(ids_max)s);
 
 -- name: impossible_payments
--- Payments of nothing, or of less.
+-- Payments of zero or less.
 WITH found AS MATERIALIZED (
     SELECT payment_id AS id FROM payments WHERE amount <= 0
 )
@@ -107,7 +107,7 @@ WITH found AS MATERIALIZED (
 SELECT (SELECT count(*) FROM found), ARRAY(SELECT id FROM found ORDER BY id LIMIT %(ids_max)s);
 
 -- name: stray_payments
--- As for invoices.
+-- The same for payments.
 WITH found AS MATERIALIZED (
     SELECT payment_id AS id FROM payments WHERE currency <> %(currency)s
 )

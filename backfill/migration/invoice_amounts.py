@@ -25,8 +25,8 @@ STEP: Final = Step(
         to_review=SQL["list_readings"],
         to_change=SQL["invoices_to_amend"],
         scope=SQL["scope_readings"],
-        lock=SQL["hold_readings"],
-        clear=SQL["forget_readings"],
+        lock=SQL["lock_readings"],
+        clear=SQL["clear_readings"],
         change=SQL["amend"],
     ),
 )

@@ -1,4 +1,4 @@
--- Invoices whose amount repeats earlier debt: what their lines say is charged, and what is brought forward.
+-- Invoices whose amount repeats earlier debt: what their lines charge, and what they bring forward.
 
 -- name: create_readings
 -- What the lines of one chunk's invoices say.
@@ -14,13 +14,13 @@ CREATE TEMP TABLE IF NOT EXISTS readings (
 -- The next invoices in key order.
 SELECT invoice_id FROM invoices WHERE invoice_id > %(after)s ORDER BY invoice_id LIMIT %(size)s;
 
--- name: forget_readings
--- Before reading anew.
+-- name: clear_readings
+-- Clear the table before reading again.
 DELETE FROM readings;
 
 -- name: read_lines
--- Lines of type BALANCE repeat earlier debt, all others are this period's charges. Lines that are not a list of types
--- and amounts as the contract writes them are told and left alone.
+-- Lines of type BALANCE repeat earlier debt; all others are this period's charges. Lines that are not a list of types
+-- and amounts as the contract defines them are reported and left unchanged.
 INSERT INTO readings (invoice_id, meter_id, amount, brought_forward, outcome)
 SELECT i.invoice_id, i.meter_id, l.charges, l.brought_forward,
        CASE WHEN l.lines = 0 THEN 'without-lines'
@@ -47,25 +47,25 @@ CROSS JOIN LATERAL (
 WHERE i.invoice_id = ANY(%(ids)s);
 
 -- name: invoices_to_amend
--- Those whose figures are not what their lines say.
+-- The invoices whose figures differ from their lines.
 SELECT invoice_id FROM readings WHERE outcome = 'amended' ORDER BY invoice_id;
 
 -- name: scope_readings
--- The meters they count at.
+-- The meters at which they count.
 INSERT INTO scope (meter_id)
 SELECT DISTINCT meter_id FROM readings WHERE outcome = 'amended' AND meter_id IS NOT NULL
 UNION
 SELECT i.projected_meter_id FROM invoices i JOIN readings r USING (invoice_id)
 WHERE r.outcome = 'amended' AND i.projected_meter_id IS NOT NULL;
 
--- name: hold_readings
--- Let the repair lock these invoices with the others it locks, in key order.
+-- name: lock_readings
+-- Have the repair lock these invoices with the others, in key order.
 INSERT INTO disagreements (source, row_id, meter_id, cause, field, shift)
 SELECT 'invoices', invoice_id, coalesce(meter_id, 0), 'history-changed', 'amount', 0
 FROM readings WHERE outcome = 'amended';
 
 -- name: amend
--- Under the invoices' locks, as read under them.
+-- Under the locks of the invoices, as read under them.
 UPDATE invoices i SET amount = r.amount, balance_brought_forward = r.brought_forward
 FROM readings r
 WHERE r.invoice_id = i.invoice_id AND r.outcome = 'amended';
@@ -75,7 +75,7 @@ WHERE r.invoice_id = i.invoice_id AND r.outcome = 'amended';
 SELECT outcome, count(*) FROM readings GROUP BY outcome;
 
 -- name: list_readings
--- Those that somebody has to look at.
+-- The invoices to review.
 SELECT r.outcome, r.invoice_id, i.meter_id, i.customer_id, i.amount, i.invoice_number
 FROM readings r JOIN invoices i USING (invoice_id)
 WHERE r.outcome IN ('without-lines', 'unreadable-lines')

@@ -32,8 +32,8 @@ STEP: Final = Step(
         to_review=SQL["list_allocations"],
         to_change=SQL["payments_to_allocate"],
         scope=SQL["scope_allocations"],
-        lock=SQL["hold_allocations"],
-        clear=SQL["forget_allocations"],
+        lock=SQL["lock_allocations"],
+        clear=SQL["clear_allocations"],
         change=SQL["allocate"],
     ),
 )

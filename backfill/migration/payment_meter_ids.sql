@@ -1,4 +1,4 @@
--- Payments without a meter of their own, of their invoice's, or allocated before: where each should count.
+-- Payments without a meter of their own: where each should count.
 
 -- name: create_allocations
 -- What was decided for the payments of one chunk.
@@ -10,19 +10,19 @@ CREATE TEMP TABLE IF NOT EXISTS allocations (
 ) ON COMMIT DELETE ROWS;
 
 -- name: next_payments
--- The next payments in key order that count and carry no meter of their own.
+-- The next payments in key order that count and have no meter of their own.
 SELECT payment_id FROM payments
 WHERE payment_id > %(after)s AND meter_id IS NULL AND NOT reversed
 ORDER BY payment_id LIMIT %(size)s;
 
--- name: forget_allocations
--- Before deciding anew.
+-- name: clear_allocations
+-- Clear the table before deciding again.
 DELETE FROM allocations;
 
 -- name: decide_allocations
--- The invoice's meter wins; then what was allocated before; then the only meter whose active customer the payer is;
--- then the one the payer was assigned first. The payer is the payment's customer, else its invoice's.
--- What a payer's meters say is asked once a payer, and of any number of meters the first two are enough.
+-- The invoice's meter wins; then an earlier allocation; then the only meter whose active customer the payer is; then
+-- the payer's first assigned meter. The payer is the payment's customer, else its invoice's. A payer's meters are read
+-- once for each payer, and of any number of meters the first two are enough.
 INSERT INTO allocations (payment_id, customer_id, meter_id, outcome)
 WITH asked AS MATERIALIZED (
     SELECT p.payment_id, i.meter_id AS billed_meter_id, p.allocated_meter_id,
@@ -72,25 +72,25 @@ FROM asked a
 LEFT JOIN payers p USING (customer_id);
 
 -- name: payments_to_allocate
--- Those that a meter was found for.
+-- The payments for which a meter was found.
 SELECT payment_id FROM allocations WHERE outcome IN ('only-meter', 'first-meter') ORDER BY payment_id;
 
 -- name: scope_allocations
--- The meters that gain them; where a payment is marked at some meter all the same, that one as well.
+-- The meters that gain them, and the meters at which they are already marked, if any.
 INSERT INTO scope (meter_id)
 SELECT meter_id FROM allocations WHERE outcome IN ('only-meter', 'first-meter')
 UNION
 SELECT p.projected_meter_id FROM payments p JOIN allocations a USING (payment_id)
 WHERE a.outcome IN ('only-meter', 'first-meter') AND p.projected_meter_id IS NOT NULL;
 
--- name: hold_allocations
--- Let the repair lock these payments with the others it locks, in key order.
+-- name: lock_allocations
+-- Have the repair lock these payments with the others, in key order.
 INSERT INTO disagreements (source, row_id, meter_id, cause, field, shift)
 SELECT 'payments', payment_id, meter_id, 'history-changed', 'allocated_meter_id', 0
 FROM allocations WHERE outcome IN ('only-meter', 'first-meter');
 
 -- name: allocate
--- Under the payments' locks, as decided under them.
+-- Under the locks of the payments, as decided under them.
 UPDATE payments p SET allocated_meter_id = a.meter_id
 FROM allocations a
 WHERE a.payment_id = p.payment_id AND a.outcome IN ('only-meter', 'first-meter');
@@ -100,7 +100,7 @@ WHERE a.payment_id = p.payment_id AND a.outcome IN ('only-meter', 'first-meter')
 SELECT outcome, count(*) FROM allocations GROUP BY outcome;
 
 -- name: list_allocations
--- Those that somebody has to look at.
+-- The payments to review.
 SELECT a.outcome, a.payment_id, a.customer_id, a.meter_id, p.amount, p.reference
 FROM allocations a JOIN payments p USING (payment_id)
 WHERE a.outcome IN ('first-meter', 'no-customer', 'no-meter')

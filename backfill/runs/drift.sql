@@ -1,9 +1,9 @@
--- The table `drift`: what runs found, and what became of it.
+-- The table `drift`: what runs found, and whether it was repaired.
 
 -- name: keep_findings
--- Keep a chunk's findings. A meter that changes hands during a run may be met again in a later chunk or round: the
--- later look counts. With a meter stands whom it was shown under and whose it was by history, at every look: their sums
--- may rest on what its row says, and once it has moved nothing else tells who they were.
+-- Store a chunk's findings. A meter that changes hands during a run may be compared again in a later chunk or round:
+-- the later finding replaces the earlier. Each time, the finding of a meter stores the customer it is shown under and
+-- its customer by history: their sums may rest on what its row says, and once it has moved nothing else names them.
 INSERT INTO drift (run_id, entity, entity_id, column_name, recorded, expected, difference, cause, evidence, positions,
                    round, owners)
 SELECT %(run_id)s, entity, entity_id, column_name, recorded, expected, difference, cause, evidence, %(positions)s,
@@ -28,7 +28,7 @@ FROM (SELECT group_id, jsonb_object_agg(topic, offsets) AS topics
       GROUP BY group_id) groups;
 
 -- name: mark_repaired
--- Say so in the repair's own transaction.
+-- Record a repair in its own transaction.
 UPDATE drift SET repaired_at = clock_timestamp()
 WHERE run_id = %(run_id)s AND entity = %(entity)s AND entity_id = ANY(%(ids)s::bigint[]);
 
@@ -38,7 +38,7 @@ UPDATE drift SET repaired_at = NULL
 WHERE run_id = %(run_id)s AND entity = %(entity)s AND entity_id = ANY(%(ids)s::bigint[]);
 
 -- name: findings
--- A run's findings, whatever moved most money first.
+-- A run's findings, those with the largest difference first.
 SELECT d.entity, d.entity_id, d.column_name, d.recorded, d.expected, d.difference, d.cause, d.evidence,
        d.found_at, d.repaired_at, d.positions, c.name
 FROM drift d
@@ -48,7 +48,7 @@ ORDER BY abs(d.difference) DESC NULLS LAST, d.entity DESC, d.entity_id, d.column
 LIMIT %(limit)s;
 
 -- name: significant_changes
--- Customers whose balance or overpayment is off by more than the threshold, largest first.
+-- Customers whose balance or overpayment differs by more than the threshold, largest difference first.
 SELECT d.entity_id, c.name, initcap(d.column_name), d.recorded::numeric, d.expected::numeric, d.difference
 FROM drift d
 LEFT JOIN customers c ON c.customer_id = d.entity_id

@@ -17,7 +17,7 @@ Command = Literal[
 State = Literal["running", "paused", "failed", "cancelled", "finished"]
 Phase = Literal[
     "customers",         # compare customers, and the meters that history assigns to them
-    "meters",            # compare the meters that history assigns to nobody
+    "meters",            # compare the meters that history assigns to no customer
     "repair-meters",     # repair the meters that were found drifted, and compare them once more
     "repair-customers",  # repair the customers that were found drifted, and compare them once more
     # of `verify-log`: see backfill/verify_log/verify.py

@@ -1,8 +1,8 @@
--- What rounds after the first rest on: the findings of a run by the round that found them.
+-- What the rounds after the first rest on: the findings of a run by the round that found them.
 
 -- name: count_new
--- How many of a chunk's findings, and of the meters and customers they are about, this run knew nothing of until now;
--- and how many of those its round knew nothing of.
+-- How many of a chunk's findings, and of the meters and customers that they are about, are new to this run; and how
+-- many meters and customers are new to this round.
 SELECT count(*) FILTER (WHERE d.column_name IS NULL) AS findings,
        count(DISTINCT f.entity_id) FILTER (WHERE f.entity = 'meter' AND known.in_round IS NULL) AS drifted_meters,
        count(DISTINCT f.entity_id) FILTER (WHERE f.entity = 'customer' AND known.in_round IS NULL) AS drifted_customers,
@@ -26,22 +26,21 @@ SELECT count(DISTINCT entity_id) FILTER (WHERE entity = 'meter'),
 FROM drift WHERE run_id = %(run_id)s AND round = %(round)s;
 
 -- name: keep_unrepaired
--- What the repairs of the rounds until now have left: whoever pages the next one meets it, also where nothing else names
--- it any more.
+-- Store what the rounds so far could not repair, so that the next round compares it even if nothing else names it.
 INSERT INTO backfill_touched (run_id, entity, entity_id)
 SELECT DISTINCT run_id, entity, entity_id FROM drift WHERE run_id = %(run_id)s AND repaired_at IS NULL
 ORDER BY 2, 3
 ON CONFLICT DO NOTHING;
 
 -- name: resolve_compared
--- Of what is compared once more, that which an earlier round could not repair has come right since, unless this
--- comparison finds it again, which is written down next.
+-- Resolve what an earlier round could not repair of the entities that are about to be compared; what still differs is
+-- stored again by that comparison.
 UPDATE drift SET repaired_at = clock_timestamp()
 WHERE run_id = %(run_id)s AND entity = %(entity)s AND entity_id = ANY(%(ids)s::bigint[])
   AND repaired_at IS NULL AND round < %(round)s;
 
 -- name: count_unrepaired
--- How many meters and customers a run has found that were not repaired, and that it has not found to be right since.
+-- How many meters and customers a run has found that were neither repaired nor found equal since.
 SELECT count(DISTINCT entity_id) FILTER (WHERE entity = 'meter'),
        count(DISTINCT entity_id) FILTER (WHERE entity = 'customer')
 FROM drift WHERE run_id = %(run_id)s AND repaired_at IS NULL;

@@ -1,8 +1,8 @@
 -- Temporary tables of one session, emptied by every commit.
 
 -- name: create_scratch
--- The meters in question; what meters are expected to show; customers beside that; what evidence and repair rest on;
--- and what was found.
+-- The meters in question; the expected figures of meters; customers, recorded and expected; what evidence and repairs
+-- rest on; and the findings.
 CREATE TEMP TABLE IF NOT EXISTS scope (
     meter_id            bigint NOT NULL
 ) ON COMMIT DELETE ROWS;

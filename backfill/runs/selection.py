@@ -29,7 +29,7 @@ class Selection:
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> "Selection":
-        """Read it from a run's options, where a stolen role may have written anything: it becomes what somebody types.
+        """Read it from a run's options, which a stolen role may have written: it becomes part of a printed command.
 
         Raises:
             StateError: it is no selection.

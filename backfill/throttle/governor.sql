@@ -1,7 +1,7 @@
--- What the consumers need, as they say it themselves.
+-- The state of the consumers, as they store it.
 
 -- name: transaction_ms
--- How long the last transactions of consumers at work took. Null: none is at work.
+-- How long the latest transactions of active consumers took. Null: none is active.
 SELECT avg(transaction_ms)
 FROM (SELECT transaction_ms FROM positions
       WHERE updated_at > clock_timestamp() - make_interval(secs => %(recent_seconds)s)

@@ -1,15 +1,15 @@
--- Rows by the place in the log that they name. In these statements
--- {table}, {key}, {entity} and {content} stand for one entity's table, its key, its topic's name and the columns that an event
--- decides; {h_content} and {m_content} are those of the history row and of the message.
+-- Rows by the place in the log that they name. In these statements {table}, {key}, {entity} and {content} stand for one
+-- entity's table, its key, the name of its topic and the columns that an event decides; {h_content} and {m_content} are
+-- those of the history row and of the message.
 
 -- name: next_rows
--- Where the next page of a table ends.
+-- The last key of the next page of a table.
 SELECT max({key}) FROM (SELECT {key} FROM {table} WHERE {key} > %(after)s ORDER BY {key} LIMIT %(size)s) page;
 
 -- name: place_rows
--- Say of each row of a page what the log can say of it, and suspect those whose place it covers and nothing confirmed, or
--- whose place nobody can have read from: not below the log's end at the start, nor below a position as it is now. What
--- some group has stored of a former topic of the same name is no position in this log.
+-- Classify the rows of a page by what the log can say about them. Suspected are rows whose place the log covers and
+-- nothing confirmed, and rows whose place no consumer can have read: an offset not below the log's end at the start,
+-- nor below a position as it is now. Positions that a group has in an earlier topic of the same name do not count.
 WITH ranges AS (
     SELECT * FROM unnest(%(partitions)s::integer[], %(lows)s::bigint[], %(ends)s::bigint[], %(highs)s::bigint[])
         AS r (partition, low_offset, end_offset, high_offset)
@@ -53,8 +53,8 @@ suspected AS (
 SELECT standing, count(*) FROM placed GROUP BY standing;
 
 -- name: suspect_sharers
--- Suspect every row whose place another row has, too: a message brings one entity. One statement over the whole table, for
--- no index knows places; it sorts what does not fit into memory on the server's disk.
+-- Suspect every row whose place another row has too: a message carries one entity. One statement reads the whole table,
+-- because no index has places; it sorts what does not fit into memory on the server's disk.
 WITH ranges AS (
     SELECT * FROM unnest(%(partitions)s::integer[], %(lows)s::bigint[], %(ends)s::bigint[])
         AS r (partition, low_offset, end_offset)

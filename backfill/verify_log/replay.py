@@ -30,10 +30,10 @@ def replay(places: str, stop: Callable[[], bool]) -> bool:
 
     """
     with _started() as child:
-        said = _heard(child, places, stop)
-    if said is None:
+        output = _heard(child, places, stop)
+    if output is None:
         return False
-    out, errors = said
+    out, errors = output
     if child.returncode and not out:  # with a report, some were not replayed: the comparison that follows shows them
         last = (errors.strip().splitlines() or [f"exit code {child.returncode}"])[-1]
         raise WorkFailed(f"the messages could not be replayed: {last}")

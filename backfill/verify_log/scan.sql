@@ -1,10 +1,10 @@
--- One part of the log beside history. In these statements
--- {table}, {key}, {entity} and {content} stand for one entity's table, its key, its topic's name and the columns that an event
--- decides; {h_content} and {m_content} are those of the history row and of the message.
+-- One part of the log, compared with history. In these statements {table}, {key}, {entity} and {content} stand for one
+-- entity's table, its key, the name of its topic and the columns that an event decides; {h_content} and {m_content} are
+-- those of the history row and of the message.
 
 -- name: refused
--- Which messages of a part of the log were refused, and whether none of their letters was applied since. Those of a
--- former topic of the same name stand aside; one that was kept before these were has neither topic id nor digest.
+-- The refused messages of a part of the log, and whether none of their dead letters was applied since. Dead letters of
+-- an earlier topic of the same name are left out; those stored before topic ids and digests were have neither.
 SELECT source_offset, timestamp_ms, digest, bool_and(state <> 'applied')
 FROM dead_letters
 WHERE topic = %(topic)s AND partition = %(partition)s AND source_offset >= %(start)s AND source_offset < %(end)s
@@ -12,9 +12,9 @@ WHERE topic = %(topic)s AND partition = %(partition)s AND source_offset >= %(sta
 GROUP BY source_offset, timestamp_ms, digest;
 
 -- name: compare
--- Hold each message against its entity's row. Suspect the row where it is gone, where the message's rank exceeds the row's,
--- or where they are one state and do not say the same; confirm the offset where the row is that very message. OFFSET 0
--- keeps a lookup by key a lookup, whatever the planner guesses of a temporary table.
+-- Compare each message with the row of its entity. Suspect the row if it is missing, if the message's rank exceeds the
+-- row's, or if both have the same state and different content; confirm the offset if the row is that very message.
+-- OFFSET 0 keeps the lookup by key, whatever the planner estimates for a temporary table.
 WITH looked AS MATERIALIZED (
     SELECT m.entity_id, m.source_offset, m.expected, h.present,
            (m.version, m.event_id, h.source_partition, h.source_offset)
@@ -34,12 +34,13 @@ suspected AS (
     ORDER BY entity_id
     ON CONFLICT ON CONSTRAINT log_suspects_once_a_run DO NOTHING
 )
-SELECT coalesce(array_agg(source_offset) FILTER (WHERE same_state AND same_place AND (same_content OR amended)), '{{}}'),
+SELECT coalesce(
+           array_agg(source_offset) FILTER (WHERE same_state AND same_place AND (same_content OR amended)), '{{}}'),
        count(*) FILTER (WHERE same_state AND same_place AND amended AND NOT same_content)
 FROM looked;
 
 -- name: amended
--- Whether an invoice differs from its message only by what `backfill invoice-amounts` has made of it: its amount is what
+-- Whether an invoice differs from its message only by what `backfill invoice-amounts` made of it: its amount is what
 -- its lines charge, and what they bring forward is kept apart.
 coalesce((h.amount, coalesce(h.balance_brought_forward, 0)) = (m.charges, m.brought_forward)
          AND (h.meter_id, h.customer_id, h.currency, h.invoice_date, h.due_date, h.invoice_number, h.lines, h.voided)
@@ -48,7 +49,7 @@ coalesce((h.amount, coalesce(h.balance_brought_forward, 0)) = (m.charges, m.brou
          false)
 
 -- name: confirm
--- Keep which offsets of a block are confirmed; a chunk covers whole blocks but for the ends of a range.
+-- Store which offsets of a block are confirmed; a chunk covers whole blocks except at the ends of a range.
 INSERT INTO log_blocks (run_id, entity, partition, block, confirmed)
 VALUES (%(run_id)s, '{entity}', %(partition)s, %(block)s, %(confirmed)s::bit varying)
 ON CONFLICT (run_id, entity, partition, block) DO UPDATE SET confirmed = excluded.confirmed;
@@ -58,7 +59,7 @@ ON CONFLICT (run_id, entity, partition, block) DO UPDATE SET confirmed = exclude
 SELECT FROM log_suspects WHERE run_id = %(run_id)s LIMIT 1;
 
 -- name: note_winners
--- Keep of each suspected row what the greatest message of its entity says.
+-- Store for each suspected row what the greatest message of its entity says.
 WITH best AS (
     SELECT DISTINCT ON (m.entity_id) m.*
     FROM logged_{entity} m

@@ -1,15 +1,15 @@
--- Suspected rows beside what the log says of them. In these statements
--- {table}, {key}, {entity} and {content} stand for one entity's table, its key, its topic's name and the columns that an event
--- decides; {h_content} and {m_content} are those of the history row and of the message.
+-- Suspected rows, compared with what the log says about them. In these statements {table}, {key}, {entity} and
+-- {content} stand for one entity's table, its key, the name of its topic and the columns that an event decides;
+-- {h_content} and {m_content} are those of the history row and of the message.
 
 -- name: next_suspects
--- Where the next page of suspected rows ends.
+-- The last key of the next page of suspected rows.
 SELECT max(suspect_id) FROM (
     SELECT suspect_id FROM log_suspects
     WHERE run_id = %(run_id)s AND suspect_id > %(after)s ORDER BY suspect_id LIMIT %(size)s) page;
 
 -- name: read_suspects
--- Suspected rows as they are now, and what the log says of each; every value as PostgreSQL writes it in JSON.
+-- Suspected rows as they are now, and what the log says about each; values as PostgreSQL writes them in JSON.
 SELECT s.entity_id,
        (SELECT jsonb_object_agg(key, value) FROM jsonb_each_text(s.content)),
        (SELECT jsonb_object_agg(key, value) FROM jsonb_each_text(to_jsonb(h))),

@@ -113,7 +113,7 @@ def prepare(connection: Connection[Any]) -> None:
 
 def stage(cursor: Cursor[Any], entity: Entity, rows: Iterable[Row]) -> None:
     """Replace the staged rows of an entity."""
-    cursor.execute(for_entity(SQL["forget_staged"], entity))
+    cursor.execute(for_entity(SQL["clear_staged"], entity))
     with cursor.copy(f"COPY logged_{entity} FROM STDIN") as copy:
         for each in rows:
             copy.write_row((*each[:5], *each.content, each.expected, each.charges, each.brought_forward))

@@ -135,7 +135,7 @@ def verify_log(settings: Settings, asked: Asked) -> int:
                     run, whole = repaired or run, repaired is not None and repaired.state in {"running", "finished"}
         run = _ended(connection, run, whole=whole)
         if run.state == "finished":
-            connection.execute(SQL["forget_work"], {"run_id": run.run_id})
+            connection.execute(SQL["delete_work"], {"run_id": run.run_id})
         sentence = output.write_report(settings, connection, run, asked.report, file)
         if sentence:
             say(sentence)
