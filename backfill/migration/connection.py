@@ -53,6 +53,6 @@ def confirm(question: str, command: str, form: Format) -> None:
 
     """
     if form is not Format.TABLE or not sys.stdin.isatty():
-        raise StateError(f"no terminal to ask for confirmation: add --yes, or first run backfill {command} --dry-run")
+        raise StateError(f"no terminal to ask for confirmation: give --yes, or first run backfill {command} --dry-run")
     if not typer.confirm(question, err=True):
         raise StateError("nothing was changed")

@@ -74,7 +74,7 @@ class Programs:
                 process.wait()
             for stream in streams:
                 stream.seek(0)
-            _, stdout, stderr = (stream.read().decode() for stream in streams)
+            _, stdout, stderr = (stream.read().decode().replace("\r\n", "\n") for stream in streams)
             return code, stdout, stderr
 
     def close(self) -> None:

@@ -66,7 +66,7 @@ def test_what_a_transaction_wrote_that_was_under_way_is_seen_whenever_it_began(
         write()
     run = rebuild(engine, between)
     assert (run.state, run.round, run.tally.found_again, run.tally.drifted) == ("finished", 3, 1, 1)
-    assert "3 rounds: later ones found 1 more, the last found nothing" in text_report.sentence(run)
+    assert "3 rounds: later rounds found 1 more, the last found nothing" in text_report.sentence(run)
     assert audit()[1] == []
     assert database.execute("SELECT round, repaired_at IS NULL FROM drift").fetchall() == [(2, False)]
 

@@ -143,7 +143,7 @@ def test_a_repair_that_does_not_hold_stops_the_run_and_says_so(
     [(run_id, state, error)] = damaged.execute("SELECT run_id, state, error FROM backfill_runs")
     assert stopped.stderr.splitlines()[-1] == (
         f"backfill: run {run_id} stopped: the repair does not hold: all 11 of a chunk still differ; something undoes "
-        f"it; `backfill runs show {run_id}` tells which"
+        f"it; `backfill runs show {run_id}` lists them"
     )
     assert (state, "does not hold" in error) == ("failed", True)
     shown = run_command("backfill", "runs", "show", str(run_id), env=environment)
