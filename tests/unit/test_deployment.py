@@ -1,5 +1,6 @@
 """The files that ship and start the programs say what the code says."""
 
+import re
 import subprocess
 import sys
 import zipfile
@@ -15,6 +16,7 @@ from projector.sandbox.jars import KAFKA_VERSION
 from tests.support.services import KAFKA_IMAGE, POSTGRES_IMAGE
 
 ROOT = Path(__file__).parent.parent.parent
+OURS = ("init", "projector", "watcher")
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +26,16 @@ def compose() -> dict[str, Any]:
 
 
 def test_compose_runs_the_versions_that_are_tested(compose: dict[str, Any]) -> None:
-    assert compose["postgres"]["image"] == POSTGRES_IMAGE == "postgres:18"
-    assert compose["kafka"]["image"] == KAFKA_IMAGE == f"apache/kafka:{KAFKA_VERSION}"
+    assert _without_digest(compose["postgres"]["image"]) == POSTGRES_IMAGE == "postgres:18"
+    assert _without_digest(compose["kafka"]["image"]) == KAFKA_IMAGE == f"apache/kafka:{KAFKA_VERSION}"
+
+
+def test_base_images_are_named_by_version_and_may_be_pinned_by_digest(compose: dict[str, Any]) -> None:
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    bases = [line.split()[1] for line in lines if line.startswith("FROM ")]
+    assert len(set(bases)) == 1
+    for image in (bases[0], compose["postgres"]["image"], compose["kafka"]["image"]):
+        assert re.fullmatch(r"[a-z/]+:\d[\w.-]*(@sha256:[0-9a-f]{64})?", image), image
 
 
 def test_postgres_keeps_its_data_where_18_writes_it(compose: dict[str, Any]) -> None:
@@ -37,24 +47,39 @@ def test_compose_starts_in_order_and_checks_health(compose: dict[str, Any]) -> N
     assert compose["init"]["command"] == ["projector", "init", "--roles"]
     assert compose["init"]["depends_on"] == {"postgres": healthy, "kafka": healthy}
     assert compose["projector"]["command"] == ["projector", "run"]
-    assert compose["projector"]["depends_on"] == {"init": {"condition": "service_completed_successfully"}}
+    assert compose["watcher"]["command"][:3] == ["backfill", "drift-check", "--every"]
+    for name in ("projector", "watcher"):
+        assert compose[name]["depends_on"] == {"init": {"condition": "service_completed_successfully"}}
+        assert compose[name]["restart"] == "unless-stopped"
     assert all("healthcheck" in compose[name] for name in ("postgres", "kafka", "projector"))
 
 
 def test_our_containers_can_change_nothing_but_tmp(compose: dict[str, Any]) -> None:
-    for name in ("init", "projector"):
+    for name in OURS:
         assert compose[name]["read_only"] is True
         assert compose[name]["tmpfs"] == ["/tmp"]  # noqa: S108 - in a container
         assert compose[name]["cap_drop"] == ["ALL"]
-        assert set(compose[name]["environment"]) <= known_variables().keys()
+        assert set(compose[name]["environment"]) <= {*known_variables(), "PGPASSWORD"}
 
 
-def test_the_projector_that_compose_starts_is_not_the_owner(compose: dict[str, Any]) -> None:
-    owner, consumer = (
-        make_url(compose[name]["environment"]["PROJECTOR_DATABASE_URL"]).username for name in ("init", "projector")
-    )
-    assert owner == compose["postgres"]["environment"]["POSTGRES_USER"]
-    assert (owner, consumer) == ("projector", "consumer")
+def test_each_program_that_compose_starts_is_a_user_of_its_own(compose: dict[str, Any]) -> None:
+    addresses = [make_url(compose[name]["environment"]["PROJECTOR_DATABASE_URL"]) for name in OURS]
+    users = [address.username for address in addresses]
+    assert users[0] == compose["postgres"]["environment"]["POSTGRES_USER"]
+    assert users == ["projector", "consumer", "auditor"]
+
+
+def test_a_password_is_part_of_no_address_and_of_no_sql() -> None:
+    """In an address `@` and `/` would end it, in SQL a quote."""
+    lines = (ROOT / "docker-compose.yml").read_text().splitlines()
+    holding = {line.split(":")[0].strip() for line in lines if re.search(r"\$\{\w*PASSWORD", line)}
+    assert holding == {"PGPASSWORD", "POSTGRES_PASSWORD", "CONSUMER_PASSWORD", "AUDITOR_PASSWORD"}
+
+
+def test_no_log_grows_without_limit(compose: dict[str, Any]) -> None:
+    for name, service in compose.items():
+        assert service["logging"]["driver"] == "json-file", name
+        assert service["logging"]["options"].keys() == {"max-size", "max-file"}, name
 
 
 def test_no_container_can_gain_a_right(compose: dict[str, Any]) -> None:
@@ -62,7 +87,7 @@ def test_no_container_can_gain_a_right(compose: dict[str, Any]) -> None:
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert not service.keys() & {"privileged", "cap_add", "devices", "pid", "ipc", "network_mode", "user"}, name
         assert not any(volume.startswith(("/", ".", "~")) for volume in service.get("volumes", [])), name
-    for name in ("init", "projector"):
+    for name in OURS:
         assert "volumes" not in compose[name]
 
 
@@ -92,8 +117,9 @@ def test_ports_are_published_on_loopback_only(compose: dict[str, Any]) -> None:
 
 
 def test_a_drain_fits_into_the_grace_period(compose: dict[str, Any]) -> None:
-    grace = int(compose["projector"]["stop_grace_period"].removesuffix("s"))
-    assert grace > Settings.model_fields["shutdown_seconds"].default
+    for name in ("projector", "watcher"):
+        grace = int(compose[name]["stop_grace_period"].removesuffix("s"))
+        assert grace > Settings.model_fields["shutdown_seconds"].default
 
 
 def test_the_image_installs_by_hash_and_runs_without_root() -> None:
@@ -138,3 +164,7 @@ def test_the_wheel_says_whose_it_is_and_where_it_comes_from(wheel: zipfile.ZipFi
         assert f"\n{line}\n" in metadata
     labels = {line.split()[1] for line in metadata.splitlines() if line.startswith("Project-URL: ")}
     assert labels == {"Homepage,", "Documentation,", "Source,", "Issues,", "Changelog,"}
+
+
+def _without_digest(image: str) -> str:
+    return image.partition("@")[0]

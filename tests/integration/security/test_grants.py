@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import yaml
 from psycopg import Connection
 from pydantic import ValidationError
 
@@ -88,25 +87,6 @@ def test_no_two_schemas_of_a_server_share_a_role() -> None:
     assert len(names) == len(places) * len(ROLES)
     assert all(len(name.encode()) <= NAME_BYTES_MAX and not name.startswith("pg_") for name in names)
     assert role_of("utility", "billing", "reader") == "utility.billing.reader"
-
-
-def test_the_user_that_compose_makes_is_of_the_projectors_role_and_no_more(deployed: Deployed) -> None:
-    """Under other names, in a transaction that is taken back: roles are the whole server's."""
-    users = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["configs"]["users"]["content"]
-    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["postgres"]["environment"]
-    role = role_of(compose["POSTGRES_DB"], Settings.model_fields["schema_name"].default, "projector")
-    own = deployed.settings.schema_name
-    assert users.count(f'"{role}"') == 2
-    assert users.count("ROLE consumer ") == 1
-    with deployed.connected(OWNER) as connection, connection.transaction(force_rollback=True):
-        connection.execute(users.replace(role, f"{own}_compose").replace("ROLE consumer ", f"ROLE {own}_consumer "))
-        found = connection.execute(
-            "SELECT r.rolsuper, r.rolcreaterole, array_agg(g.rolname::text)"
-            " FROM pg_roles r JOIN pg_auth_members m ON m.member = r.oid JOIN pg_roles g ON g.oid = m.roleid"
-            " WHERE r.rolname = %s GROUP BY r.oid, r.rolsuper, r.rolcreaterole",
-            [f"{own}_consumer"],
-        )
-        assert found.fetchall() == [(False, False, [f"{own}_compose"])]
 
 
 def _written() -> dict[str, list[str]]:
