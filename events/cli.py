@@ -32,6 +32,9 @@ def _start_day(given: str | date) -> date:  # typer passes the default, too
     return option_values.day("--start", str(given))
 
 
+StartOption = Annotated[date, typer.Option(parser=_start_day, metavar="YYYY-MM-DD", help="a day of the first month")]
+
+
 def _share_option(name: str, help_text: str) -> typer.models.OptionInfo:
     def read(given: str | float) -> float:  # typer passes the default, too
         return option_values.fraction(name, str(given), zero=True)
@@ -43,12 +46,12 @@ def _share_option(name: str, help_text: str) -> typer.models.OptionInfo:
 @app.command("publish")
 def publish_command(
     file: Annotated[str, typer.Argument(metavar="FILE|-", help="JSON Lines of CloudEvents; - reads standard input")],
-    mode: Annotated[Mode, typer.Option(help="how an event is laid into a Kafka message")] = Mode.STRUCTURED,
+    mode: Annotated[Mode, typer.Option(help="how an event is written into a Kafka message")] = Mode.STRUCTURED,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Publish CloudEvents to the topics of their types.
 
-    Every line is validated first. A bad one is named by its number, and nothing after it is sent.
+    Every line is validated before it is sent. An invalid one is named by its number, and nothing after it is sent.
     """
     from events.publish import publish
 
@@ -60,15 +63,11 @@ def publish_command(
 @app.command("simulate")
 def simulate_command(  # noqa: PLR0913, PLR0917 - one parameter an option
     seed: Annotated[int, typer.Option(help="the same seed and options give the same bytes")] = 1,
-    customers: Annotated[int, typer.Option(min=1, help="how many customers")] = 1000,
-    meters: Annotated[int | None, typer.Option(min=1, help="how many meters (two a customer if left out)")] = None,
-    months: Annotated[int, typer.Option(min=1, max=1200, help="how many months are billed")] = 3,
-    events: Annotated[
-        int | None, typer.Option(min=0, help="stop after so many (when all is billed, if left out)")
-    ] = None,
-    start: Annotated[
-        date, typer.Option(parser=_start_day, metavar="YYYY-MM-DD", help="a day of the first month")
-    ] = date(2026, 1, 1),
+    customers: Annotated[int, typer.Option(min=1, help="number of customers")] = 1000,
+    meters: Annotated[int | None, typer.Option(min=1, help="number of meters; default: two per customer")] = None,
+    months: Annotated[int, typer.Option(min=1, max=1200, help="number of months billed")] = 3,
+    events: Annotated[int | None, typer.Option(min=0, help="stop after so many events; default: no limit")] = None,
+    start: StartOption = date(2026, 1, 1),
     voids: Annotated[float, _share_option("--voids", "of invoices voided and of payments reversed")] = 0.01,
     duplicates: Annotated[float, _share_option("--duplicates", "of events sent twice")] = 0.0,
     shuffle: Annotated[float, _share_option("--shuffle", "of events sent out of order")] = 0.0,
@@ -76,11 +75,11 @@ def simulate_command(  # noqa: PLR0913, PLR0917 - one parameter an option
     publish: Annotated[bool, typer.Option("--publish", help="send to Kafka, unvalidated, instead of printing")] = False,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Print a utility's traffic as JSON Lines, or publish it.
+    """Print a simulated utility's events as JSON Lines, or publish them.
 
-    A SHARE is written 0.05 or 5%.
+    A SHARE is written as 0.05 or 5%.
 
-    Poison is broken in many ways, not all JSON. `events publish` refuses it; --publish sends it as it is.
+    Broken events are invalid in many ways; some are not JSON. `events publish` refuses them; --publish sends them.
     """
     from events.simulate.options import Options
 
@@ -110,7 +109,7 @@ def schema_command(
     event_type: Annotated[str | None, typer.Argument(metavar="[TYPE]", help="such as billing.invoice.issued")] = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Print the JSON Schema of one event type, or of all by their names; indented unless --format json."""
+    """Print the JSON Schema of one event type, or of all by name; indented unless --format json."""
     from events.contract.schema import schema, schemas
 
     if event_type is not None and event_type not in TYPES:

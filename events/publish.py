@@ -1,4 +1,4 @@
-"""Publishing: lines of CloudEvents to the topics of their types, validated one by one, never held."""
+"""Publish lines of CloudEvents to the topics of their types; each is validated and sent before the next is read."""
 
 import json
 from collections import Counter
@@ -16,14 +16,14 @@ from events.runtime import kafka
 from events.runtime.errors import InputError, ServiceUnavailable, StateError
 from events.runtime.settings import Settings
 
-POLL_EVERY: Final = 1000  # messages between looks at failed deliveries
-FULL_QUEUE_SECONDS: Final = 0.1  # wait for room in librdkafka's queue, then try again
+POLL_EVERY: Final = 1000  # messages between two checks for failed deliveries
+FULL_QUEUE_SECONDS: Final = 0.1  # wait for space in librdkafka's queue
 FATAL: Final = KafkaError._FATAL  # noqa: SLF001 - public in librdkafka; KafkaError.fatal() may be False for it
-DELIVERY_MS: Final = 30_000  # a message that no broker takes within this has failed
+DELIVERY_MS: Final = 30_000  # a message that no broker accepts within this has failed
 
 
 class Sender:
-    """Send to the entities' topics and count what went where; made by `sending`."""
+    """Sends to the entities' topics and counts messages by topic; made by `sending`."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -36,11 +36,11 @@ class Sender:
         self.counts: Counter[str] = Counter()
 
     def send(self, entity: Entity, key: bytes, value: bytes, headers: Headers = STRUCTURED_HEADERS) -> None:
-        """Hand one message to librdkafka, waiting while its queue is full.
+        """Pass one message to librdkafka, waiting while its queue is full.
 
         Raises:
-            StateError: where the topic does not exist.
-            ServiceUnavailable: where an earlier message could not be delivered.
+            StateError: the topic does not exist.
+            ServiceUnavailable: an earlier message could not be delivered.
 
         """
         topic = topic_of(entity, self._settings.topic_prefix)
@@ -54,7 +54,7 @@ class Sender:
                 self._poll(FULL_QUEUE_SECONDS)
             except KafkaException as error:
                 if error.args[0].code() in kafka.REFUSED | {FATAL}:
-                    self._poll(0)  # may tell why
+                    self._poll(0)  # may deliver the reason
                     raise self._refused(error.args[0]) from None
                 # larger than message.max.bytes
                 raise InputError(f"a message to {topic} was refused: {error.args[0].str()}") from None
@@ -67,7 +67,7 @@ class Sender:
         """Wait until every message is delivered.
 
         Raises:
-            ServiceUnavailable: where one was not.
+            ServiceUnavailable: one could not be delivered.
 
         """
         self._serve(self._producer.flush)
@@ -87,10 +87,10 @@ class Sender:
         self._failed = self._failed or error
 
     def _serve(self, call: Callable[..., object], *arguments: float) -> None:
-        """Let the client hand over what it has to say.
+        """Make a call in which the client delivers its reports.
 
         Raises:
-            ServiceUnavailable: what is fatal to an idempotent producer, which sends nothing more after it.
+            ServiceUnavailable: after a fatal error, an idempotent producer sends nothing more.
 
         """
         try:
@@ -101,7 +101,7 @@ class Sender:
 
 @contextmanager
 def sending(settings: Settings) -> Iterator[Sender]:
-    """Make a sender; whatever ends the block, what was sent before it is delivered first."""
+    """Make a sender; when the block ends, for whatever reason, wait until every message is delivered."""
     sender = Sender(settings)
     try:
         yield sender
@@ -114,11 +114,11 @@ def publish(
 ) -> Mapping[str, int]:
     """Send JSON Lines of structured CloudEvents to their topics; return how many went to each.
 
-    The key is the meter's id where there is one, else the entity's own, so that one meter's events share a partition.
+    The key is the meter's id, or the entity's own id if it has no meter, so that a meter's events are in one partition.
 
     Raises:
-        InputError: naming the first bad line. What stood before it is delivered, what follows is not sent.
-        ServiceUnavailable: where Kafka does not take a message.
+        InputError: naming the first invalid line. The lines before it are delivered, those after it are not sent.
+        ServiceUnavailable: Kafka does not accept a message.
 
     """
     decode = Decoder(settings.currency, settings.topic_prefix)
@@ -149,7 +149,7 @@ def _before(counts: Mapping[str, int]) -> str:
 
 
 def _binary(line: bytes) -> tuple[Headers, bytes]:
-    """Lay an event out in binary mode: attributes in headers, `data` as the value."""
+    """Write an event in binary mode: attributes in headers, `data` as the value."""
     envelope: dict[str, Any] = json.loads(line)
     data = envelope.pop("data")
     media_type = envelope.pop("datacontenttype", None) or "application/json"

@@ -1,15 +1,15 @@
-"""The continuously running consumers, and the database that they own.
+"""The continuously running consumer, and the database that it owns.
 
 consume       Kafka to tables: poll, decode, reduce to a batch, merge in one transaction
-kafka_log     what the broker says of the log: topics, offsets, identity, errors
+kafka_log     the log on the broker: topics, offsets, whether it is still the same, errors
 positions     how far each partition is applied; `projector positions`
-dead_letters  messages that are no events, kept until a person decides; `projector dead-letters`
-deployment    what this deployment is, written down by `projector init` and compared at every start
+dead_letters  refused messages, kept until an operator decides; `projector dead-letters`
+deployment    what this deployment is, recorded by `projector init` and compared at every start
 database      engines, connections, roles, schema revision, migrations
-replay        messages applied once more by a person's decision
+replay        messages applied again by an operator's decision; `projector replay`
 status        `projector status`
 sandbox       a local PostgreSQL and Kafka without Docker
-demo          the whole story on a sandbox
+demo          every feature once, on a sandbox of its own; `projector demo`
 errors        the projector's branches of the tree of known failures
 cli           `projector`
 """

@@ -1,4 +1,4 @@
-"""What a message means, decided without settings, clients or output.
+"""What a message means; independent of settings, clients and output.
 
 limits       the greatest id
 types        the five events and their limits

@@ -1,6 +1,6 @@
 """The envelope: CloudEvents 1.0 attributes around each type's `data`, as one pydantic type for a whole event.
 
-What CloudEvents leaves open is fixed here: `data` is a JSON object, and nothing else is taken for it.
+CloudEvents leaves the form of `data` open; here it has to be a JSON object.
 """
 
 from typing import Annotated, Any, Final, Literal, NotRequired
@@ -12,16 +12,16 @@ from events.contract.types import AssignmentData, CustomerData, Entity, InvoiceD
 
 STRUCTURED: Final = b"application/cloudevents+json"
 STRUCTURED_HEADERS: Final = (("content-type", b"application/cloudevents+json; charset=UTF-8"),)
-"""What nearly every message carries; compared whole before headers are looked into."""
+"""The headers of nearly every message, compared as a whole before single headers are read."""
 JSON_MEDIA_TYPE: Final = r"^[^/;\s]+/([^/;\s]+\+)?[jJ][sS][oO][nN]\s*(;.*)?$"
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=r"^[^\x00]*$")]
-"""An `id` or `source`: stored and ordered by, so never empty, never invented."""
+"""An `id` or `source`; both are stored and decide between equal versions, so they are never empty and never made up."""
 
 
 @strict
 class Attributes(TypedDict):
-    """What CloudEvents says about an event; extension attributes are allowed and ignored."""
+    """The attributes that CloudEvents defines; extension attributes are allowed and ignored."""
 
     specversion: Literal["1.0"]
     id: Name
@@ -40,7 +40,7 @@ class _Structured(Attributes):
 
 @strict
 class InvoiceEvent(_Structured):
-    """An invoice as it now stands."""
+    """The current state of an invoice."""
 
     type: Literal["billing.invoice.issued", "billing.invoice.amended", "billing.invoice.voided"]  # type: ignore[misc]
     data: InvoiceData
@@ -48,7 +48,7 @@ class InvoiceEvent(_Structured):
 
 @strict
 class PaymentEvent(_Structured):
-    """A payment as it now stands."""
+    """The current state of a payment."""
 
     type: Literal["billing.payment.received", "billing.payment.amended", "billing.payment.reversed"]  # type: ignore[misc]
     data: PaymentData
@@ -56,7 +56,7 @@ class PaymentEvent(_Structured):
 
 @strict
 class AssignmentEvent(_Structured):
-    """An assignment of a meter to a customer as it now stands."""
+    """The current state of an assignment of a meter to a customer."""
 
     type: Literal["billing.meter.assigned", "billing.meter.unassigned"]  # type: ignore[misc]
     data: AssignmentData
@@ -64,7 +64,7 @@ class AssignmentEvent(_Structured):
 
 @strict
 class CustomerEvent(_Structured):
-    """A customer as it now stands."""
+    """The current state of a customer."""
 
     type: Literal["billing.customer.upserted"]  # type: ignore[misc]
     data: CustomerData

@@ -1,8 +1,8 @@
-"""Kafka's bytes to a typed value: one accepted event, or a refusal with its reason; never an exception.
+"""From Kafka's bytes to a typed value: an event, or a refusal with its reason; never an exception.
 
     message -> structured or binary mode -> one validating pass over the bytes -> distinct members, topic, currency
 
-A pure function of the message: no input or output, and nothing is invented or repaired. Money stays the string it was.
+A pure function of the message: no I/O, and nothing is made up or repaired. Money stays the string that was sent.
 """
 
 import json
@@ -21,7 +21,7 @@ Headers = tuple[tuple[str, bytes | None], ...]
 MEMBERS: Final[dict[Entity, dict[str, Any]]] = {
     entity: dict.fromkeys(shape.__annotations__) for entity, shape in DATA_OF.items()
 }
-"""Every member of each entity as None: the ground that a decoded `data` is laid over, so that none is ever absent."""
+"""Every member of each entity as None; a decoded `data` is merged over it, so that no member is ever absent."""
 TIMES: Final[dict[Entity, tuple[str, ...]]] = {
     "invoices": (),
     "payments": ("paid_at",),
@@ -38,8 +38,8 @@ class Decoder:
     """Decode messages of one deployment.
 
     Args:
-        currency: ISO 4217 code; events in another are refused. None takes any: for whoever asks what was once applied.
-        topic_prefix: what the four topics' names start with.
+        currency: ISO 4217 code; events in another are refused. None accepts any, to read what was applied earlier.
+        topic_prefix: of the four topics.
 
     """
 
@@ -60,36 +60,36 @@ class Decoder:
         return event
 
     def structured(self, value: bytes) -> Event | Refusal:
-        """Decode a structured CloudEvent, whatever topic it is for."""
+        """Decode a structured CloudEvent, without regard to its topic."""
         try:
             envelope = _read(value)
             data = envelope["data"]
             entity = TYPES[envelope["type"]]
             if not _surely_distinct(value, len(envelope) + _names(data)):
-                _demand_distinct(value)
+                _require_distinct(value)
         except ValueError as error:
             return refusal(error, tagged=True)
         return self._checked(entity, envelope, data)
 
     def _binary(self, headers: dict[str, str], value: bytes) -> Event | Refusal:
-        """Decode `data` alone; the attributes come from the headers."""
+        """Decode `data` only; the attributes are in the headers."""
         try:
             attributes = ATTRIBUTES.validate_python(headers)
         except ValidationError as error:
             return refusal(error, tagged=False)
         entity = TYPES.get(attributes["type"])
         if entity is None:
-            return Refusal("unknown-type", f"type: {attributes['type'][:100]!r} is none of the contract's")
+            return Refusal("unknown-type", f"type: {attributes['type'][:100]!r} is not in the contract")
         try:
             data = DATA[entity].validate_json(value)
             if not _surely_distinct(value, _names(data)):
-                _demand_distinct(value)
+                _require_distinct(value)
         except ValueError as error:
             return refusal(error, tagged=False, within="data")
         return self._checked(entity, attributes, data)
 
     def _checked(self, entity: Entity, attributes: Attributes, data: dict[str, Any]) -> Event | Refusal:
-        """Check what types alone cannot say: the currency, and timestamps that exist in UTC."""
+        """Check what types cannot express: the currency, and that timestamps exist in UTC."""
         if self._currency is not None and data.get("currency", self._currency) != self._currency:
             return Refusal("wrong-currency", f"data.currency: {data['currency']} is not {self._currency}")
         for name in TIMES[entity]:
@@ -102,10 +102,10 @@ class Decoder:
 
 
 def _binary_attributes(headers: Headers) -> dict[str, str] | Refusal | None:
-    """Read the attributes of binary mode; None where the message is in structured mode.
+    """Read the attributes of binary mode; None if the message is in structured mode.
 
-    The Kafka binding's rule: the content type decides, and `ce_` headers make it binary where it doesn't. A value
-    without either is taken for structured, as some producers cannot set headers.
+    The rule of the Kafka binding: the content type decides; without one, `ce_` headers make the message binary. A value
+    without either counts as structured, because some producers cannot set headers.
     """
     named = [(name.lower(), raw) for name, raw in headers if raw is not None]
     if next((_is_structured(raw) for name, raw in named if name == "content-type"), False):
@@ -129,26 +129,26 @@ def _is_structured(content_type: bytes) -> bool:
 
 
 def _names(data: dict[str, Any]) -> int:
-    """Count the members that were read of an event's data and of its lines."""
+    """Count the members of an event's data and of its lines."""
     lines = data.get("lines")
     return len(data) + LINE_MEMBERS * len(lines) if lines else len(data)
 
 
 def _surely_distinct(value: bytes, names: int) -> bool:
-    """Say whether the bytes hold no more members than were read.
+    """Tell whether the bytes certainly hold no more members than were read.
 
-    A quote and a colon follow each other at least once a member, unless there is space between them somewhere.
+    Each member has a quote followed by a colon, unless there is space between the two.
     """
     return value.count(b'":') == names and not SPACED_COLON(value)
 
 
-def _demand_distinct(value: bytes) -> None:
-    """Read the bytes once more, slowly, where it is not sure that each member stands once.
+def _require_distinct(value: bytes) -> None:
+    """Parse the bytes again, slowly, to require that no object has two members of the same name.
 
-    pydantic keeps the last of two members of one name, other readers the first: such an event has no one meaning.
+    pydantic keeps the last of two such members, other readers the first, so the event would be ambiguous.
 
     Raises:
-        ValueError: naming the member, or the constant that is no JSON.
+        ValueError: naming the member, or a constant that is not JSON.
 
     """
     _read_again(value.decode())
@@ -165,7 +165,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> None:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 _read_again = json.JSONDecoder(object_pairs_hook=_distinct, parse_constant=_no_constant).decode

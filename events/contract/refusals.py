@@ -1,4 +1,4 @@
-"""What pydantic found wrong, as a reason to filter by and one sentence that names the member."""
+"""An error of pydantic as a refusal: a reason to filter by, and one sentence that names the member."""
 
 from typing import Any, Final
 
@@ -28,17 +28,17 @@ KINDS: Final[dict[str, str]] = {
     "list_type": "is not an array",
     "string_too_short": "is empty",
     "string_too_long": "is longer than 1000 characters",
-    "none_required": "is not taken; send `data` as a JSON object",
+    "none_required": "is not accepted; send `data` as a JSON object",
 }
 
 
 def refusal(error: ValueError, *, tagged: bool, within: str = "") -> Refusal:
-    """Explain why bytes were not accepted, by the first thing found wrong.
+    """Describe why bytes are refused, by the first error.
 
     Args:
-        error: pydantic's, or a ValueError whose message is the sentence.
-        tagged: whether each place starts with the event's type, as those of the union do.
-        within: the member that the bytes are the value of.
+        error: of pydantic, or a ValueError whose message is the description.
+        tagged: whether each location starts with the event's type, as in a union.
+        within: the member whose value the bytes are.
 
     """
     if not isinstance(error, ValidationError):
@@ -46,7 +46,7 @@ def refusal(error: ValueError, *, tagged: bool, within: str = "") -> Refusal:
     first = error.errors(include_url=False)[0]
     place = [*([within] if within else []), *first["loc"][tagged:]]
     name = ".".join(map(str, place))
-    detail = f"{name}: {_sentence(first)}" if name else _sentence(first)
+    detail = f"{name}: {_description(first)}" if name else _description(first)
     return Refusal(_reason(first["type"], place, within), detail[:DETAIL_CHARACTERS])
 
 
@@ -58,24 +58,24 @@ def _reason(kind: str, place: list[Any], within: str) -> Reason:
     return "invalid-data" if place[:1] == ["data"] else "not-cloudevent"
 
 
-def _sentence(first: Any) -> str:  # noqa: ANN401 - pydantic_core's ErrorDetails, whose members vary by kind
+def _description(first: Any) -> str:  # noqa: ANN401 - pydantic_core's ErrorDetails, whose members vary by kind
     kind, context = first["type"], first.get("ctx", {})
     match kind:
         case "string_pattern_mismatch":
-            said = WRITTEN.get(context["pattern"], f"does not match {context['pattern']}")
+            message = WRITTEN.get(context["pattern"], f"does not match {context['pattern']}")
         case "union_tag_invalid":
-            return f"type: {context['tag'][:100]!r} is none of the contract's"
+            return f"type: {context['tag'][:100]!r} is not in the contract"
         case "union_tag_not_found":
             return "type: is missing"
         case "json_invalid":
             return f"the value is not JSON: {context['error']}"
         case _:
-            said = KINDS.get(kind, first["msg"])
-    return f"{_shown(first['input'])}{said}"
+            message = KINDS.get(kind, first["msg"])
+    return f"{_shown(first['input'])}{message}"
 
 
 def _shown(given: object) -> str:
-    """Show a short input; a long one says nothing more, and could be as long as the message."""
+    """Write a short input; a long one could be as long as the message."""
     match given:
         case bool() | None:
             return f"{str(given).lower() if given is not None else 'null'} "

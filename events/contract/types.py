@@ -1,4 +1,4 @@
-"""The contract's event types: what each `data` holds, and the values that decoding hands on.
+"""The contract's event types: the members of each `data`, and the values that decoding returns.
 
 Money is a decimal string with at most two decimals, in the deployment's currency; ids and versions are positive
 64-bit integers. A member that is absent and one that is null mean the same.
@@ -17,7 +17,7 @@ from typing_extensions import TypedDict
 
 from events.contract.limits import BIGINT_MAX
 
-strict: Final = with_config(ConfigDict(strict=True))  # lax, pydantic takes true, "7" and 7.0 for an integer
+strict: Final = with_config(ConfigDict(strict=True))  # otherwise pydantic accepts true, "7" and 7.0 as an integer
 
 Entity = Literal["invoices", "payments", "assignments", "customers"]
 ENTITIES: Final[tuple[Entity, ...]] = ("invoices", "payments", "assignments", "customers")
@@ -52,14 +52,14 @@ TIMESTAMP: Final = (
 
 @dataclass(frozen=True, eq=False)
 class Written:
-    """Demand how a string is written before it is read: pydantic alone takes `"1700000000"` for a date."""
+    """Require the form of a string before it is parsed: pydantic alone accepts `"1700000000"` as a date."""
 
     pattern: str
     then: CoreSchema
     format: str = ""
 
     def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Check the string, then read it."""
+        """Check the string, then parse it."""
         return chain_schema([str_schema(pattern=self.pattern, strict=True), {**self.then, "strict": False}])
 
     def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchemaValue:
@@ -82,7 +82,7 @@ Timestamp = Annotated[datetime, Written(TIMESTAMP, then=datetime_schema(tz_const
 
 @strict
 class InvoiceLine(TypedDict):
-    """One line; type `BALANCE` repeats earlier debt."""
+    """One line of an invoice; the type `BALANCE` repeats earlier debt."""
 
     type: Text
     amount: Money
@@ -143,7 +143,7 @@ class CustomerData(TypedDict):
 
 
 class Mode(StrEnum):
-    """How an event is laid into a Kafka message."""
+    """How an event is written into a Kafka message."""
 
     STRUCTURED = "structured"
     BINARY = "binary"
@@ -154,7 +154,7 @@ TopicPartition = tuple[str, int]
 
 
 class Message(NamedTuple):
-    """One Kafka message as it was read: its place, and bytes that nobody has looked into yet."""
+    """One Kafka message as it was read: its partition and offset, and bytes that are not decoded yet."""
 
     topic: str
     partition: int
@@ -177,7 +177,7 @@ class Event(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """Why a message was not accepted: a code to filter by, and a sentence for people."""
+    """Why a message is refused: a code to filter by, and a sentence for people."""
 
     reason: "Reason"
     detail: str
@@ -187,7 +187,7 @@ Reason = Literal[
     "no-value",          # a tombstone: the contract deletes nothing
     "not-json",          # the bytes are not a JSON object in UTF-8 whose members are distinct
     "not-cloudevent",    # a required CloudEvents attribute is missing or wrong
-    "unknown-type",      # `type` is none of the contract's
+    "unknown-type",      # `type` is not in the contract
     "wrong-topic",       # the type does not belong on the topic it was read from
     "invalid-data",      # a member of `data` is missing or wrong
     "wrong-currency",    # not the deployment's
@@ -196,5 +196,5 @@ Reason = Literal[
 
 
 def topic_of(entity: Entity, prefix: str) -> str:
-    """Name an entity's topic."""
+    """Return an entity's topic."""
     return f"{prefix}.{entity}"

@@ -1,15 +1,15 @@
-"""The process boundary: whatever a command raises becomes one line on standard error, and an exit code that tells.
+"""The process boundary: every exception becomes one line on standard error and an exit code.
 
     0    done
-    1    found something, or partly failed: only a command that has done its work says so, never an accident
-    2    could not start, or not finish, for a reason that somebody can mend; the line names it
+    1    found something, or partly failed; only a command that has done its work returns this, never an accident
+    2    could not start or finish, for a reason that the user can correct; the line names it
     3    paused
-    70   a defect of the program (EX_SOFTWARE): nobody foresaw it, and the log has the traceback
+    70   a defect of the program (EX_SOFTWARE); the traceback is in the log
     130  interrupted from the keyboard (128 + SIGINT)
-    141  whoever read the output has gone (128 + SIGPIPE), so that what was said is not all
+    141  the reader of the output has closed its end (128 + SIGPIPE), so the output is incomplete
 
-A command ends with 0 to 3 by returning or by `typer.Exit`, or by a `ProgramError`; that an exception, a library's
-`sys.exit`, or a thread that dies comes out as one of these is what this module is here to prevent.
+A command ends with 0 to 3 by returning, by `typer.Exit` or by a `ProgramError`. This module ensures that any other
+exception, a library's `sys.exit` or a thread that dies never ends the program with one of these codes.
 """
 
 import errno
@@ -25,14 +25,14 @@ import typer
 
 from events.runtime.console import printable
 from events.runtime.errors import ProgramError
+from events.runtime.stop import SIGNALLED
 
 EXIT_DEFECT: Final = 70
 EXIT_INTERRUPTED: Final = 130
 EXIT_PIPE: Final = 141
-SIGNALLED: Final = 128  # from here on exit codes say which signal ended a program
 MACHINE: Final = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS),  # a disk
-    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM),  # room for more
+    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM),  # resources
     *(
         errno.EACCES,
         errno.EPERM,
@@ -40,18 +40,18 @@ MACHINE: Final = {
         errno.ENOTDIR,
         errno.ENAMETOOLONG,
         errno.ELOOP,
-    ),  # a place that was named
+    ),  # a path that was given
 }
-"""What the machine, or a place on it that a user has chosen, does not allow: no defect of ours."""
+"""What the machine, or a path that the user has chosen, does not allow; not a defect."""
 Usage: Final[type[Exception]] = typer.BadParameter.__mro__[2]
-"""What is wrong with the arguments: click's `ClickException`, which typer brings along."""
+"""Wrong arguments: click's `ClickException`, which typer includes."""
 
 
 def run(program: str, app: typer.Typer) -> None:
     """Run a typer app on the process's arguments, and end the process."""
-    _open_what_is_closed()
-    with _defects_of_threads(program) as found:
-        code = _ended(program, lambda: _invoke(program, app))
+    _replace_closed_streams()
+    with _report_defects_of_threads(program) as found:
+        code = _exit_code(program, lambda: _invoke(program, app))
     sys.exit(EXIT_DEFECT if found else code)
 
 
@@ -73,51 +73,52 @@ def _invoke(program: str, app: typer.Typer) -> int:
     return 0
 
 
-def _ended(program: str, command: Callable[[], int]) -> int:  # noqa: PLR0911 - the table above
-    """Run a command, and return how it ended."""
+def _exit_code(program: str, command: Callable[[], int]) -> int:  # noqa: PLR0911 - the table above
+    """Run a command, and return its exit code."""
     try:
         return command()
     except ProgramError as error:
-        _say(f"{program}: {' '.join(printable(str(error)).split())}")
+        _write_line(f"{program}: {' '.join(printable(str(error)).split())}")
         return error.exit_code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except (typer.Abort, EOFError):
-        _say(f"{program}: not confirmed, nothing was begun")
+        _write_line(f"{program}: not confirmed: nothing was started")
         return EXIT_INTERRUPTED
     except OSError as error:
-        if error.errno == errno.EPIPE and _reader_has_gone():
+        if error.errno == errno.EPIPE and _reader_has_closed():
             return EXIT_PIPE
         if error.errno not in MACHINE:
             return _defect(program, error)
-        _say(f"{program}: {printable(f'{error.filename}: ' if error.filename else '')}{error.strerror}")
+        _write_line(f"{program}: {printable(f'{error.filename}: ' if error.filename else '')}{error.strerror}")
         return ProgramError.exit_code
     except SystemExit as end:
-        if isinstance(end.__context__, BrokenPipeError):  # rich's own way, of a bar on standard error
+        if isinstance(end.__context__, BrokenPipeError):  # rich, whose progress bar on standard error was closed
             return EXIT_PIPE
         return end.code if isinstance(end.code, int) and end.code > SIGNALLED else _defect(program, end)
     except BaseException as error:  # noqa: BLE001 - this is the boundary
         return _defect(program, error)
     finally:
-        _drop_what_cannot_be_written()
+        _discard_unwritable_output()
 
 
 def _defect(program: str, error: BaseException) -> int:
-    """Tell a defect: the traceback to the log, one line to whoever reads; neither may fail in turn."""
+    """Report a defect: the traceback in the log, one line for people; neither may fail itself."""
     kind = type(error).__name__
     try:
         from events.runtime import defects  # noqa: PLC0415 - loads what only a defect needs
 
-        said = defects.record(program, error)
-    except BaseException:  # noqa: BLE001 - no memory, say, or nowhere to write
-        said = kind
-    _say(f"{program}: internal error, exit code {EXIT_DEFECT}: {said}; this is a defect, please report it with its log")
+        description = defects.record(program, error)
+    except BaseException:  # noqa: BLE001 - for example no memory, or standard error is closed
+        description = kind
+    report = "this is a defect, please report it with its log"
+    _write_line(f"{program}: internal error, exit code {EXIT_DEFECT}: {description}; {report}")
     return EXIT_DEFECT
 
 
 @contextmanager
-def _defects_of_threads(program: str) -> Iterator[list[int]]:
-    """Collect what ends threads: Python would print it, and have the process end as if nothing had been."""
+def _report_defects_of_threads(program: str) -> Iterator[list[int]]:
+    """Collect exceptions that end threads; Python would print them, and end the process with 0."""
     found: list[int] = []
 
     def died(thread: threading.ExceptHookArgs) -> None:
@@ -131,14 +132,14 @@ def _defects_of_threads(program: str) -> Iterator[list[int]]:
         threading.excepthook = before
 
 
-def _say(line: str) -> None:
+def _write_line(line: str) -> None:
     with suppress(OSError, ValueError):  # standard error is closed, or full
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
 
 
-def _reader_has_gone() -> bool:
-    """Tell whether it is our output that nobody reads, and not a pipe of our own making."""
+def _reader_has_closed() -> bool:
+    """Tell whether the broken pipe is our output, and not a pipe that we created."""
     return any(_is_broken(stream) for stream in (sys.stdout, sys.stderr))
 
 
@@ -147,19 +148,19 @@ def _is_broken(stream: TextIO) -> bool:
     try:
         poll.register(stream.fileno(), 0)
         return any(happened & select.POLLERR for _, happened in poll.poll(0))
-    except (OSError, ValueError):  # it has no descriptor
+    except (OSError, ValueError):  # the stream has no descriptor
         return False
 
 
-def _open_what_is_closed() -> None:
-    """Give each standard stream that the shell has closed (`>&-`) a place that takes all and gives nothing."""
+def _replace_closed_streams() -> None:
+    """Replace each standard stream that the shell has closed (`>&-`) by the null device."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - for the process's life
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - until the process ends
 
 
-def _drop_what_cannot_be_written() -> None:
-    """Let what is still buffered go nowhere where that has to be, so that the interpreter's own last flush succeeds."""
+def _discard_unwritable_output() -> None:
+    """Redirect a stream that cannot be flushed to the null device, so that the interpreter's last flush succeeds."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

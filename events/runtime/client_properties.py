@@ -1,7 +1,7 @@
-"""Properties of librdkafka that a deployment cannot change, because what is promised rests on them.
+"""Properties of librdkafka that a deployment cannot change, because correctness depends on them.
 
-The list was made by going through librdkafka's CONFIGURATION.md; what is not named here changes speed, memory, names or
-security, and is the deployment's.
+The list was made from librdkafka's CONFIGURATION.md; other properties affect speed, memory, names or security, and are
+the deployment's to choose.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from events.runtime.errors import SettingError
 
 
 class LockedProperty(NamedTuple):
-    """The values that may be given for a property, none where it may not be given at all; and why it is ours."""
+    """The values that a property may have, none if it may not be set at all; and the reason."""
 
     values: tuple[str, ...]
     why: str
@@ -21,21 +21,21 @@ TRUE: Final = ("true", "t", "1")
 FALSE: Final = ("false", "f", "0")
 _SERVERS: Final = "PROJECTOR_KAFKA_BOOTSTRAP_SERVERS names the brokers"
 _POSITIONS: Final = "positions are kept in PostgreSQL, in the transaction of what was applied"
-_DELIVERED: Final = "a message counts as published once every replica in sync has it, once and in order"
-_PROTOCOL: Final = "an older protocol has neither leader epochs nor committed reads"
-_NO_TEXT: Final = "the client takes an object there, and no text"
+_DELIVERED: Final = "a message counts as published when every in-sync replica has it, once and in order"
+_PROTOCOL: Final = "older protocols have neither leader epochs nor committed reads"
+_NO_TEXT: Final = "the client takes an object, not text"
 
 LOCKED_PROPERTIES: Final[dict[str, LockedProperty]] = {
-    # Which brokers, and that they are real.
+    # The brokers.
     "bootstrap.servers": LockedProperty((), _SERVERS),
     "metadata.broker.list": LockedProperty((), _SERVERS),
     "test.mock.num.brokers": LockedProperty(("0",), "a simulated broker forgets everything"),
     "test.mock.broker.rtt": LockedProperty(("0",), "a simulated broker forgets everything"),
-    # What they are asked in.
+    # The protocol.
     "api.version.request": LockedProperty(TRUE, _PROTOCOL),
     "api.version.fallback.ms": LockedProperty(("0",), _PROTOCOL),
     "broker.version.fallback": LockedProperty((), _PROTOCOL),
-    # Whose code runs.
+    # Code that is loaded.
     "plugin.library.paths": LockedProperty(
         (), "an interceptor may change every message; see also events.runtime.env_file"
     ),
@@ -43,16 +43,16 @@ LOCKED_PROPERTIES: Final[dict[str, LockedProperty]] = {
     "default.topic.config": LockedProperty((), _NO_TEXT),
     # Which messages are read.
     "isolation.level": LockedProperty(("read_committed",), "what a producer has aborted was never billed or paid"),
-    "topic.blacklist": LockedProperty((), "a topic that is left out is never applied"),
+    "topic.blacklist": LockedProperty((), "an excluded topic is never applied"),
     "allow.auto.create.topics": LockedProperty(
         FALSE, "`projector init` creates topics, configured as the contract needs"
     ),
     # Where reading starts and ends.
-    "auto.offset.reset": LockedProperty(("error",), "a position that cannot be served is never reset in silence"),
+    "auto.offset.reset": LockedProperty(("error",), "a position that cannot be served is never reset silently"),
     "enable.partition.eof": LockedProperty(
-        TRUE, "the end of a log is where a position moves over what holds no message"
+        TRUE, "the end of the log is needed to move a position past transaction markers"
     ),
-    # Whose the positions are.
+    # Who owns the positions.
     "enable.auto.commit": LockedProperty(FALSE, _POSITIONS),
     "auto.commit.enable": LockedProperty(FALSE, _POSITIONS),
     "enable.auto.offset.store": LockedProperty(FALSE, _POSITIONS),
@@ -64,17 +64,17 @@ LOCKED_PROPERTIES: Final[dict[str, LockedProperty]] = {
     "enable.idempotence": LockedProperty(TRUE, _DELIVERED),
     "acks": LockedProperty(("all", "-1"), _DELIVERED),
     "request.required.acks": LockedProperty(("all", "-1"), _DELIVERED),
-    "transactional.id": LockedProperty((), "`events publish` begins no transaction"),
+    "transactional.id": LockedProperty((), "`events publish` uses no transactions"),
     "partitioner": LockedProperty(
         ("consistent", "consistent_random", "murmur2", "murmur2_random", "fnv1a", "fnv1a_random"),
-        "the events of a meter share a partition",
+        "all events of a meter have to be in one partition",
     ),
 }
-"""Property, what may be given for it, and why."""
+"""Each property, the values it may have, and the reason."""
 
 
 def require_allowed(given: Mapping[str, str], group_id: str) -> None:
-    """Refuse a property that would break what is promised.
+    """Refuse a property whose value would break correctness.
 
     Raises:
         SettingError: naming the variable.

@@ -1,4 +1,4 @@
-"""Output for people and for programs: tables, JSON, lines; nothing that a terminal obeys."""
+"""Output for people and for programs: tables, JSON, lines; control characters are escaped."""
 
 import errno
 import json
@@ -34,7 +34,7 @@ FormatOption = Annotated[Format, typer.Option("--format", help="table for people
 
 
 def app(help_text: str, *, is_command: bool = False) -> typer.Typer:
-    """Make a command group, which may be a command itself; `events.runtime.boundary` runs it."""
+    """Make a command group, or a single command; `events.runtime.boundary` runs it."""
     return typer.Typer(
         help=help_text, no_args_is_help=not is_command, add_completion=False, pretty_exceptions_enable=False
     )
@@ -63,25 +63,25 @@ def program(name: str, help_text: str) -> typer.Typer:
 
 
 def printable(text: str) -> str:
-    """Make visible what is no printable character: terminal controls, and Unicode's that reorder or hide text."""
+    """Escape characters that are not printable: terminal controls, and Unicode characters that reorder or hide text."""
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
 def escaped(document: str) -> str:
-    """Escape what is not printable in a JSON document; it means the same, and no terminal obeys it."""
+    """Escape characters that are not printable in a JSON document, which keeps its meaning."""
     if document.isprintable():
         return document
     return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in document)
 
 
 class _Inert(Console):
-    """Prints text with its control characters made visible, wherever it comes from; only our own styles style it."""
+    """Prints text with its control characters escaped; only our own styles have an effect."""
 
-    def render_str(self, text: str, **how: Any) -> Text:  # noqa: ANN401 - rich's own options, handed on
+    def render_str(self, text: str, **how: Any) -> Text:  # noqa: ANN401 - rich's own options, passed on
         return super().render_str(printable(text), **how)
 
     def on_broken_pipe(self) -> None:
-        """Let it be told like any other output that nobody reads; rich would end the process with 1."""
+        """Raise, to be handled at the process boundary; rich would end the process with 1."""
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
@@ -120,7 +120,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
 
 
 def print_json(value: object) -> None:
-    """Print one JSON document; money as strings, so that no reader rounds it."""
+    """Print one JSON document; money is written as strings, so that no reader rounds it."""
     sys.stdout.write(escaped(json.dumps(value, default=_plain, ensure_ascii=False)) + "\n")
 
 

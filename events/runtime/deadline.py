@@ -1,4 +1,4 @@
-"""One budget of time, shared by everything that a shutdown or a revoke has to do."""
+"""A time budget, shared by everything that a shutdown or a revoke has to do."""
 
 import time
 from dataclasses import dataclass
@@ -17,5 +17,5 @@ class Deadline:
 
     @property
     def remaining_seconds(self) -> float:
-        """What is left, never negative."""
+        """The time that is left, never negative."""
         return max(0.0, self.at - time.monotonic())

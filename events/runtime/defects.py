@@ -1,7 +1,7 @@
-"""What nobody foresaw, told so that it can be mended: one structured log line with the traceback, and no secret in it.
+"""Unforeseen exceptions, reported so that they can be fixed: one structured log line with the traceback and no secret.
 
-A traceback's frames are our own source. An exception's text is not: drivers put addresses, values and statements into
-theirs. A text in which any secret of this deployment stands is left out as a whole.
+The frames of a traceback are our own source. An exception's text is not: drivers put addresses, values and statements
+into it. A text that contains any secret of this deployment is left out as a whole.
 """
 
 import os
@@ -20,26 +20,27 @@ from events.runtime.settings import KAFKA_PREFIX, load
 
 ADDRESSES: Final = ("PROJECTOR_DATABASE_URL", "PROJECTOR_ALERTS")
 PASSWORDS: Final = re.compile("PASS|SECRET|TOKEN|KEY|JAAS|OAUTH|CREDENTIAL")
-PARTS: Final = re.compile(r"[/:@?&=,;\s]+")  # between the parts of an address, any of which may be a password
+PARTS: Final = re.compile(r"[/:@?&=,;\s]+")  # separators of the parts of an address, each of which may be a password
 DATABASE: Final = re.compile(r"postgres(ql)?(\+\w+)?://[^@/?#]*@[\w.,:-]*(/\w*)?(\?[^@]*)?")
-MISTYPED: Final = 8  # characters from which on a property's value may be a password under a mistyped name
-GUESSABLE_BELOW: Final = 4  # characters of a part that is no password by its name: a port, a scheme's end
-SAID_MAX: Final = 300  # characters of an exception's text in the line for people
-LEFT_OUT: Final = "(its text holds a secret and is left out)"
+MISTYPED: Final = 8  # a property's value of this length may be a password under a mistyped name
+GUESSABLE_BELOW: Final = 4  # shorter parts of an address, such as a port, are no password
+TEXT_MAX: Final = 300  # characters of an exception's text in the line for people
+LEFT_OUT: Final = "(its text contains a secret and is left out)"
 
 
 def record(program: str, error: BaseException) -> str:
-    """Log a defect with its traceback on standard error; return what it was, in one line."""
-    logs.configure_anyhow()
+    """Log a defect with its traceback on standard error; return a description in one line."""
+    logs.configure_if_needed()
     secrets = set(known_secrets())
-    told = TracebackException.from_exception(error)
-    said = " ".join(printable(_named(told, secrets)).split())[:SAID_MAX]
-    structlog.get_logger().error("defect", program=program, error=said, exception=printable(_written(told, secrets)))
-    return said
+    failure = TracebackException.from_exception(error)
+    description = " ".join(printable(_describe(failure, secrets)).split())[:TEXT_MAX]
+    traceback = printable(_format(failure, secrets))
+    structlog.get_logger().error("defect", program=program, error=description, exception=traceback)
+    return description
 
 
 def known_secrets() -> Iterator[str]:
-    """Yield whatever may be a secret: the parts of addresses, and passwords by the names of their variables."""
+    """Yield what may be a secret: parts of addresses, and the values of variables whose names suggest a password."""
     for name, value in {**os.environ, **_loaded()}.items():
         ours = name.startswith(("PROJECTOR_", "PG"))
         if ours and value and (PASSWORDS.search(name) or (name.startswith(KAFKA_PREFIX) and len(value) >= MISTYPED)):
@@ -52,7 +53,7 @@ def known_secrets() -> Iterator[str]:
 
 
 def _loaded() -> dict[str, str]:
-    """Return what of the settings may be secret, wherever they were read from; nothing where they never were."""
+    """Return the settings that may be secret, from whatever source; none if settings were never read."""
     if not load.cache_info().currsize:
         return {}
     settings = load()
@@ -62,7 +63,7 @@ def _loaded() -> dict[str, str]:
 
 
 def _of_address(address: str) -> Iterable[str]:
-    """Take a database's password and options out of its address, and every part of any other address."""
+    """Return the password and options of a database's address, and every part of any other address."""
     if not DATABASE.fullmatch(address):
         return _parts(address)
     parts = urlsplit(address)
@@ -75,19 +76,20 @@ def _parts(address: str) -> Iterable[str]:
     return (*parts, *map(unquote, parts))
 
 
-def _written(told: TracebackException, secrets: set[str]) -> str:
-    """Write a traceback with those that led to it, the first cause first, as Python does."""
-    earlier = told.__cause__ or (None if told.__suppress_context__ else told.__context__)
-    why = "caused" if told.__cause__ else "was being handled when the next one was raised"
-    before = f"{_written(earlier, secrets)}\n(the above {why})\n" if earlier else ""
-    within = "".join(f"\n(one of a group)\n{_written(each, secrets)}" for each in told.exceptions or ())
-    return f"{before}Traceback (most recent call last):\n{''.join(told.stack.format())}{_named(told, secrets)}{within}"
+def _format(failure: TracebackException, secrets: set[str]) -> str:
+    """Write a traceback with its causes, the first cause first, as Python does."""
+    earlier = failure.__cause__ or (None if failure.__suppress_context__ else failure.__context__)
+    why = "caused" if failure.__cause__ else "was being handled when the next one was raised"
+    before = f"{_format(earlier, secrets)}\n(the above {why})\n" if earlier else ""
+    within = "".join(f"\n(one of a group)\n{_format(each, secrets)}" for each in failure.exceptions or ())
+    frames = "".join(failure.stack.format())
+    return f"{before}Traceback (most recent call last):\n{frames}{_describe(failure, secrets)}{within}"
 
 
-def _named(told: TracebackException, secrets: set[str]) -> str:
-    """Write an exception's class and its text, if that holds no secret."""
-    text = "".join(told.format_exception_only()).strip()
+def _describe(failure: TracebackException, secrets: set[str]) -> str:
+    """Write an exception's class, and its text unless that contains a secret."""
+    text = "".join(failure.format_exception_only()).strip()
     if not any(secret in text for secret in secrets):
         return text
-    kind = getattr(told, "exc_type_str", None) or getattr(told.exc_type, "__name__", "exception")
+    kind = getattr(failure, "exc_type_str", None) or getattr(failure.exc_type, "__name__", "exception")
     return f"{kind} {LEFT_OUT}"

@@ -1,16 +1,17 @@
-"""`.env` in the current folder: read only where nobody but the user or root can have written it.
+"""`.env` in the current folder: read only if nobody but the user or root can have written it.
 
-A program is often started in a folder that somebody else made. Three rules hold, for every program, before any value of
+A program is often started in a folder that another user created. Three rules apply to every program before any value of
 the file is used:
 
-1. The file, and the symbolic link where it is one, belongs to the user or to root, and nobody else may write the file.
-   A folder that others may write is no danger then: they can put only files of their own there. What is checked is the
-   open file that is then read, so exchanging it in between gains nothing.
-2. It never sets what makes a client load a library or run a command, because a file that came with a checkout belongs
-   to the user as well. Such properties are for the environment, if at all.
+1. The file, and the symbolic link if it is one, belongs to the user or to root, and no other user may write the file.
+   Then a folder that others may write is no danger: they can only put files of their own there. The check is made on
+   the open file that is then read, so replacing it in between has no effect.
+2. It may not set what makes a client load a library or run a command, because a file that came with a checkout belongs
+   to the user as well. Such properties can be set in the environment only.
 3. Its values reach our settings only, never the process's environment: it cannot set `PG*` or `OPENSSL_CONF`.
 
-It still says which servers the programs talk to, and so who is shown the passwords: start them in a folder you trust.
+It still decides which servers the programs connect to, and so which servers get the passwords: start the programs in a
+folder that you trust.
 """
 
 import os
@@ -28,18 +29,18 @@ from events.runtime.errors import SettingError
 NAME: Final = ".env"
 OTHERS_MAY_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 LOADS_CODE: Final = ("ssl.engine.", "ssl.providers", "sasl.kerberos.", "plugin.library.paths")
-"""Beginnings of librdkafka properties: an OpenSSL engine or provider is a library; `sasl.kerberos.kinit.cmd` is run by
-a shell, with the other Kerberos properties put into it unquoted."""
+"""Prefixes of librdkafka properties: an OpenSSL engine or provider is a library; `sasl.kerberos.kinit.cmd` is run by a
+shell, with the other Kerberos properties inserted unquoted."""
 HIDDEN_IN_ADDRESS: Final = {"service", "servicefile", "sslkeylogfile"}
-"""Options of libpq that take further options from elsewhere, or write the connection's keys into a file."""
+"""Options of libpq that read further options from a file, or write the connection's keys to one."""
 
 
 @contextmanager
 def trusted() -> Iterator[tuple[str | None, Mapping[str, str | None]]]:
-    """Open the file; yield a path that leads to the open file, and what it sets. Without a file: None, and nothing.
+    """Open the file; yield a path to the open file, and its values. Without a file, yield None and no values.
 
     Raises:
-        SettingError: somebody else could have written it, or it cannot be read.
+        SettingError: another user could have written it, or it cannot be read.
 
     """
     try:
@@ -51,7 +52,7 @@ def trusted() -> Iterator[tuple[str | None, Mapping[str, str | None]]]:
         raise SettingError(f"{NAME} cannot be read: {error.strerror}") from None
     try:
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):  # a virtual environment's folder, say
+        if not stat.S_ISREG(status.st_mode):  # for example the folder of a virtual environment
             yield None, {}
             return
         _require_ours(link, status)
@@ -67,8 +68,8 @@ def refuse_what_loads_code(values: Mapping[str, str | None], *, kafka_prefix: st
 
     Args:
         values: what the file sets, by name.
-        kafka_prefix: what the names of librdkafka properties begin with.
-        database: the name of the database's address.
+        kafka_prefix: the prefix of variables that set librdkafka properties.
+        database: the variable of the database's address.
 
     Raises:
         SettingError: naming the variable.
@@ -82,12 +83,12 @@ def refuse_what_loads_code(values: Mapping[str, str | None], *, kafka_prefix: st
 
 
 def property_of(name: str, kafka_prefix: str) -> str:
-    """Name the librdkafka property that a variable sets."""
+    """Return the librdkafka property that a variable sets."""
     return name.removeprefix(kafka_prefix).lower().replace("_", ".")
 
 
 def _opened() -> tuple[os.stat_result, int]:
-    """Open it, with the link's own status: the same before and after, so that both are of one link."""
+    """Open the file, and return the link's status, which is compared before and after opening."""
     before = os.lstat(NAME)
     descriptor = os.open(NAME, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe without a writer must not block
     try:
@@ -97,17 +98,19 @@ def _opened() -> tuple[os.stat_result, int]:
         raise
     if (before.st_ino, before.st_ctime_ns) != (after.st_ino, after.st_ctime_ns):
         os.close(descriptor)
-        raise SettingError(f"{NAME} was exchanged while it was being read: start again")
+        raise SettingError(f"{NAME} was replaced while it was being read: start again")
     return before, descriptor
 
 
 def _require_ours(link: os.stat_result, file: os.stat_result) -> None:
-    strangers = {link.st_uid, file.st_uid} - {0, os.geteuid()}
-    if strangers:
-        owner = strangers.pop()
+    others = {link.st_uid, file.st_uid} - {0, os.geteuid()}
+    if others:
+        owner = others.pop()
         raise SettingError(f"{NAME} belongs to user {owner}, neither to you nor to root: it is not read; remove it")
     if file.st_mode & OTHERS_MAY_WRITE:
-        raise SettingError(f"{NAME} may be written by others than its owner: look at it, then `chmod 600 {NAME}`")
+        raise SettingError(
+            f"{NAME} may be written by users other than its owner: check its content, then `chmod 600 {NAME}`"
+        )
 
 
 def _parsed(descriptor: int) -> Mapping[str, str | None]:
@@ -119,7 +122,7 @@ def _parsed(descriptor: int) -> Mapping[str, str | None]:
 
 
 def _dangerous_option(address: str) -> str | None:
-    """Find an option of libpq that hides others or loads a library; an address that is none is refused elsewhere."""
+    """Find an option of libpq that hides others or loads a library; invalid addresses are refused elsewhere."""
     try:
         options = parse_qsl(urlsplit(address).query)
     except ValueError:

@@ -1,14 +1,14 @@
 """Every known failure of the three programs, as one tree.
 
-    ProgramError                 one line on standard error, exit code 2: nothing was started
-    +- SettingError              an environment variable or option is wrong; mend it, a retry changes nothing
-    +- ServiceUnavailable        PostgreSQL or Kafka refuses us, for what waiting does not mend
-    |  +- ServiceTemporarilyUnavailable            it does not answer, or not yet; waiting helps
-    +- InputError                a file, line or argument that was handed in is wrong; names the place
-    +- StateError                what is stored does not allow this; the message says which command does
-    +- WorkFailed                the work was started and some of it failed; exit code 1
+    ProgramError                        one line on standard error, exit code 2: nothing was started
+    +- SettingError                     an environment variable or option is wrong; a retry does not help
+    +- ServiceUnavailable               PostgreSQL or Kafka refuses us; a retry does not help
+    |  +- ServiceTemporarilyUnavailable it does not answer, or is not ready; a retry helps
+    +- InputError                       a file, line or argument is wrong; the message names the place
+    +- StateError                       what is stored does not allow this; the message names the command that does
+    +- WorkFailed                       the work was started and some of it failed; exit code 1
 
-The projector adds its own branches in `projector.errors`. Code below the process boundary raises these and
+The projector adds its own branches in `projector.errors`. Code below the process boundary raises these, and
 catches none of them broadly; `events.runtime.boundary.run` turns them into the line and the exit code.
 """
 
@@ -30,15 +30,15 @@ class ServiceUnavailable(ProgramError):
 
 
 class ServiceTemporarilyUnavailable(ServiceUnavailable):
-    """PostgreSQL or Kafka does not answer, and may again without anybody changing a setting."""
+    """PostgreSQL or Kafka does not answer; it may again without a change of settings."""
 
 
 class InputError(ProgramError):
-    """Something handed in on the command line, in a file or on standard input is wrong."""
+    """An argument, a file or standard input is wrong."""
 
 
 class StateError(ProgramError):
-    """What is stored does not allow what was asked."""
+    """What is stored does not allow the command."""
 
 
 class WorkFailed(ProgramError):

@@ -1,4 +1,4 @@
-"""librdkafka clients, configured from the settings in one place."""
+"""librdkafka clients, configured from the settings."""
 
 import logging
 import time
@@ -13,10 +13,10 @@ from events.runtime.client_properties import require_allowed
 from events.runtime.errors import ServiceTemporarilyUnavailable, ServiceUnavailable, SettingError
 from events.runtime.settings import Settings, required
 
-PROBE_SECONDS = 10.0  # a broker that does not answer a metadata request within this is away
-PROBE_SLICE_SECONDS: Final = 0.25  # between two looks at why it does not
+PROBE_SECONDS = 10.0  # a broker that answers no metadata request within this is unavailable
+PROBE_SLICE_SECONDS: Final = 0.25  # between two checks why it does not
 INSECURE: Final = {KafkaError._SSL, KafkaError._AUTHENTICATION}  # noqa: SLF001 - public in librdkafka
-"""What a wrong password, certificate or authority ends in; waiting does not mend it."""
+"""Errors of a wrong password, certificate or authority, which a retry does not resolve."""
 REFUSED: Final = {
     *INSECURE,
     KafkaError.SASL_AUTHENTICATION_FAILED,
@@ -25,20 +25,20 @@ REFUSED: Final = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
 }
-"""Codes that say who we are, which waiting does not change."""
+"""Errors of authentication and authorization, which a retry does not resolve."""
 
 _log = logging.getLogger("librdkafka")
-_silent = logging.getLogger("librdkafka.admin")
-_silent.addHandler(logging.NullHandler())
-_silent.propagate = False  # what keeps an admin client from its brokers becomes the one line of an error
+_quiet = logging.getLogger("librdkafka.admin")
+_quiet.addHandler(logging.NullHandler())
+_quiet.propagate = False  # connection errors of an admin client become the one line of an error
 Client = TypeVar("Client", Producer, Consumer, AdminClient)
 
 
 def client_config(settings: Settings, **own: Any) -> dict[str, Any]:  # noqa: ANN401 - librdkafka's values are of any type
-    """Merge the properties: ours first, then the deployment's `PROJECTOR_KAFKA__*`, which win.
+    """Merge the properties: the deployment's `PROJECTOR_KAFKA__*` override ours.
 
     Raises:
-        SettingError: naming one that is not the deployment's to choose.
+        SettingError: naming a property that a deployment may not change.
 
     """
     given = {name.lower().replace("_", "."): value for name, value in settings.kafka.items()}
@@ -53,21 +53,21 @@ def producer(settings: Settings, **own: Any) -> Producer:  # noqa: ANN401 - as a
 
 
 def admin(settings: Settings) -> AdminClient:
-    """Make an admin client whose brokers have answered.
+    """Make an admin client, and wait until a broker answers.
 
     Raises:
-        ServiceUnavailable: naming the address; at once where they refuse us, or where we don't trust them.
+        ServiceUnavailable: naming the address; at once if the brokers refuse us, or cannot be trusted.
 
     """
-    complaints: list[KafkaError] = []
-    client = _create_client(AdminClient, client_config(settings, error_cb=complaints.append), _silent)
+    errors: list[KafkaError] = []
+    client = _create_client(AdminClient, client_config(settings, error_cb=errors.append), _quiet)
     deadline = time.monotonic() + PROBE_SECONDS
     while True:
         try:
             client.list_topics(timeout=PROBE_SLICE_SECONDS)
         except KafkaException as error:
-            client.poll(0)  # hands the complaints over
-            if fatal := _find_fatal(complaints):
+            client.poll(0)  # delivers the errors
+            if fatal := _find_fatal(errors):
                 raise _describe_insecure(settings, fatal) from None
             if time.monotonic() > deadline:
                 raise unavailable(settings, error) from None
@@ -81,36 +81,36 @@ def consumer(settings: Settings, **own: Any) -> Consumer:  # noqa: ANN401 - as a
 
 
 def unavailable(settings: Settings, error: KafkaException) -> ServiceUnavailable:
-    """Put a broker failure into one line without secrets."""
+    """Describe a broker's failure in one line without secrets."""
     failure = error.args[0]
     refused = failure.code() in REFUSED
     how = "refuses" if refused or failure.code() > 0 else "cannot be reached"  # librdkafka's own codes are negative
-    said = f"Kafka at {settings.kafka_bootstrap_servers} {how}: {failure.str()}"
-    return ServiceUnavailable(said) if refused else ServiceTemporarilyUnavailable(said)
+    message = f"Kafka at {settings.kafka_bootstrap_servers} {how}: {failure.str()}"
+    return ServiceUnavailable(message) if refused else ServiceTemporarilyUnavailable(message)
 
 
 def fatal_error(raised: KafkaException | SystemError) -> KafkaError:
-    """Return what is fatal to a client, which raises that out of any call.
+    """Return the fatal error of a client, which may be raised by any call.
 
-    A callback that the client still makes afterwards, such as a delivery report, trips over it: that ends in a
-    SystemError that has it as its cause, or in one that has lost it.
+    If the client still calls back afterwards, for example with a delivery report, the call raises a SystemError, which
+    has the fatal error as its cause or has lost it.
     """
     cause = raised.__cause__ if isinstance(raised, SystemError) else raised
     if isinstance(cause, KafkaException):
         error: KafkaError = cause.args[0]
         return error
-    return KafkaError(KafkaError._FATAL, "a fatal error, which the line before this names")  # noqa: SLF001 - as above
+    return KafkaError(KafkaError._FATAL, "a fatal error, which the log line before names")  # noqa: SLF001 - as above
 
 
-def _find_fatal(complaints: list[KafkaError]) -> KafkaError | None:
-    """Find what no waiting mends, once no broker is left that might take us all the same."""
-    if all(error.code() != KafkaError._ALL_BROKERS_DOWN for error in complaints):  # noqa: SLF001 - as above
+def _find_fatal(errors: list[KafkaError]) -> KafkaError | None:
+    """Return an error that a retry does not resolve, once every broker has failed; None otherwise."""
+    if all(error.code() != KafkaError._ALL_BROKERS_DOWN for error in errors):  # noqa: SLF001 - as above
         return None
-    return next((error for error in complaints if error.code() in INSECURE or "SSL" in error.str()), None)
+    return next((error for error in errors if error.code() in INSECURE or "SSL" in error.str()), None)
 
 
 def _describe_insecure(settings: Settings, error: KafkaError) -> ServiceUnavailable:
-    """Say it in a line; librdkafka's sentence names the broker and the reason, and no secret."""
+    """Describe it in one line; librdkafka's message names the broker and the reason, and no secret."""
     refused = error.code() == KafkaError._AUTHENTICATION  # noqa: SLF001 - as above
     how = "refuses us" if refused else "cannot be reached securely"
     return ServiceUnavailable(f"Kafka at {settings.kafka_bootstrap_servers} {how}: {error.str()}")
@@ -118,7 +118,7 @@ def _describe_insecure(settings: Settings, error: KafkaError) -> ServiceUnavaila
 
 @contextmanager
 def translate_kafka_errors(settings: Settings) -> Iterator[None]:
-    """Turn what librdkafka raises into one line.
+    """Turn an exception of librdkafka into one line.
 
     Raises:
         ServiceUnavailable: naming the address.

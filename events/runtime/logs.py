@@ -1,4 +1,4 @@
-"""Structured logs on standard error: one line a batch or chunk, never one an event."""
+"""Structured logs on standard error: one line for each batch or chunk, never for each event."""
 
 import logging
 import os
@@ -13,12 +13,12 @@ from events.runtime.settings import Settings
 
 
 def configure(settings: Settings) -> None:
-    """Send structlog and librdkafka's own lines to standard error in the format chosen."""
+    """Write structlog's and librdkafka's log lines to standard error, in the configured format."""
     _configure(for_people=settings.log_format == "console")
 
 
-def configure_anyhow() -> None:
-    """Do the same where nobody has, for what must be logged even if the settings cannot be read."""
+def configure_if_needed() -> None:
+    """Do the same if it was not done, for what must be logged even if the settings cannot be read."""
     if not structlog.is_configured():
         _configure(for_people=os.environ.get("PROJECTOR_LOG_FORMAT") != "json")
 
@@ -27,13 +27,13 @@ def _configure(*, for_people: bool) -> None:
     shape: structlog.types.Processor = (
         structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
         if for_people
-        else structlog.processors.JSONRenderer()  # plain ASCII, and so inert
+        else structlog.processors.JSONRenderer()  # ASCII only, so control characters are escaped
     )
     shared: list[structlog.types.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
-        *([_inert] if for_people else []),
+        *([_escape] if for_people else []),
     ]
     structlog.configure(
         processors=[*shared, shape],
@@ -45,20 +45,20 @@ def _configure(*, for_people: bool) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
-    stamina.instrumentation.set_on_retry_hooks([_try_again])
+    stamina.instrumentation.set_on_retry_hooks([_log_retry])
 
 
-def _try_again(details: stamina.instrumentation.RetryDetails) -> None:
-    """Say what failed, in one line, and when it is tried again."""
+def _log_retry(details: stamina.instrumentation.RetryDetails) -> None:
+    """Log what failed, in one line, and when it is retried."""
     error = details.caused_by
-    why = str(getattr(error, "orig", error)).strip() or type(error).__name__
+    reason = str(getattr(error, "orig", error)).strip() or type(error).__name__
     structlog.get_logger().warning(
-        "trying again", why=why.splitlines()[0], tries=details.retry_num, wait_seconds=round(details.wait_for, 2)
+        "retrying", reason=reason.splitlines()[0], attempt=details.retry_num, wait_seconds=round(details.wait_for, 2)
     )
 
 
-def _inert(_logger: WrappedLogger, _level: str, record: EventDict) -> EventDict:
-    """Let no text from elsewhere drive a terminal, or end its line to begin one that looks like ours."""
+def _escape(_logger: WrappedLogger, _level: str, record: EventDict) -> EventDict:
+    """Escape text from elsewhere, so that it neither controls a terminal nor forges a log line."""
     for name, value in record.items():
         if isinstance(value, str):
             text = printable(value)

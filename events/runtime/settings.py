@@ -1,4 +1,4 @@
-"""The deployment's settings: environment variables `PROJECTOR_*` and `.env`, read by all three programs."""
+"""The deployment's settings: environment variables `PROJECTOR_*` and `.env`, for all three programs."""
 
 import os
 from functools import cache
@@ -24,7 +24,7 @@ def _known_zone(name: str) -> str:
 
 
 class Settings(BaseSettings):
-    """Everything a deployment chooses; each field is `PROJECTOR_` and its name in capitals.
+    """The settings; each field is the variable `PROJECTOR_` followed by its name in capitals.
 
     `kafka` holds librdkafka properties: `PROJECTOR_KAFKA__SECURITY_PROTOCOL` is `security.protocol`.
     """
@@ -38,27 +38,36 @@ class Settings(BaseSettings):
         "billing", alias="PROJECTOR_SCHEMA", pattern=r"^[a-z_][a-z0-9_]{0,52}$", description="PostgreSQL schema"
     )
     currency: str = Field("KES", pattern=r"^[A-Z]{3}$", description="ISO 4217 code; events in another are refused")
-    timezone: Annotated[str, AfterValidator(_known_zone)] = Field("Africa/Nairobi", description="the business day's")
+    timezone: Annotated[str, AfterValidator(_known_zone)] = Field(
+        "Africa/Nairobi", description="IANA time zone that defines the business day"
+    )
     topic_prefix: str = Field(
         "billing", pattern=r"^[a-zA-Z0-9._-]{1,200}$", description="topics are PREFIX.invoices, ..."
     )
     topic_partitions: int = Field(6, ge=1, le=1000, description="partitions of a topic that `projector init` creates")
     topic_replication: int = Field(1, ge=1, le=10, description="replicas of a topic that `projector init` creates")
-    batch_events_max: int = Field(20_000, ge=1, le=200_000, description="events in one transaction at most")
-    batch_bytes_max: int = Field(16 << 20, ge=1 << 10, le=1 << 30, description="raw bytes in one transaction at most")
+    batch_events_max: int = Field(20_000, ge=1, le=200_000, description="maximum number of events in one transaction")
+    batch_bytes_max: int = Field(
+        16 << 20, ge=1 << 10, le=1 << 30, description="maximum number of raw bytes in one transaction"
+    )
     refused_run_max: int = Field(
-        1000, ge=0, description="refused messages in a row that stop a consumer when exceeded; 0 is no limit"
+        1000, ge=0, description="most refused messages in a row before a consumer stops; 0 is no limit"
     )
     refused_share_max: float = Field(
-        0.5, ge=0, le=1, description="share of the last 10,000 messages whose refusal stops a consumer; 1 is no limit"
+        0.5,
+        ge=0,
+        le=1,
+        description="highest share of refused messages among the last 10,000 before a consumer stops; 1 is no limit",
     )
     alerts: SecretStr = Field(
         SecretStr(""), description="where drift alerts go, comma separated: apprise addresses, kafka:, stdout:"
     )
     shutdown_seconds: float = Field(
-        20.0, gt=0, description="budget of a drain on SIGTERM, of a revoke, and of the chunk that a backfill is at"
+        20.0,
+        gt=0,
+        description="time budget for draining on SIGTERM, for a revoke, and for the current chunk of a backfill",
     )
-    log_format: Literal["console", "json"] = Field("console", description="how log lines on standard error are written")
+    log_format: Literal["console", "json"] = Field("console", description="format of log lines on standard error")
     kafka: dict[str, str] = Field(default_factory=dict, description="librdkafka properties, as PROJECTOR_KAFKA__NAME")
 
 
@@ -67,8 +76,8 @@ def load() -> Settings:
     """Read the settings once.
 
     Raises:
-        SettingError: naming the variable, for a wrong value or a name that no program reads; or the `.env` file, where
-            somebody else may write it or it sets what only the environment may.
+        SettingError: naming the variable, for a wrong value or an unknown name; or the `.env` file, if another user may
+            write it or it sets what only the environment may set.
 
     """
     try:
@@ -94,9 +103,9 @@ def known_variables() -> dict[str, str]:
 
 
 def _refuse_unknown(given: set[str]) -> None:
-    """Refuse a name that nothing reads: a typo would otherwise be ignored in silence.
+    """Refuse an unknown name: a typo would otherwise be ignored silently.
 
-    Names are written in capitals only. Pydantic would take any other spelling as well, past the checks on names.
+    Names are in capitals only. Pydantic accepts other spellings as well, which would bypass the checks on names.
     """
     for name in sorted(given):
         known = name in known_variables() or (name.startswith(KAFKA_PREFIX) and name.isupper())
@@ -108,7 +117,7 @@ def required(settings: Settings, field: Literal["database_url", "kafka_bootstrap
     """Return a setting that has no default.
 
     Raises:
-        SettingError: where it is not set.
+        SettingError: it is not set.
 
     """
     value = getattr(settings, field)

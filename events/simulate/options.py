@@ -1,4 +1,4 @@
-"""What a simulated utility looks like and how its events reach the topics."""
+"""The size of a simulated utility, and how its events reach the topics."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -16,6 +16,6 @@ class Options:
     start: date = date(2026, 1, 1)
     voids: float = 0.01  # of invoices voided, and of payments reversed
     duplicates: float = 0.0  # of events sent once more, later
-    shuffle: float = 0.0  # of events that change places with an earlier one
-    poison: float = 0.0  # broken events for each sound one
+    shuffle: float = 0.0  # of events sent out of order
+    poison: float = 0.0  # broken events for each valid one
     currency: str = "KES"

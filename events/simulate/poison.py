@@ -1,4 +1,4 @@
-"""Broken events of many kinds, each of which the contract refuses, made from a sound one."""
+"""Broken events of many kinds, each made from a valid event; the contract refuses all of them."""
 
 import re
 from collections.abc import Callable
@@ -47,7 +47,7 @@ BREAKS: Final[dict[str, Break]] = {
     "a NUL in the id": _member("id", b'"a\\u0000b"'),
     "half a surrogate pair": _member("id", b'"\\ud83d"'),
 }
-"""Kinds that any event can be broken by."""
+"""Ways to break any event."""
 
 MONEY_BREAKS: Final[dict[str, Break]] = {
     "an amount that is a number": _member("amount", b"1250.5"),
@@ -72,6 +72,6 @@ KINDS: Final[dict[str, tuple[Break, ...]]] = {
 
 
 def poisoned(sent: Sent, draw: float) -> Sent:
-    """Break an event in the way that a number between 0 and 1 chooses."""
+    """Break an event; a number between 0 and 1 chooses the way."""
     kinds = KINDS[sent.entity]
     return sent._replace(line=kinds[int(draw * len(kinds))](sent.line))

@@ -1,6 +1,6 @@
-"""Each event's JSON, written by hand: every value is ours, and a million of them should take seconds.
+"""Each event's JSON, formatted without a library: all values are ours, and a million events take seconds.
 
-Money is an integer of cents, so that no figure is ever rounded. An id of zero leaves the member out.
+Money is an integer number of cents, so that no figure is ever rounded. An id of zero omits the member.
 """
 
 from typing import Final, NamedTuple
@@ -12,7 +12,7 @@ SOURCE: Final = "/billing/simulated"
 
 
 class Sent(NamedTuple):
-    """One line on its way to a topic."""
+    """One event to be sent: its entity, its key and its JSON."""
 
     entity: Entity
     key: bytes
@@ -20,7 +20,7 @@ class Sent(NamedTuple):
 
 
 class Assignment(NamedTuple):
-    """A meter in a customer's hands, until it is not."""
+    """A meter assigned to a customer, and from when to when."""
 
     assignment_id: int
     meter_id: int
@@ -30,7 +30,7 @@ class Assignment(NamedTuple):
 
 
 class Invoice(NamedTuple):
-    """An invoice as it stands."""
+    """The current state of an invoice."""
 
     invoice_id: int
     meter_id: int
@@ -43,7 +43,7 @@ class Invoice(NamedTuple):
 
 
 class Payment(NamedTuple):
-    """A payment as it stands."""
+    """The current state of a payment."""
 
     payment_id: int
     meter_id: int
@@ -62,7 +62,7 @@ def money(cents: int) -> str:
 
 
 class Renderer:
-    """Write events and number their ids, which are unique for a seed and the same in every run."""
+    """Writes events and numbers their ids, which are unique for a seed and the same in every run."""
 
     def __init__(self, seed: int, currency: str) -> None:
         self._ids = str(uuid5(NAMESPACE_URL, f"simulated:{seed}"))[:24]

@@ -10,18 +10,18 @@ from events.simulate.poison import poisoned
 from events.simulate.render import Sent
 from events.simulate.utility import Utility
 
-WINDOW = 10_000  # events a shuffled one may wait, and a duplicate does: far beyond one batch's neighbours, yet bounded
+WINDOW = 10_000  # how many events a shuffled one may wait, and a late duplicate does wait
 
 
 def simulate(options: Options) -> Iterator[bytes]:
-    """Yield the events as JSON Lines, without the line feeds; poison is not always JSON."""
+    """Yield the events as JSON Lines, without line feeds; broken events are not always JSON."""
     return (sent.line for sent in traffic(options))
 
 
 def traffic(options: Options) -> Iterator[Sent]:
     """Yield the events with their entity and key, in the order in which they are sent.
 
-    What happens on the way draws from numbers of its own, so the shares do not change what the utility does.
+    Each disturbance has its own random numbers, so the shares do not change what the utility does.
     """
     stream = Utility(options).events()
     if options.poison:
@@ -45,7 +45,7 @@ def _with_poison(stream: Iterator[Sent], share: float, numbers: Random) -> Itera
 
 
 def _with_duplicates(stream: Iterator[Sent], share: float, numbers: Random) -> Iterator[Sent]:
-    """Send some events once more: half of them at once, as a retry does, half of them a window later."""
+    """Send some events twice: half of them at once, as a retry does, half of them a window later."""
     later: deque[tuple[int, Sent]] = deque()
     for number, sent in enumerate(stream):
         yield sent
@@ -60,7 +60,7 @@ def _with_duplicates(stream: Iterator[Sent], share: float, numbers: Random) -> I
 
 
 def _shuffled(stream: Iterator[Sent], share: float, numbers: Random) -> Iterator[Sent]:
-    """Let some events wait in a window: each that enters a full one pushes a random other out."""
+    """Delay some events in a window: when it is full, each new one releases a random other."""
     waiting: list[Sent] = []
     for sent in stream:
         if numbers.random() >= share:

@@ -1,7 +1,7 @@
-"""Months at a utility: who has which meter, what it is billed, and what people do about it.
+"""Months at a utility: assignments, invoices and payments.
 
-Only `Random.random` is used, as Python promises that alone to give the same numbers in every version. State is a few
-arrays over the meters; events are never held.
+Only `Random.random` is used, because it is the only method that Python guarantees to give the same numbers in every
+version. The state is a few arrays over the meters; events are not kept.
 """
 
 from array import array
@@ -13,7 +13,7 @@ from typing import Final
 from events.simulate.options import Options
 from events.simulate.render import Assignment, Invoice, Payment, Renderer, Sent
 
-BILLING_DAYS: Final = 28  # meters are billed in as many cycles, one a day
+BILLING_DAYS: Final = 28  # meters are billed in as many cycles, one on each day
 DUE_DAYS: Final = 14
 GIVEN: Final = ("Achieng", "Wanjiku", "Kiprop", "Mutua", "Njeri", "Otieno", "Amina", "Barasa", "Chebet", "Omar")
 FAMILY: Final = ("Odhiambo", "Kamau", "Koech", "Musyoka", "Mwangi", "Owino", "Hassan", "Wekesa", "Rotich", "Abdi")
@@ -27,15 +27,15 @@ AMENDED_TO_ANOTHER_METER: Final = 0.1  # of amended
 INVOICE_WITHOUT_METER: Final = 0.002
 INVOICE_WITHOUT_LINES: Final = 0.1
 INVOICE_WITHOUT_CUSTOMER: Final = 0.1
-PAYMENT_BY_INVOICE: Final = 0.06  # knows its invoice, not its meter
-PAYMENT_UNALLOCATED: Final = 0.01  # knows neither
+PAYMENT_BY_INVOICE: Final = 0.06  # names its invoice and no meter
+PAYMENT_UNALLOCATED: Final = 0.01  # names neither
 PAYMENT_AMENDED: Final = 0.005
 BEHAVIOUR: Final = ((0.12, "none"), (0.40, "part"), (0.46, "twice"), (0.54, "over"), (1.0, "full"))
-"""Cumulative shares of what happens to a bill."""
+"""Cumulative shares of how a bill is paid."""
 
 
 class Utility:
-    """The state of the meters, and the months that change it."""
+    """The state of the meters, and the events of each month."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
@@ -49,7 +49,7 @@ class Utility:
         self._assignments = self._invoices = self._payments = 0
 
     def events(self) -> Iterator[Sent]:
-        """Yield customers and their meters, then each month's bills and payments."""
+        """Yield customers and assignments, then the invoices and payments of each month."""
         for customer_id in range(1, self._options.customers + 1):
             yield self._write.customer(customer_id, 1, f"{self._pick(GIVEN)} {self._pick(FAMILY)}")
         for meter_id in range(1, self._options.meters + 1):
@@ -62,7 +62,7 @@ class Utility:
                 yield from self._bill(meter_id, days)
 
     def _moves(self, meter_id: int, month: int) -> Iterator[Sent]:
-        """Now and then a customer leaves, and another takes the meter over."""
+        """Assign some meters to another customer."""
         if month == 0 or (self._customer[meter_id] and self._random() >= MOVES_OUT):
             return
         if self._customer[meter_id]:
@@ -84,7 +84,7 @@ class Utility:
         return self._write.assignment("assigned", 1, Assignment(self._assignments, meter_id, customer_id, since))
 
     def _bill(self, meter_id: int, days: tuple[str, ...]) -> Iterator[Sent]:
-        """Issue the month's invoice, change it now and then, and let it be paid."""
+        """Issue the month's invoice, amend or void some, and pay it."""
         random = self._random
         self._invoices += 1
         day = meter_id % BILLING_DAYS
@@ -116,7 +116,7 @@ class Utility:
         return invoice._replace(cents=invoice.cents + self._below(40_000) - 20_000)
 
     def _pay(self, meter_id: int, days: tuple[str, ...], billed: int) -> Iterator[Sent]:
-        """Pay what is owed: all, a part, in two parts, too much, or nothing."""
+        """Pay the debt: in full, a part, in two parts, too much, or nothing."""
         owed, draw = self._debt[meter_id], self._random()
         behaviour = next(name for share, name in BEHAVIOUR if draw < share)
         if owed <= 1 or behaviour == "none":
@@ -131,7 +131,7 @@ class Utility:
             yield from self._payment(meter_id, owed - first, days[billed + self._below(BILLING_DAYS)])
 
     def _payment(self, meter_id: int, cents: int, day: str) -> Iterator[Sent]:
-        """Pay the invoice just issued; some payments do not know their meter, some not even their invoice."""
+        """Pay the invoice just issued; some payments name no meter, and some no invoice either."""
         random = self._random
         self._payments += 1
         draw, minutes = random(), self._below(1440)
@@ -171,6 +171,6 @@ def _first_of(start: date, month: int) -> date:
 
 
 def _days(start: date, month: int) -> tuple[str, ...]:
-    """Write two months' days from a month's first on, once for all meters."""
+    """Write the days of two months from the first of a month, once for all meters."""
     first = _first_of(start, month)
     return tuple((first + timedelta(days=n)).isoformat() for n in range(2 * BILLING_DAYS))

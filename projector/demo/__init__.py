@@ -1,4 +1,4 @@
-"""`projector demo`: the whole story, typed as a user would type it, on a sandbox that goes when it ends.
+"""`projector demo`: the commands that a user would type, on a sandbox that is removed at the end.
 
     run      the sandbox, the steps in order, and an end that leaves nothing behind
     steps    what is typed, what has to hold after it, and the sentence that says so

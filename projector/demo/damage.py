@@ -1,4 +1,4 @@
-"""Rows that are changed by hand while events flow, and what the drift check then has to say of each."""
+"""Rows that are changed by hand while events arrive, and the finding that the drift check has to report for each."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ VICTIMS: Final = 8
 
 
 class Victim(NamedTuple):
-    """A meter with its customer, and an invoice and a payment that count there."""
+    """A meter with its customer, and an invoice and a payment that count for it."""
 
     meter_id: int
     customer_id: int
@@ -25,7 +25,7 @@ class Victim(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Injection:
-    """What was done, and the finding that has to come of it; `difference` is expected less recorded."""
+    """A change by hand, and the finding that it has to cause; `difference` is expected minus recorded."""
 
     done: str
     entity: str
@@ -36,7 +36,7 @@ class Injection:
     ids: tuple[int, ...] = ()
 
     def found_in(self, findings: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
-        """Find it among the findings: the same place, cause and difference, and the very rows named as evidence."""
+        """Return the finding with the same column, cause and difference that names the changed rows as evidence."""
         for finding in findings:
             place = (finding["entity"], finding["entity_id"], finding["column"])
             if place == (self.entity, self.entity_id, self.column) and self._explains(finding):
@@ -54,22 +54,22 @@ class Injection:
 
 @dataclass(frozen=True, kw_only=True)
 class Damage:
-    """Everything that was done, and all that must and may differ because of it."""
+    """All changes, and the meters and customers that must, or may, differ because of them."""
 
     injections: Sequence[Injection]
     meters: frozenset[int]
     customers: frozenset[int]
-    perhaps: frozenset[int]  # a meter row that was edited passes its error on once a payment crosses its zero
+    perhaps: frozenset[int]  # the error of an edited meter row spreads if a payment changes the sign of its balance
 
     def explains(self, findings: Iterable[dict[str, Any]]) -> bool:
-        """Tell whether exactly what was damaged is among the findings."""
+        """Tell whether the findings are exactly those of the damage."""
         found = {(finding["entity"], finding["entity_id"]) for finding in findings}
         must = {("meter", key) for key in self.meters} | {("customer", key) for key in self.customers}
         return must <= found <= must | {("customer", key) for key in self.perhaps}
 
 
 def inflict(connection: Connection[Any], moving: Sequence[int]) -> Damage:
-    """Change rows by hand, each meter and customer in one way; `moving` are meters about to change hands."""
+    """Change rows by hand, each meter and customer in one way; meters in `moving` are about to change customer."""
     chosen = connection.execute(DEMO["choose_victims"], {"moving": list(moving), "count": VICTIMS})
     edited, rewritten, source, target, lost, given, new_owner, raised = (Victim(*row) for row in chosen)
     injections = [
@@ -107,7 +107,7 @@ def _edit_meter(connection: Connection[Any], victim: Victim) -> Injection:
 def _edit_invoice(connection: Connection[Any], victim: Victim) -> Injection:
     connection.execute(DEMO["edit_invoice"], {"amount": REWRITTEN, "invoice_id": victim.invoice_id})
     return Injection(
-        done=f"invoice {victim.invoice_id} in history made {REWRITTEN:,} dearer",
+        done=f"invoice {victim.invoice_id} in history raised by {REWRITTEN:,}",
         entity="meter", entity_id=victim.meter_id, column="total_billed",
         cause="history-changed", difference=REWRITTEN, ids=(victim.invoice_id,),
     )  # fmt: skip

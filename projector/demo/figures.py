@@ -26,7 +26,7 @@ class Entry(NamedTuple):
 
 
 class Customer(NamedTuple):
-    """A customer's recorded figures, and every entry they are made of."""
+    """A customer's recorded figures, and all entries that they are the sums of."""
 
     customer_id: int
     name: str
@@ -36,7 +36,7 @@ class Customer(NamedTuple):
 
     @property
     def meters(self) -> dict[int, Decimal]:
-        """What each meter owes; negative where it has paid too much."""
+        """The debt of each meter; negative if it has overpaid."""
         owed = dict.fromkeys((entry.meter_id for entry in self.entries), Decimal(0))
         for entry in self.entries:
             owed[entry.meter_id] += entry.billed - entry.paid
@@ -48,18 +48,18 @@ def connect(url: str) -> Connection[Any]:
     return connections.connect(url, schema="billing", autocommit=True, row_factory=namedtuple_row)
 
 
-def one(connection: Connection[Any], name: str) -> Any:  # noqa: ANN401 - each statement has columns of its own
+def one(connection: Connection[Any], name: str) -> Any:  # noqa: ANN401 - each statement has its own columns
     """Read a statement's only row."""
     return connection.execute(DEMO[name]).fetchone()
 
 
 def applied(connection: Connection[Any]) -> int:
-    """Count the messages that stand behind the positions; the demo's topics begin at offset 0."""
+    """Count the messages before the positions; the demo's topics start at offset 0."""
     return int(one(connection, "applied").messages)
 
 
 def customer_to_show(connection: Connection[Any]) -> Customer:
-    """Find a customer who owes for one meter and has paid too much for another."""
+    """Find a customer who owes for one meter and has overpaid for another."""
     found = one(connection, "customer_to_show")
     rows = connection.execute(DEMO["entries_of_customer"], {"customer_id": found.customer_id})
     return Customer(

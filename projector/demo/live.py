@@ -1,4 +1,4 @@
-"""What happens while events flow: rows are damaged by hand, found with their cause, and repaired."""
+"""Steps while events arrive: rows are changed by hand, found with their cause, and repaired."""
 
 import json
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from projector.demo.shell import Background, Command, Shell
 from projector.demo.steps import AS_JSON, CHECK, TRAFFIC, await_applied
 
 YEAR: Final[Command] = (*TRAFFIC, "--months", "12")
-PER_SECOND: Final = 300  # a flow that outlasts the checks with the ten months that follow the first two
+PER_SECOND: Final = 300  # with the ten months after the first two, the flow lasts longer than the checks
 PUBLISH_FLOW: Final[Command] = ("events", "publish", "-", *AS_JSON)
 REBUILD: Final[Command] = ("backfill", "rebuild", *AS_JSON)
 FOUND_DRIFT: Final = 1  # the exit code of a check
 
 
 def damaged_and_repaired(shell: Shell, connection: Connection[Any], running: Background, sound: int) -> int:
-    """Let ten more months flow; damage, find and repair meanwhile; return how many events flowed."""
+    """Publish ten more months; change, find and repair rows meanwhile; return the number of events published."""
     lines = _following(shell, sound)
     with shell.flow(lines, *PUBLISH_FLOW, per_second=PER_SECOND) as flow:
         await_applied(shell, connection, running, figures.applied(connection) + PER_SECOND)
@@ -38,31 +38,31 @@ def damaged_and_repaired(shell: Shell, connection: Connection[Any], running: Bac
 
 
 def _following(shell: Shell, sound: int) -> Sequence[bytes]:
-    """Begin the step, and simulate the months that follow those which were published."""
+    """Begin the step, and simulate the months after those that were published."""
     shell.narrator.step("Damage by hand, while ten more months flow")
     shell.narrator.typed(" ".join(YEAR) + f" | tail -n +{sound + 1} | {' '.join(PUBLISH_FLOW)} &")
     lines = shell.run(YEAR).stdout.splitlines(keepends=True)[sound:]
-    shell.narrator.say(f"{len(lines):,} events wait to be sent, {PER_SECOND} a second.", per_second=PER_SECOND)
+    shell.narrator.say(f"{len(lines):,} events are sent, {PER_SECOND} a second.", per_second=PER_SECOND)
     return lines
 
 
 def _moving(lines: Sequence[bytes]) -> list[int]:
-    """List the meters that will change hands: damage there would be mended, or mixed up, by the stream itself."""
+    """List the meters whose customer will change: the stream itself would correct or alter damage there."""
     return [json.loads(line)["data"]["meter_id"] for line in lines if b'"type":"billing.meter.' in line]
 
 
 def _found(shell: Shell, connection: Connection[Any], done: Damage) -> None:
-    shell.narrator.step("The drift check names what was done")
+    shell.narrator.step("The drift check names what was changed")
     before = figures.applied(connection)
     checked = shell.type(CHECK, expect=FOUND_DRIFT).document
     meanwhile = figures.applied(connection) - before
     rows = [_row(shell, injection, checked["findings"]) for injection in done.injections]
-    shell.narrator.table(["Done by hand", "Found", "Expected - recorded>", "Cause", "Rows named"], rows)
-    shell.narrator.require(done.explains(checked["findings"]), "it found more, or less, than was damaged")
+    shell.narrator.table(["Changed by hand", "Found", "Expected - recorded>", "Cause", "Rows named"], rows)
+    shell.narrator.require(done.explains(checked["findings"]), "the findings are not those of the damage")
     shell.narrator.require(meanwhile > 0, "no event was applied meanwhile")
     shell.narrator.say(
-        f"Exactly these {checked['drifted_meters']} meters, and the {checked['drifted_customers']} customers they bear "
-        f"on, among {checked['customers']:,} customers; {meanwhile:,} events were applied meanwhile.",
+        f"Exactly these {checked['drifted_meters']} meters, and the {checked['drifted_customers']} customers "
+        f"affected, among {checked['customers']:,} customers; {meanwhile:,} events were applied meanwhile.",
         drifted_meters=checked["drifted_meters"], drifted_customers=checked["drifted_customers"],
         applied_meanwhile=meanwhile,
     )  # fmt: skip
@@ -77,7 +77,7 @@ def _row(shell: Shell, injection: Injection, findings: Sequence[dict[str, Any]])
 
 
 def _repaired(shell: Shell, connection: Connection[Any]) -> None:
-    shell.narrator.step("Repair, with the consumer at work")
+    shell.narrator.step("Repair while the consumer runs")
     before = figures.applied(connection)
     run = shell.type(REBUILD).document
     meanwhile = figures.applied(connection) - before
@@ -86,13 +86,13 @@ def _repaired(shell: Shell, connection: Connection[Any]) -> None:
     shell.narrator.require(meanwhile > 0, "no event was applied meanwhile")
     shell.narrator.say(
         f"{run['drifted_meters']} meters and {run['drifted_customers']} customers are set to what history says, and "
-        f"compared once more; the same consumer applied {meanwhile:,} events meanwhile.",
+        f"compared again; the same consumer applied {meanwhile:,} events meanwhile.",
         repaired=run["repaired"], applied_meanwhile=meanwhile,
     )  # fmt: skip
 
 
 def _clean(shell: Shell, connection: Connection[Any]) -> None:
-    shell.narrator.step("A clean check, events still flowing")
+    shell.narrator.step("A clean check while events arrive")
     before = figures.applied(connection)
     checked = shell.type(CHECK).document
     meanwhile = figures.applied(connection) - before

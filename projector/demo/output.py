@@ -1,4 +1,4 @@
-"""Tell the story as it goes, to people or as one JSON document at the end; a step that does not hold ends it."""
+"""Prints each step as it runs, or one JSON document at the end; a step that fails ends the demo."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -14,12 +14,12 @@ from events.runtime.console import Format, print_json, printable, stdout
 from events.runtime.errors import WorkFailed
 
 INDENT: Final = "   "  # of what belongs to a step
-PROSE: Final = 100  # columns of a sentence; a command is never broken
+TEXT_WIDTH: Final = 100  # columns of a sentence; a command is never wrapped
 
 
 @dataclass
 class Step:
-    """What was typed and what held, with the figures that were read."""
+    """The commands and results of a step, with the figures that were read."""
 
     title: str
     commands: list[str] = field(default_factory=list)
@@ -28,7 +28,7 @@ class Step:
 
 
 class Narrator:
-    """The one that speaks."""
+    """Prints the steps."""
 
     def __init__(self, form: Format) -> None:
         self._aloud = form is Format.TABLE
@@ -47,20 +47,20 @@ class Narrator:
         self._print(f"{INDENT}[cyan]$ {escape(command)}[/cyan]")
 
     def say(self, sentence: str, **facts: object) -> None:
-        """State what has been seen to hold; `facts` are its figures, for programs."""
+        """Print a result that was verified; `facts` are its figures for the JSON document."""
         self._steps[-1].sentences.append(sentence)
         self._steps[-1].facts.update(facts)
-        self._print(escape(fill(printable(sentence), PROSE, initial_indent=INDENT, subsequent_indent=INDENT)))
+        self._print(escape(fill(printable(sentence), TEXT_WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)))
 
     def require(self, holds: object, otherwise: str) -> None:
-        """End the story where a step did not hold.
+        """End the demo if a step failed.
 
         Raises:
             WorkFailed: naming the step.
 
         """
         if not holds:
-            raise WorkFailed(f"step {len(self._steps)} ({self._steps[-1].title}) did not hold: {otherwise}")
+            raise WorkFailed(f"step {len(self._steps)} ({self._steps[-1].title}) failed: {otherwise}")
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Show a table; columns whose name ends in `>` are aligned right."""
@@ -73,9 +73,9 @@ class Narrator:
             self._out.print(Padding(table, (0, 0, 0, len(INDENT)), expand=False))
 
     def end(self) -> None:
-        """Close the story."""
+        """Print the end."""
         seconds = time.monotonic() - self._since
-        self._print(f"\nEverything held. {seconds:.0f} s, and nothing is left running.")
+        self._print(f"\nEvery step succeeded in {seconds:.0f} s; nothing is left running.")
         if not self._aloud:
             print_json({"steps": [vars(step) for step in self._steps], "seconds": round(seconds, 1)})
 

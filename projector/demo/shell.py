@@ -19,24 +19,24 @@ from projector.demo.output import Narrator
 from projector.sandbox.processes import last_line
 from projector.sandbox.sandbox import Sandbox
 
-COMMAND_SECONDS: Final = 120.0  # a command that takes longer hangs
-STOP_SECONDS: Final = 30.0  # more than the consumer's own budget for a drain
-BURST_SECONDS: Final = 0.05  # between two handfuls of lines of a flow
+COMMAND_SECONDS: Final = 120.0  # a command that takes longer counts as hung
+STOP_SECONDS: Final = 30.0  # more than the consumer's own time budget
+BURST_SECONDS: Final = 0.05  # between two writes of a flow
 LOG: Final = "consumer.log"
 
 Command = tuple[str, ...]
 
 
 class Result(NamedTuple):
-    """How a command ended, and what it wrote."""
+    """The exit code and output of a command."""
 
     exit_code: int
     stdout: bytes
     stderr: bytes
 
     @property
-    def document(self) -> Any:  # noqa: ANN401 - each command has a document of its own
-        """Read what `--format json` printed."""
+    def document(self) -> Any:  # noqa: ANN401 - each command has its own document
+        """Parse the output of `--format json`."""
         return json.loads(self.stdout)
 
     @property
@@ -48,7 +48,7 @@ class Result(NamedTuple):
 
 @dataclass(frozen=True)
 class Shell:
-    """A shell in the sandbox's workplace: no `.env` is read, and nothing that runs there survives the sandbox."""
+    """A shell in the sandbox's working folder: no `.env` is read, and its processes end with the sandbox."""
 
     folder: Path
     environment: dict[str, str]
@@ -58,16 +58,16 @@ class Shell:
         """Type commands joined by pipes and wait for them.
 
         Raises:
-            WorkFailed: the last one did not exit as expected, or another not with 0.
+            WorkFailed: the last one did not exit with `expect`, or another one not with 0.
 
         """
         self.narrator.typed(" | ".join(shlex.join(command) for command in commands))
         return self.run(*commands, expect=expect)
 
     def run(self, *commands: Command, expect: int = 0) -> Result:
-        """Do the same without a word."""
+        """Do the same without printing the commands."""
         *sources, last = commands
-        with self._piped(sources) as source, _patience(last):
+        with self._piped(sources) as source, _timeout(last):
             done = subprocess.run(  # noqa: S603
                 self._found(last), stdin=source, capture_output=True, timeout=COMMAND_SECONDS, check=False,
                 cwd=self.folder, env=self.environment, start_new_session=True,
@@ -80,7 +80,7 @@ class Shell:
 
     @contextmanager
     def background(self, *command: str) -> Iterator["Background"]:
-        """Type a command that goes on in the background; whatever ends the block, it ends too."""
+        """Type a command that runs in the background; it ends with the block, however that ends."""
         self.narrator.typed(f"{shlex.join(command)} 2> {LOG} &")
         with (self.folder / LOG).open("wb") as log:
             process = subprocess.Popen(  # noqa: S603
@@ -108,7 +108,7 @@ class Shell:
 
     @contextmanager
     def _piped(self, sources: Sequence[Command]) -> Iterator[Any]:
-        """Run what stands before the last pipe; give its end to read from."""
+        """Run the command before the pipe, and yield its output."""
         if not sources:
             yield subprocess.DEVNULL
             return
@@ -125,7 +125,7 @@ class Shell:
             raise WorkFailed(f"`{shlex.join(source)}` exited with {process.returncode}")
 
     def _found(self, command: Sequence[str]) -> list[str]:
-        """Find a program beside this interpreter, where it was installed with us, or on the path.
+        """Find a program beside this interpreter, where it is installed together with this one, or on the path.
 
         Raises:
             StateError: it is not installed.
@@ -140,7 +140,7 @@ class Shell:
 
 
 class Background(NamedTuple):
-    """A command that runs on, and the log it writes as JSON."""
+    """A command in the background, and its log in JSON."""
 
     process: subprocess.Popen[bytes]
     log: Path
@@ -157,7 +157,7 @@ class Background(NamedTuple):
 
 
 class Flow:
-    """Lines that reach a command's standard input a handful at a time."""
+    """Lines that are written to a command's standard input at a steady pace."""
 
     def __init__(
         self, process: subprocess.Popen[bytes], command: Command, lines: Sequence[bytes], per_second: int
@@ -165,20 +165,20 @@ class Flow:
         self._process = process
         self._command = command
         self._lines = lines
-        self._handful = max(1, round(per_second * BURST_SECONDS))
-        self._enough = threading.Event()
+        self._lines_at_once = max(1, round(per_second * BURST_SECONDS))
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._feed, name="flow", daemon=True)
         self._thread.start()
 
     def ask_to_stop(self) -> None:
-        """Feed no more."""
-        self._enough.set()
+        """Write no more lines."""
+        self._stopped.set()
 
     def stop(self) -> Result:
-        """Feed no more, close the command's standard input, and wait until it has sent what it has."""
+        """Write no more lines, close the command's standard input, and wait until it has sent what it has read."""
         self.ask_to_stop()
         self._thread.join(COMMAND_SECONDS)
-        with _patience(self._command):
+        with _timeout(self._command):
             stdout, stderr = self._process.communicate(timeout=COMMAND_SECONDS)
         return Result(self._process.returncode, stdout, stderr)
 
@@ -186,16 +186,16 @@ class Flow:
         pipe = self._process.stdin
         if pipe is None:
             return
-        with suppress(BrokenPipeError):  # the command ended by itself; `stop` tells how
-            for start in range(0, len(self._lines), self._handful):
-                if self._enough.wait(BURST_SECONDS):
+        with suppress(BrokenPipeError):  # the command ended by itself; `stop` reports how
+            for start in range(0, len(self._lines), self._lines_at_once):
+                if self._stopped.wait(BURST_SECONDS):
                     return
-                pipe.writelines(self._lines[start : start + self._handful])
+                pipe.writelines(self._lines[start : start + self._lines_at_once])
                 pipe.flush()
 
 
 @contextmanager
-def _patience(command: Command) -> Iterator[None]:
+def _timeout(command: Command) -> Iterator[None]:
     try:
         yield
     except subprocess.TimeoutExpired:
@@ -203,7 +203,7 @@ def _patience(command: Command) -> Iterator[None]:
 
 
 def end(process: subprocess.Popen[bytes]) -> int:
-    """End a process with SIGTERM, or with SIGKILL where that takes too long; return its exit code."""
+    """End a process with SIGTERM, or with SIGKILL if that takes too long; return its exit code."""
     process.terminate()
     try:
         return process.wait(STOP_SECONDS)
@@ -213,7 +213,7 @@ def end(process: subprocess.Popen[bytes]) -> int:
 
 
 def open_shell(sandbox: Sandbox, narrator: Narrator) -> Shell:
-    """Open a shell that knows the sandbox and none of the user's own settings."""
+    """Open a shell whose settings are those of the sandbox, and none of the user's."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     chosen = {"PROJECTOR_LOG_FORMAT": "json"}
     sandbox.workplace.mkdir()

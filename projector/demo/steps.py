@@ -1,4 +1,4 @@
-"""The scenes in order: what is typed, what has to hold after it, and the sentence that says so."""
+"""The steps in order: the commands, the conditions that are verified after them, and the sentence that is printed."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ STATUS: Final[Command] = ("projector", "status", *AS_JSON)
 
 
 def services(shell: Shell, connection: Connection[Any], seconds: float) -> None:
-    """Say what was started."""
+    """Print what was started."""
     postgres = connection.info.parameter_status("server_version")
     shell.narrator.say(
         f"PostgreSQL {postgres} and Apache Kafka {KAFKA_VERSION} run on loopback, started in {seconds:.1f} s.",
@@ -38,7 +38,9 @@ def schema(shell: Shell) -> None:
     created = shell.type(("projector", "init", *AS_JSON)).document
     topics = created["topics_created"]
     shell.narrator.require(len(topics) == 4, f"init created the topics {topics}")  # noqa: PLR2004 - the contract's
-    shell.narrator.say(f"Schema {created['schema']} is there, and so are {', '.join(sorted(topics))}.", **created)
+    shell.narrator.say(
+        f"Schema {created['schema']} exists, and so do the topics {', '.join(sorted(topics))}.", **created
+    )
 
 
 @contextmanager
@@ -56,8 +58,8 @@ def consumer(shell: Shell) -> Iterator[Background]:
 
 
 def two_months(shell: Shell, connection: Connection[Any], running: Background) -> int:
-    """Publish two months at a utility; return how many events that are."""
-    shell.narrator.step("Two months at a utility")
+    """Publish two months of a utility; return the number of events."""
+    shell.narrator.step("Two months of a utility")
     published = int(shell.type(TWO_MONTHS, PUBLISH).document["published"])
     since = time.monotonic()
     await_applied(shell, connection, running, published)
@@ -71,7 +73,7 @@ def two_months(shell: Shell, connection: Connection[Any], running: Background) -
         published=published, **{name: str(value) for name, value in totals._asdict().items()},
     )  # fmt: skip
     checked = shell.type(CHECK).document
-    shell.narrator.require(checked["drifted"] == 0 and checked["customers"] == CUSTOMERS, "the check saw drift")
+    shell.narrator.require(checked["drifted"] == 0 and checked["customers"] == CUSTOMERS, "the check found drift")
     shell.narrator.say(
         f"Recomputed from history, all {checked['customers']:,} customers and {checked['meters']:,} meters agree to "
         f"the cent ({checked['seconds']:.2f} s).",
@@ -107,8 +109,8 @@ def one_customer(shell: Shell, connection: Connection[Any]) -> None:
 
 
 def once_more(shell: Shell, connection: Connection[Any], running: Background, sent: int) -> int:
-    """Publish all of it again, shuffled and with duplicates; return how many messages there are then."""
-    shell.narrator.step("Everything once more, shuffled, with duplicates")
+    """Publish all of it again, shuffled and with duplicates; return the total number of messages."""
+    shell.narrator.step("Everything again, shuffled and with duplicates")
     before = figures.one(connection, "fingerprint").md5
     noise = ("--shuffle", "100%", "--duplicates", "30%")
     again = int(shell.type((*TWO_MONTHS, *noise), PUBLISH).document["published"])
@@ -123,7 +125,7 @@ def once_more(shell: Shell, connection: Connection[Any], running: Background, se
 
 
 def poison(shell: Shell, connection: Connection[Any], running: Background, sent: int, sound: int) -> int:
-    """Send broken events among the sound ones of before; return how many messages there are then."""
+    """Send broken events among the same valid ones; return the total number of messages."""
     shell.narrator.step("Broken events")
     before = figures.one(connection, "fingerprint").md5
     poisoned = (*TWO_MONTHS, "--poison", "1%", "--publish", *AS_JSON)
@@ -136,15 +138,15 @@ def poison(shell: Shell, connection: Connection[Any], running: Background, sent:
     shell.narrator.require(before == figures.one(connection, "fingerprint").md5, "a balance changed")
     reasons = ", ".join(f"{letter['open']} {letter['reason']}" for letter in letters)
     shell.narrator.say(
-        f"Each of the {broken} broken ones among {published:,} is a dead letter with its reason and its bytes "
-        f"({reasons}). The consumer went on, and no balance changed.",
+        f"Each of the {broken} broken events among {published:,} is a dead letter with its reason and its bytes "
+        f"({reasons}). The consumer continued, and no balance changed.",
         broken=broken, dead_letters={letter["reason"]: letter["open"] for letter in letters},
     )  # fmt: skip
     return sent + published
 
 
 def drain(shell: Shell, connection: Connection[Any], running: Background, sent: int) -> None:
-    """Ask the consumer to stop, and check once more."""
+    """Stop the consumer with SIGTERM, and check again."""
     shell.narrator.step("SIGTERM")
     shell.narrator.typed("kill -TERM %1")
     code = end(running.process)
@@ -152,7 +154,7 @@ def drain(shell: Shell, connection: Connection[Any], running: Background, sent: 
     applied = figures.applied(connection)
     shell.narrator.require(applied == sent, f"of {sent} messages {applied} are applied")
     checked = shell.type(CHECK).document
-    shell.narrator.require(checked["drifted"] == 0, "the check saw drift")
+    shell.narrator.require(checked["drifted"] == 0, "the check found drift")
     shell.narrator.say(
         f"It drained and exited with 0; all {applied:,} messages are applied, and the check finds no drift.",
         applied=applied,
@@ -160,12 +162,12 @@ def drain(shell: Shell, connection: Connection[Any], running: Background, sent: 
 
 
 def await_applied(shell: Shell, connection: Connection[Any], running: Background, messages: int) -> None:
-    """Wait until so many messages are applied."""
+    """Wait until this number of messages is applied."""
     _await(shell, running, lambda: figures.applied(connection) >= messages, f"{messages} messages are not applied")
 
 
 def _await(shell: Shell, running: Background, condition: Callable[[], bool], otherwise: str) -> None:
-    """Wait for the consumer to bring something about, as long as it runs."""
+    """Wait for a condition while the consumer runs."""
     ended = running.process.poll
     wait_until(lambda: condition() or ended() is not None, seconds=WAIT_SECONDS)
     shell.narrator.require(ended() is None, f"the consumer ended: {running.complaint}")

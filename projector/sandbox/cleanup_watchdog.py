@@ -1,4 +1,4 @@
-"""Wait until the owner of a throw-away sandbox has closed our standard input or is gone, then clear up after it."""
+"""Remove a throw-away sandbox when its owner closes this process's standard input, or has ended."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ from projector.sandbox.sandbox import Sandbox
 
 
 def main() -> None:
-    """Clear up the sandbox whose folder is the first argument."""
+    """Remove the sandbox whose folder is the first argument."""
     sandbox = Sandbox(Path(sys.argv[1]))
     sys.stdin.buffer.read()
     sandbox.destroy()

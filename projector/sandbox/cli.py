@@ -22,7 +22,7 @@ DirOption = Annotated[
 
 @app.command()
 def up(directory: DirOption = None, form: FormatOption = Format.TABLE) -> None:
-    """Start both, or what of them does not run, and print where they are."""
+    """Start both servers, as far as they do not run, and print their addresses."""
     sandbox = _sandbox(directory)
     environment = sandbox.up()
     if form is Format.JSON:
@@ -40,9 +40,9 @@ def up(directory: DirOption = None, form: FormatOption = Format.TABLE) -> None:
 def down(
     directory: DirOption = None,
     form: FormatOption = Format.TABLE,
-    delete: Annotated[bool, typer.Option("--delete", help="remove the data as well")] = False,
+    delete: Annotated[bool, typer.Option("--delete", help="also delete the data")] = False,
 ) -> None:
-    """Stop both; keep the data unless told otherwise."""
+    """Stop both servers; keep the data unless --delete is given."""
     sandbox = _sandbox(directory)
     sandbox.down(delete=delete)
     if form is Format.JSON:
@@ -53,7 +53,7 @@ def down(
 
 @app.command()
 def env(directory: DirOption = None, form: FormatOption = Format.TABLE) -> None:
-    """Print the variables that point the programs here, for a shell's `eval`."""
+    """Print the variables that connect the programs to the sandbox, for a shell's `eval`."""
     environment = _sandbox(directory).environment
     if form is Format.JSON:
         console.print_json(environment)

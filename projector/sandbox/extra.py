@@ -1,4 +1,4 @@
-"""What only the sandbox needs is an optional extra; without it the rest of the program works."""
+"""The sandbox's packages are an optional extra; the rest of the program works without it."""
 
 from importlib.util import find_spec
 from typing import Final
@@ -12,7 +12,7 @@ def require_extra() -> None:
     """Refuse to start without the sandbox's packages.
 
     Raises:
-        SettingError: naming the installation that is missing.
+        SettingError: naming the missing packages.
 
     """
     missing = [name for name in MODULES if find_spec(name) is None]

@@ -1,8 +1,8 @@
-"""Where a sandbox's data lives, who may enter it, and the lock that lets one command at a time change it.
+"""The folder of a sandbox: where it is, who may enter it, and the lock that lets one command at a time change it.
 
 PostgreSQL refuses to run as root. Started by root, it runs as `nobody`, an account that every system has, and its
-folder belongs to that account; every folder above must then be enterable by all. A root user's own cache usually
-is not, so root's sandbox lives in the system's cache folder (`/var/cache/meter-balance-projector`) instead.
+folder belongs to that account, which must be able to enter every folder above it. It usually cannot enter a root user's
+own cache, so root's sandbox is in the system's cache folder (`/var/cache/meter-balance-projector`) instead.
 """
 
 import fcntl
@@ -35,10 +35,10 @@ class Account(NamedTuple):
 
 
 def server_account() -> Account | None:
-    """Return the account PostgreSQL has to be run as, or None for one's own.
+    """Return the account that PostgreSQL runs as; None for the current user.
 
     Raises:
-        SettingError: for root on a system without that account.
+        SettingError: the user is root, on a system without that account.
 
     """
     if os.geteuid() != 0:
@@ -59,7 +59,7 @@ def open_to_all(path: Path) -> bool:
 
 
 def shared_cache() -> Path:
-    """Return a cache folder that both we and PostgreSQL's account can enter."""
+    """Return a cache folder that the current user and PostgreSQL's account can enter."""
     own = platformdirs.user_cache_path(NAME)
     return own if server_account() is None or open_to_all(own) else platformdirs.site_cache_path(NAME)
 
@@ -81,10 +81,10 @@ def _has_room(folder: Path) -> bool:
 
 
 def prepare(folder: Path) -> None:
-    """Create the folder, closed to others' reading; one that is there already keeps its owner and mode.
+    """Create the folder so that others cannot read it; an existing one keeps its owner and mode.
 
     Raises:
-        SettingError: where it cannot be created, or PostgreSQL's account could not enter it.
+        SettingError: it cannot be created, or PostgreSQL's account could not enter it.
 
     """
     if server_account() is not None and not open_to_all(folder):
@@ -101,13 +101,13 @@ def prepare(folder: Path) -> None:
 
 
 def _mode() -> int:
-    """Let others pass through a folder only where PostgreSQL runs as another account."""
+    """Let other users pass through a folder only if PostgreSQL runs as another account."""
     return 0o700 if server_account() is None else 0o711
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder for one command; another that wants it waits. The lock goes when the process does."""
+    """Lock the folder for one command; another one waits. The lock ends with the process."""
     prepare(folder)
     while True:
         handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -133,7 +133,7 @@ def write_atomically(path: Path, content: str) -> None:
 
 
 def _is_still(handle: int, path: Path) -> bool:
-    """Tell whether the lock we waited for is the file now there: `down --delete` removes it."""
+    """Tell whether the file that was locked still exists under its path: `down --delete` removes it."""
     try:
         return os.path.samestat(os.fstat(handle), path.stat())
     except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""Apache Kafka's jars: resolved once from Maven Central, and run only when their SHA-256 is the pinned one.
+"""Apache Kafka's jars: resolved once from Maven Central, and used only if their SHA-256 is the pinned one.
 
-`kafka-jars.sha256` lists name and digest of each. The jars are kept in a folder of their own under the user's cache,
-so a second start resolves nothing; they are checked at every start, since what a cache holds may have changed.
+`kafka-jars.sha256` lists the name and digest of each. They are kept in a folder of their own in the user's cache, so a
+second start resolves nothing, and are checked at every start, because a cache may have changed.
 """
 
 import hashlib
@@ -25,8 +25,8 @@ def class_path() -> str:
     """Return the checked jars as Java's `-cp` takes them, fetching them the first time.
 
     Raises:
-        ServiceUnavailable: where they cannot be fetched.
-        StateError: where a jar is not the pinned one.
+        ServiceUnavailable: they cannot be fetched.
+        StateError: a jar is not the pinned one.
 
     """
     folder = platformdirs.user_cache_path(NAME) / f"kafka-{KAFKA_VERSION}"
@@ -60,7 +60,7 @@ def verify(folder: Path, expected: dict[str, str]) -> None:
 
 
 def _fetch(folder: Path) -> None:
-    """Resolve the coordinates and gather the pinned jars; the folder gets its name when all of them agree."""
+    """Resolve the coordinates and collect the pinned jars; the folder gets its name after all of them are verified."""
     sys.stderr.write(f"fetching Apache Kafka {KAFKA_VERSION} from Maven Central, once (about 45 MB)\n")
     import jgo  # noqa: PLC0415 - needed once
 
@@ -76,14 +76,14 @@ def _fetch(folder: Path) -> None:
         verify(partial, pinned())
         partial.rename(folder)
     except OSError:
-        if not folder.exists():  # else another start was quicker
+        if not folder.exists():  # another start was faster
             raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
 def _link(jar: Path, place: Path) -> None:
-    """Share the resolver's file where the file system can; both are checked before use."""
+    """Link the resolver's file if the file system allows, else copy it; it is verified before use."""
     try:
         place.hardlink_to(jar.resolve())
     except OSError:

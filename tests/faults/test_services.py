@@ -36,7 +36,7 @@ def test_away_at_start_it_is_waited_for(fault_run: FaultRun, service: str, run_c
     _proxy(fault_run, service).away()
     consumer.run()
     _await(lambda: len(_tries(consumer)) > 1, f"two tries to find {service}")
-    assert all(service in one["why"] for one in _tries(consumer))
+    assert all(service in one["reason"] for one in _tries(consumer))
     assert not _ready(fault_run, run_command)
     assert consumer.exit_code is None
 
@@ -59,7 +59,7 @@ def test_away_later_it_is_waited_for_in_peace(fault_run: FaultRun, service: str,
     assert fault_run.applied() == 50
     assert not _ready(fault_run, run_command)
     if service == "PostgreSQL":
-        tries = [one for one in _tries(consumer) if one["why"].startswith("PostgreSQL at 127.0.0.1")]
+        tries = [one for one in _tries(consumer) if one["reason"].startswith("PostgreSQL at 127.0.0.1")]
         assert OUTAGE_SECONDS / WAIT_MAX_SECONDS - 1 <= len(tries) <= 20
     else:
         assert f"127.0.0.1:{fault_run.servers.kafka_proxy.port}" in _log(consumer)
@@ -161,7 +161,7 @@ def _cpu_seconds(program: Program, seconds: float) -> float:
 
 
 def _tries(program: Program) -> list[dict[str, Any]]:
-    return [one for one in _records(program) if one["event"] == "trying again"]
+    return [one for one in _records(program) if one["event"] == "retrying"]
 
 
 def _records(program: Program) -> list[dict[str, Any]]:

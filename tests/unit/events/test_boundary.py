@@ -162,7 +162,7 @@ def test_no_secret_is_told_with_a_defect_nor_what_a_terminal_obeys(
     assert run(lambda: None) == EXIT_DEFECT
     printed = capsys.readouterr().err
     assert not leaks(printed)
-    assert printed.count("(its text holds a secret and is left out)") >= 4
+    assert printed.count("(its text contains a secret and is left out)") >= 4
     assert all(part.isprintable() for part in printed.splitlines())
 
 

@@ -241,7 +241,7 @@ def test_binary_mode_needs_no_content_type_and_is_read_once(monkeypatch: pytest.
     def read_again(value: bytes) -> None:
         raise AssertionError(value)
 
-    monkeypatch.setattr("events.contract.decode._demand_distinct", read_again)
+    monkeypatch.setattr("events.contract.decode._require_distinct", read_again)
     value = json.dumps(invoice()["data"]).encode()
     assert DECODE(message(value, headers=BINARY[:-1])) == decoded(invoice())
 

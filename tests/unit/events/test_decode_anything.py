@@ -103,7 +103,7 @@ def test_only_unusual_events_are_read_twice(monkeypatch: pytest.MonkeyPatch) -> 
     def read_again(value: bytes) -> None:
         raise AssertionError(value)
 
-    monkeypatch.setattr("events.contract.decode._demand_distinct", read_again)
+    monkeypatch.setattr("events.contract.decode._require_distinct", read_again)
     for line in LINES:
         answered = DECODE.structured(line)
         assert isinstance(answered, Event)
