@@ -9,8 +9,9 @@ the chunk is repaired with it, because their figures are recomputed and not adju
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import psycopg
@@ -24,6 +25,7 @@ from backfill.runs.stopping import given_up
 from backfill.runs.store import BEFORE_ALL_KEYS
 from backfill.runs.tally import Failure
 from projector.database import sqlstates
+from projector.database.bisect import bisect, halve_keys
 
 CHUNK_SIZE: Final = 1000  # rows: a transaction that amends all of them takes well under a second
 
@@ -92,42 +94,38 @@ class ChunkOutcome(NamedTuple):
 def walk(connection: Connection[Any], step: Step, options: Options, stop: Callable[[], bool]) -> Iterator[ChunkOutcome]:
     """Process chunk after chunk until none is left or a stop is requested; a refused chunk is reported."""
     connection.execute(step.statements.create)
+    attempt = partial(_attempt, connection, step, dry=options.dry)
     after = BEFORE_ALL_KEYS
     while not stop():
         keys = connection.execute(step.statements.next_keys, {"after": after, "size": options.chunk_size})
-        ids = [key for (key,) in keys]
+        ids: Sequence[int] = [key for (key,) in keys]
         if not ids:
             return
-        yield from _bisect(connection, step, ids, dry=options.dry)
+        yield from bisect(ids, attempt, halve=halve_keys, refuse=partial(_failed, step))
         after = ids[-1]
 
 
-def _bisect(connection: Connection[Any], step: Step, ids: list[int], *, dry: bool) -> Iterator[ChunkOutcome]:
-    """Process these rows; where PostgreSQL refuses a value, halve them down to the row that holds it."""
+def _attempt(connection: Connection[Any], step: Step, ids: Sequence[int], *, dry: bool) -> ChunkOutcome:
+    """Process these rows; a refusal that is not about a value in one of them is recorded for all of them."""
     try:
-        done = retried(lambda: _chunk(connection, step, ids, dry=dry))
+        return retried(lambda: _chunk(connection, step, ids, dry=dry))
     except sqlstates.CONFLICTS:
         raise
     except psycopg.Error as error:
-        if connection.closed or given_up(connection):
+        if connection.closed or given_up(connection) or sqlstates.is_of(error, sqlstates.VALUE_REFUSED):
             raise
-        refused = error
-    else:
-        yield done
-        return
-    if len(ids) > 1 and sqlstates.is_of(refused, sqlstates.VALUE_REFUSED):
-        half = len(ids) // 2
-        yield from _bisect(connection, step, ids[:half], dry=dry)
-        yield from _bisect(connection, step, ids[half:], dry=dry)
-        return
-    failure = Failure(phase=step.command, first=ids[0], last=ids[-1], reason=reason(refused))
+        return _failed(step, ids, error)
+
+
+def _failed(step: Step, ids: Sequence[int], error: psycopg.Error) -> ChunkOutcome:
+    failure = Failure(phase=step.command, first=ids[0], last=ids[-1], reason=reason(error))
     _log.error("chunk failed", phase=failure.phase, first=failure.first, last=failure.last, reason=failure.reason)
-    yield ChunkOutcome(Counter(), [], failure)
+    return ChunkOutcome(Counter(), [], failure)
 
 
-def _chunk(connection: Connection[Any], step: Step, ids: list[int], *, dry: bool) -> ChunkOutcome:
+def _chunk(connection: Connection[Any], step: Step, ids: Sequence[int], *, dry: bool) -> ChunkOutcome:
     with connection.transaction(), connection.cursor() as cursor:
-        cursor.execute(step.statements.decide, {"ids": ids})
+        cursor.execute(step.statements.decide, {"ids": list(ids)})
         done = _decided(cursor, step)
         chosen = [key for (key,) in cursor.execute(step.statements.to_change)]
         if dry or not chosen:

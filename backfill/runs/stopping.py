@@ -1,16 +1,15 @@
-"""SIGTERM and SIGINT ask a run to pause after the chunk at hand, for which they leave a budget of time.
+"""SIGTERM and SIGINT pause a run after its current chunk, within the shutdown time.
 
-A chunk takes a fraction of a second, unless one of its statements waits for somebody's lock, or for a server that does
-not answer. So the budget, `PROJECTOR_SHUTDOWN_SECONDS`, is kept by a thread that watches. Where it is used up:
+A chunk takes a fraction of a second, unless one of its statements waits for a lock, or for a server that does not
+answer. So a thread watches the shutdown time, `PROJECTOR_SHUTDOWN_SECONDS`. Once it is over:
 
-- the server is asked to give up whatever statement a connection runs within `giving_up_late`, again and again until
-  the block is left. The chunk's transaction is rolled back, the chunk is open as before, and the run is paused;
-- a connection on which nothing is heard a few seconds later is shut down. What was under way in it the server rolls
-  back by itself; the run stands as if its process had been killed, and `--resume` goes on with it.
+- the server is asked to cancel the statement that a connection runs within `giving_up_late`, again and again until the
+  block is left. The chunk's transaction is rolled back, the chunk is open as before, and the run is paused;
+- a connection on which nothing is received a few seconds later is shut down. The server rolls its transaction back by
+  itself; the run is as if its process had been killed, and `--resume` resumes it.
 
-Statements outside of such a block write down that a run is paused; they are not given up, and have a little longer.
-A second signal ends the process at once. A signal handler does nothing but to note the time: whatever it interrupts
-may hold any lock.
+Statements outside such a block store that a run is paused; they are not cancelled, and have a little longer. A second
+signal ends the process at once. A signal handler only notes the time: the code that it interrupts may hold any lock.
 """
 
 import os
@@ -29,13 +28,13 @@ from events.runtime.errors import ProgramError, ServiceUnavailable, StateError
 from events.runtime.stop import Stop, stop_on_signals
 
 BUDGET_SECONDS: Final = 20.0  # as `Settings.shutdown_seconds` has it
-LOOK_SECONDS: Final = 0.1  # between two looks at whether the budget is used up
-CANCEL_SECONDS: Final = 2.0  # for PostgreSQL to hear that a statement is to be given up, and again to give it up
-PAUSE_SECONDS: Final = 2.0  # to write down that a run is paused
+LOOK_SECONDS: Final = 0.1  # between two checks of the shutdown time
+CANCEL_SECONDS: Final = 2.0  # for PostgreSQL to receive a cancel request, and again to cancel
+PAUSE_SECONDS: Final = 2.0  # to store that a run is paused
 
 
 class GivenUpError(ProgramError):
-    """A signal's budget was used up in the middle of a statement; what that did is rolled back."""
+    """The shutdown time ended in the middle of a statement; what the statement did is rolled back."""
 
     exit_code: ClassVar[int] = 3
 
@@ -45,26 +44,26 @@ class _Watched:
     """A connection of this process, and how far it was given up."""
 
     connection: Connection[Any]
-    lock: Lock = field(default_factory=Lock)  # held while somebody speaks about it to the server, or closes it
-    blocks: int = 0  # of `giving_up_late` that it is in
-    attended: bool = False  # a thread is asking the server
+    lock: Lock = field(default_factory=Lock)  # held while a cancel request is sent, or the connection is closed
+    blocks: int = 0  # how many blocks of `giving_up_late` it is in
+    attended: bool = False  # a thread sends cancel requests
     cancelled: bool = False
     shut_down: bool = False
 
 
 _connections: Final[dict[int, _Watched]] = {}
-"""By identity: a connection that is shut down is still to be asked for."""
+"""By identity, because a connection that was shut down is still looked up."""
 
 
 class BudgetWatch:
-    """The watch over the budget of a requested stop; called, it tells whether a stop is requested."""
+    """The watch over the shutdown time after a stop is requested; called, it tells whether one is."""
 
     current: ClassVar["BudgetWatch | None"] = None
 
     def __init__(self, stop: Stop, seconds: float) -> None:
         self._stop = stop
         self._seconds = seconds
-        self.shut_down = False  # some connection, on which nothing was heard
+        self.shut_down = False  # whether a connection was shut down
         self._ended = Event()
 
     def __call__(self) -> bool:
@@ -72,7 +71,7 @@ class BudgetWatch:
         return self._stop.requested
 
     def watch(self) -> None:
-        """Give up what still runs once the budget is used up, until the block of `asked_to_stop` is left."""
+        """Give up what still runs once the shutdown time is over, until the block of `asked_to_stop` is left."""
         while not self._ended.wait(LOOK_SECONDS):
             late = self._late
             for watched in [*_connections.values()] if late >= 0 else ():
@@ -83,17 +82,17 @@ class BudgetWatch:
                     self.shut_down |= _shut_down(watched)
 
     def end(self) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         self._ended.set()
 
     @property
     def _late(self) -> float:
-        """Seconds since the budget was used up; negative where it was not."""
+        """Seconds since the shutdown time was over; negative before that."""
         at = self._stop.requested_at
         return -1.0 if at is None else monotonic() - at - self._seconds
 
     def _give_up(self, watched: _Watched) -> None:
-        """Ask the server until the block is left: a connection may just be between two statements."""
+        """Ask the server to cancel until the block is left: a connection may be between two statements."""
         while watched.blocks and not (watched.shut_down or self._ended.is_set()):
             with watched.lock, suppress(psycopg.OperationalError):
                 if watched.blocks:
@@ -105,10 +104,10 @@ class BudgetWatch:
 
 @contextmanager
 def asked_to_stop(seconds: float = BUDGET_SECONDS) -> Iterator[BudgetWatch]:
-    """Listen for the signals; within another such block, share its request and its budget.
+    """Listen for the signals; an inner block shares the request and the shutdown time of the outer one.
 
     Raises:
-        GivenUpError: the server did not answer within the budget.
+        GivenUpError: the server did not answer within the shutdown time.
 
     """
     if BudgetWatch.current is not None:
@@ -122,7 +121,7 @@ def asked_to_stop(seconds: float = BUDGET_SECONDS) -> Iterator[BudgetWatch]:
         except psycopg.Error:
             if not budget.shut_down:
                 raise
-            raise GivenUpError("stopped by a signal; PostgreSQL did not answer within the budget") from None
+            raise GivenUpError("stopped by a signal; PostgreSQL did not answer within the shutdown time") from None
         finally:
             budget.end()
             BudgetWatch.current = None
@@ -130,7 +129,7 @@ def asked_to_stop(seconds: float = BUDGET_SECONDS) -> Iterator[BudgetWatch]:
 
 @contextmanager
 def watched(connection: Connection[Any]) -> Iterator[None]:
-    """Let a signal's budget count for a connection, from its opening to before it is closed."""
+    """Let the shutdown time apply to a connection, from its opening until it is closed."""
     known = _connections[id(connection)] = _Watched(connection)
     try:
         yield
@@ -141,7 +140,7 @@ def watched(connection: Connection[Any]) -> Iterator[None]:
 
 @contextmanager
 def giving_up_late(connection: Connection[Any]) -> Iterator[None]:
-    """Let the server give up the block's statements once a signal's budget is used up.
+    """Let the server cancel the block's statements once the shutdown time is over.
 
     Raises:
         GivenUpError: it did.
@@ -154,30 +153,30 @@ def giving_up_late(connection: Connection[Any]) -> Iterator[None]:
     known.blocks += 1
     try:
         yield
-    except (psycopg.Error, StateError, ServiceUnavailable):  # the latter two say an error of PostgreSQL's in a line
+    except (psycopg.Error, StateError, ServiceUnavailable):  # the latter two describe an error of PostgreSQL
         if not known.cancelled:
             raise
-        raise GivenUpError("stopped by a signal; the statement that ran was given up") from None
+        raise GivenUpError("stopped by a signal; the running statement was cancelled") from None
     finally:
-        with known.lock:  # so that no wish to give up is on its way any more
+        with known.lock:  # so that no cancel request is in flight any more
             known.blocks -= 1
 
 
 def given_up(connection: Connection[Any]) -> bool:
-    """Tell whether an error of a connection comes from a signal's budget, and not from what was asked of the server."""
+    """Tell whether an error of a connection comes from the shutdown time, and not from the statement itself."""
     known = _connections.get(id(connection))
     return known is not None and (known.cancelled or known.shut_down)
 
 
 def unanswered() -> bool:
-    """Tell whether the server did not answer within a signal's budget."""
+    """Tell whether the server did not answer within the shutdown time."""
     return BudgetWatch.current is not None and BudgetWatch.current.shut_down
 
 
 def _shut_down(watched: _Watched) -> bool:
-    """Listen no longer to a server that does not answer: who waits for it gets an error. Say whether it was so."""
+    """Shut down a connection whose server does not answer, so that its waiter gets an error; tell whether it is."""
     if watched.shut_down or not watched.lock.acquire(blocking=False):
-        return False  # a thread is still asking the server: the next look
+        return False  # a thread still sends a cancel request: at the next check
     try:
         if id(watched.connection) in _connections and not watched.connection.closed:
             watched.shut_down = True

@@ -10,6 +10,7 @@ import pytest
 from psycopg import Connection
 
 from backfill.execution import runner
+from backfill.execution.worker import RunTuning
 from backfill.runs.store import Run
 from backfill.verify_log import repair
 from events.runtime.errors import WorkFailed
@@ -57,9 +58,24 @@ def test_a_rebuild_that_is_cancelled_is_no_repair(damaged: Logged, monkeypatch: 
 
     with monkeypatch.context() as patched:
         patched.setattr(runner, "run_to_completion", cancelled)
-        with pytest.raises(WorkFailed, match="was ended"):
+        with pytest.raises(WorkFailed, match="was stopped"):
             damaged.verify(repair=True)
     _require_mended_by_resuming(damaged)
+
+
+def test_the_rebuild_of_a_repair_goes_as_fast_as_the_repair_was_asked_to(
+    damaged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_to_completion = runner.run_to_completion
+    asked, tunings = RunTuning(governed=False, rows_per_second_max=1e6), list[RunTuning]()
+
+    def recorded(*given: Any, **named: Any) -> Run:  # noqa: ANN401 - handed on
+        tunings.append(named["tuning"])
+        return run_to_completion(*given, **named)
+
+    monkeypatch.setattr(runner, "run_to_completion", recorded)
+    assert damaged.verify(repair=True, tuning=asked).exit_code == 0
+    assert set(tunings) == {asked}
 
 
 def test_killed_before_the_rebuild_the_meter_that_a_row_named_is_still_repaired(
