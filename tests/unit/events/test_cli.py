@@ -12,6 +12,7 @@ from events.contract.schema import schemas
 from events.simulate.options import Options
 from events.simulate.traffic import simulate
 from tests.conftest import RunCommand
+from tests.support.programs import Programs
 
 SMALL = ("--customers", "3", "--months", "2", "--seed", "7")
 
@@ -78,10 +79,11 @@ def test_a_failure_is_one_line(run_command: RunCommand, arguments: tuple[str, ..
 
 
 @pytest.mark.parametrize("command", ["simulate --customers 3 --months 2", "simulate --customers 300", "schema"])
-def test_output_that_cannot_be_written_is_one_line(command: str) -> None:
-    with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(_command(command), stdout=full, stderr=subprocess.PIPE, check=False)
-    assert (done.returncode, done.stderr) == (2, b"events: No space left on device\n")
+def test_output_that_cannot_be_written_is_one_line(programs: Programs, tmp_path: Path, command: str) -> None:
+    errors = tmp_path / "errors"
+    run = ["events", *command.split()]
+    done = programs.start_in(tmp_path, *run, env=os.environ, stdout=Path("/dev/full"), stderr=errors)
+    assert (done.process.wait(), errors.read_text()) == (2, "events: No space left on device\n")
 
 
 @pytest.mark.parametrize("command", ["simulate --customers 3", "schema"])
