@@ -1,8 +1,8 @@
 """Fixtures on real services: one PostgreSQL a process, one Kafka a session, a database and topics a test.
 
     database_url       a clone of the migrated template, dropped afterwards
-    settings           that database and a consumer group of this test's own; no Kafka is started
-    kafka_settings     the same with a broker, and four topics of this test's own
+    settings           that database, a consumer group and topic names of this test's own; no Kafka is started
+    kafka_settings     the same with a broker, and the four topics created
     engine             `projector.database.engines.make_engine` on `settings`
     environment        what a subprocess needs to work with `settings`
     kafka_environment  the same with Kafka
@@ -70,7 +70,6 @@ def template(services: Services) -> Iterator[str]:
     engine = make_engine(settings, program="tests")
     schema.upgrade(engine, settings.schema_name)
     engine.dispose()
-    write_down(settings)
     yield name
     services.administer(f'DROP DATABASE "{name}" WITH (FORCE)')
 
@@ -85,7 +84,7 @@ def database_url(services: Services, template: str) -> Iterator[str]:
 
 @pytest.fixture
 def settings(database_url: str) -> Settings:
-    return _settings(database_url)
+    return write_down(_settings(database_url))
 
 
 @pytest.fixture
@@ -97,8 +96,7 @@ def engine(settings: Settings) -> Iterator[Engine]:
 
 @pytest.fixture
 def kafka_settings(settings: Settings, services: Services) -> Iterator[Settings]:
-    own = {"topic_prefix": f"test-{uuid.uuid4().hex[:12]}", "kafka_bootstrap_servers": services.kafka_bootstrap_servers}
-    found = settings.model_copy(update=own)
+    found = settings.model_copy(update={"kafka_bootstrap_servers": services.kafka_bootstrap_servers})
     client = kafka.admin(found)
     create_topics(client, found)
     Broker(found).problems()  # waits: a broker acknowledges topics before it has heard of them itself
@@ -155,7 +153,7 @@ def run_command(programs: Programs, tmp_path: Path) -> RunCommand:
 class StartCommand(Protocol):
     """Start `events`, `projector` or `backfill` and go on."""
 
-    def __call__(self, *arguments: str, env: Mapping[str, str]) -> Started: ...
+    def __call__(self, *arguments: str, env: Mapping[str, str], as_installed: bool = False) -> Started: ...
 
 
 @pytest.fixture
@@ -163,9 +161,11 @@ def start_command(programs: Programs, tmp_path: Path) -> Iterator[StartCommand]:
     started: list[Started] = []
     commands: list[tuple[str, ...]] = []
 
-    def start(*arguments: str, env: Mapping[str, str]) -> Started:
+    def start(*arguments: str, env: Mapping[str, str], as_installed: bool = False) -> Started:
         stdout, stderr = (tmp_path / f"command-{len(started)}.{stream}" for stream in ("out", "err"))
-        started.append(programs.start_in(tmp_path, *arguments, env=env, stdout=stdout, stderr=stderr))
+        started.append(
+            programs.start_in(tmp_path, *arguments, env=env, stdout=stdout, stderr=stderr, as_installed=as_installed)
+        )
         commands.append(arguments)
         return started[-1]
 
@@ -195,11 +195,12 @@ def wait_until() -> WaitUntil:
 
 
 def _settings(database_url: str) -> Settings:
+    own = uuid.uuid4().hex[:12]
     return Settings(
         _env_file=None,
         database_url=SecretStr(database_url),
-        group_id=f"group-{uuid.uuid4().hex[:12]}",
-        topic_prefix="test",
+        group_id=f"group-{own}",
+        topic_prefix=f"test-{own}",
         topic_partitions=PARTITIONS,
     )
 

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Any, Final, Literal, Self
 
 from psycopg import Cursor
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from projector.consume.merge import Applied
 from tests.support.examples import CloudEvent
@@ -45,14 +45,16 @@ class Held:
     def rests(self, engine: Engine) -> Rest:
         """Wait until the thread cannot move by itself: held at its point, waiting for the other's lock, or done."""
         deadline = monotonic() + PATIENCE_SECONDS
-        while monotonic() < deadline:
-            if self._applied.done():
-                return "done"
-            if self._held.is_set() and not self._free.is_set():
-                return "held"
-            if _waits_for_a_lock(engine, self._pid):
-                return "waiting"
-            self._held.wait(POLL_SECONDS)
+        # One connection looks again and again: to take one from the pool would be three more statements each time.
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as watcher:
+            while monotonic() < deadline:
+                if self._applied.done():
+                    return "done"
+                if self._held.is_set() and not self._free.is_set():
+                    return "held"
+                if _waits_for_a_lock(watcher, self._pid):
+                    return "waiting"
+                self._held.wait(POLL_SECONDS)
         raise AssertionError(f"after {PATIENCE_SECONDS} s the batch neither ended, nor stopped, nor waits for a lock")
 
     def _cursor_factory(self) -> type[Cursor[Any]]:
@@ -102,7 +104,6 @@ def play(
     return met, came
 
 
-def _waits_for_a_lock(engine: Engine, pid: int) -> bool:
-    with engine.connect() as connection:
-        blocked = text("SELECT cardinality(pg_blocking_pids(:pid)) > 0")
-        return bool(connection.execute(blocked, {"pid": pid}).scalar())
+def _waits_for_a_lock(watcher: Connection, pid: int) -> bool:
+    blocked = text("SELECT cardinality(pg_blocking_pids(:pid)) > 0")
+    return bool(watcher.execute(blocked, {"pid": pid}).scalar())

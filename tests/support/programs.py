@@ -40,17 +40,37 @@ class Started(NamedTuple):
 class Programs:
     """Starts programs; the interpreter that is forked starts with the first of them."""
 
-    def start(self, *command: str, env: Mapping[str, str], folder: Path, streams: Sequence[IO[Any]]) -> Process:
+    def start(
+        self,
+        *command: str,
+        env: Mapping[str, str],
+        folder: Path,
+        streams: Sequence[IO[Any]],
+        as_installed: bool = False,
+    ) -> Process:
         """Start one of the programs in a folder, with these as its standard input, output and error."""
-        if self._server.suits(env):
+        if not as_installed and self._server.suits(env):
             return self._server.start(*command, env=env, folder=folder, streams=streams)
         stdin, stdout, stderr = streams
         return subprocess.Popen(installed(*command), env=env, cwd=folder, stdin=stdin, stdout=stdout, stderr=stderr)
 
-    def start_in(self, folder: Path, *command: str, env: Mapping[str, str], stdout: Path, stderr: Path) -> Started:
-        """Start one of the programs in a folder, with nothing to read and files to write to."""
+    def start_in(
+        self,
+        folder: Path,
+        *command: str,
+        env: Mapping[str, str],
+        stdout: Path,
+        stderr: Path,
+        as_installed: bool = False,
+    ) -> Started:
+        """Start one of the programs in a folder, with nothing to read and files to write to.
+
+        What the system tells of a fork's arguments and first environment is its server's; what is started as installed
+        has its own.
+        """
         with Path(os.devnull).open("rb") as nothing, stdout.open("wb") as out, stderr.open("wb") as err:
-            process = self.start(*command, env=env, folder=folder, streams=(nothing, out, err))
+            streams = (nothing, out, err)
+            process = self.start(*command, env=env, folder=folder, streams=streams, as_installed=as_installed)
         return Started(process, stdout, stderr)
 
     def run(

@@ -3,6 +3,7 @@
 That whatever the suite's programs print is searched for secrets is `tests/conftest.py`'s; here they fail in every way.
 """
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -64,14 +65,14 @@ ALERTS: Final = {
 def test_a_database_that_refuses_us(database_url: str, run_command: RunCommand, command: str) -> None:
     """The password is wrong, so the server says something of it; and the user's name is no secret."""
     url = make_url(database_url).set(password=secret()).render_as_string(hide_password=False)
-    environment = {"PROJECTOR_DATABASE_URL": url, "PROJECTOR_KAFKA_BOOTSTRAP_SERVERS": NOWHERE}
+    environment = {**os.environ, "PROJECTOR_DATABASE_URL": url, "PROJECTOR_KAFKA_BOOTSTRAP_SERVERS": NOWHERE}
     _told_in_one_line(run_command(*command.split(), env=environment))
 
 
 @pytest.mark.parametrize("what", BROKEN)
 def test_an_address_that_is_no_good(run_command: RunCommand, what: str) -> None:
     """Mistyped, a password may stand where a host's or an option's name is looked for."""
-    environment = {"PROJECTOR_DATABASE_URL": BROKEN[what].format(secret())}
+    environment = {**os.environ, "PROJECTOR_DATABASE_URL": BROKEN[what].format(secret())}
     commands = ("projector status", "backfill drift-check")
     with ThreadPoolExecutor() as pool:
         for result in pool.map(lambda command: run_command(*command.split(), env=environment), commands):
@@ -119,9 +120,10 @@ def test_an_alert_address(environment: dict[str, str], run_command: RunCommand, 
 def test_arguments_of_a_running_program_hold_none(
     kafka_environment: dict[str, str], start_command: StartCommand, wait_until: WaitUntil
 ) -> None:
-    started = start_command("projector", "run", env=kafka_environment)
+    started = start_command("projector", "run", env=kafka_environment, as_installed=True)
     wait_until(lambda: "joined" in started.stderr.read_text(), what="the consumer to join")
     process = psutil.Process(started.process.pid)
+    assert process.cmdline()[-1] == "run"
     for each in (process, *process.children(recursive=True)):
         assert not secret_canaries.leaks(" ".join(each.cmdline()), each.name())
 
@@ -142,7 +144,7 @@ def test_what_stands_in_the_database_of_programs_at_work_holds_none(
 def test_a_leak_would_be_found(run_command: RunCommand) -> None:
     """The search itself: a program that is made to print a secret fails its test."""
     with pytest.raises(AssertionError, match="printed a secret"):
-        run_command("events", "schema", secret(), env={})
+        run_command("events", "schema", secret(), env=os.environ)
     assert secret_canaries.leaks(f"x%5A{MARK[1:]}") == [f"x%5A{MARK[1:]}"]
 
 
