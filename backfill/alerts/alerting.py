@@ -22,10 +22,11 @@ from backfill.alerts.alert import CHECKER_FAILED, COVERAGE_BEHIND, OF_THE_CHECKE
 from backfill.alerts.channels import Address, UndeliveredError
 from backfill.alerts.decide import LastAlert, decide
 from backfill.runs.check_lock import AnotherChecksError
-from backfill.runs.session import ready, reason, session
+from backfill.runs.session import ready, session
 from backfill.runs.store import Run
 from events.runtime.errors import ProgramError, ServiceUnavailable, StateError
 from events.runtime.settings import Settings
+from projector.database.failures import describe_error
 
 RUN_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 AGAIN_SECONDS: Final = 60.0  # between two attempts during one run to reach an address that failed
@@ -176,7 +177,7 @@ def _in_one_line(connection: Connection[Any]) -> Iterator[None]:
     except psycopg.Error as error:
         if connection.closed:
             raise
-        raise StateError(f"alerts could not be stored: {reason(error)}") from None
+        raise StateError(f"alerts could not be stored: {describe_error(error)}") from None
 
 
 def _failures(run: Run) -> Found:

@@ -21,7 +21,7 @@ from backfill.runs import check_lock, chunks, workers
 from backfill.runs import store as runs
 from backfill.runs.phases import Command
 from backfill.runs.selection import Selection
-from backfill.runs.session import ready, reason, session
+from backfill.runs.session import ready, session
 from backfill.runs.stopping import GivenUpError, asked_to_stop, unanswered
 from backfill.runs.store import Run
 from backfill.throttle.governor import governing
@@ -29,7 +29,7 @@ from backfill.throttle.pace import Brake, Pace, RowRate
 from events.runtime.console import say
 from events.runtime.errors import ServiceUnavailable, StateError, WorkFailed
 from events.runtime.settings import Settings
-from projector.database.failures import address
+from projector.database.failures import address, describe_error
 
 _log = structlog.get_logger()
 
@@ -137,10 +137,10 @@ def failure_written_down(settings: Settings, connection: Connection[Any], run: R
             line = f"run {run.run_id} was stopped by a signal; PostgreSQL at {address(settings)} did not answer; {how}"
             raise GivenUpError(line) from None
         if connection.closed:
-            line = f"PostgreSQL at {address(settings)} closed the connection: {reason(error)}; {how}"
+            line = f"PostgreSQL at {address(settings)} closed the connection: {describe_error(error)}; {how}"
             raise ServiceUnavailable(line) from None
-        _fail(connection, run, reason(error), for_all=False)
-        raise StateError(f"run {run.run_id} failed: {reason(error)}; {how}") from None
+        _fail(connection, run, describe_error(error), for_all=False)
+        raise StateError(f"run {run.run_id} failed: {describe_error(error)}; {how}") from None
 
 
 def _fail(connection: Connection[Any], run: Run, why: str, *, for_all: bool) -> None:

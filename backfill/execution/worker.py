@@ -24,13 +24,14 @@ from backfill.audit import check, repair, verify
 from backfill.runs import chunks, rounds, tally
 from backfill.runs.chunks import Chunk, ChunkEnd, State
 from backfill.runs.phases import Phase
-from backfill.runs.session import reason, retried, snapshot
+from backfill.runs.session import retried, snapshot
 from backfill.runs.stopping import GivenUpError, given_up, giving_up_late
 from backfill.runs.store import Run
 from backfill.runs.tally import Tally
 from backfill.throttle.pace import Pace
 from events.runtime.errors import WorkFailed
 from projector.database import sqlstates
+from projector.database.failures import describe_error
 
 _log = structlog.get_logger()
 
@@ -169,8 +170,8 @@ def _refused(cursor: Cursor[Any], run: Run, chunk: Chunk, keys: Sequence[int], e
     if chunk.state == "open" and len(keys) > 1 and sqlstates.is_of(error, sqlstates.VALUE_REFUSED):
         return _halved(cursor, run, chunk, keys)
     first, last = (keys[0], keys[-1]) if keys else (chunk.after, chunk.last)
-    _log.error("chunk failed", phase=run.phase, first=first, last=last, reason=reason(error))
-    delta = tally.failure(run.phase, first, last, reason(error))
+    _log.error("chunk failed", phase=run.phase, first=first, last=last, reason=describe_error(error))
+    delta = tally.failure(run.phase, first, last, describe_error(error))
     chunks.finish_chunk(cursor, run, chunk, "done", delta)
     return ChunkResult(delta, len(keys))
 

@@ -10,11 +10,12 @@ import typer
 from psycopg import Connection
 from sqlalchemy import Engine
 
-from backfill.runs.session import ready, reason, session
+from backfill.runs.session import ready, session
 from events.runtime import logs
 from events.runtime.console import Format
 from events.runtime.errors import StateError
 from events.runtime.settings import Settings, load
+from projector.database.failures import describe_error
 
 
 class Database(NamedTuple):
@@ -42,7 +43,7 @@ def connected() -> Iterator[Database]:
         except psycopg.Error as error:
             if connection.closed:
                 raise
-            raise StateError(f"PostgreSQL refused: {reason(error)}") from None
+            raise StateError(f"PostgreSQL refused: {describe_error(error)}") from None
 
 
 def confirm(question: str, command: str, form: Format) -> None:

@@ -20,12 +20,13 @@ from psycopg import Connection, Cursor
 
 from backfill.audit import comparison, repair
 from backfill.runs.phases import Command
-from backfill.runs.session import reason, retried
+from backfill.runs.session import retried
 from backfill.runs.stopping import given_up
 from backfill.runs.store import BEFORE_ALL_KEYS
 from backfill.runs.tally import Failure
 from projector.database import sqlstates
 from projector.database.bisect import bisect, halve_keys
+from projector.database.failures import describe_error
 
 CHUNK_SIZE: Final = 1000  # rows: a transaction that amends all of them takes well under a second
 
@@ -118,7 +119,7 @@ def _attempt(connection: Connection[Any], step: Step, ids: Sequence[int], *, dry
 
 
 def _failed(step: Step, ids: Sequence[int], error: psycopg.Error) -> ChunkOutcome:
-    failure = Failure(phase=step.command, first=ids[0], last=ids[-1], reason=reason(error))
+    failure = Failure(phase=step.command, first=ids[0], last=ids[-1], reason=describe_error(error))
     _log.error("chunk failed", phase=failure.phase, first=failure.first, last=failure.last, reason=failure.reason)
     return ChunkOutcome(Counter(), [], failure)
 

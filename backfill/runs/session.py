@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
-import psycopg
 import stamina
 from psycopg import Connection, IsolationLevel
 from sqlalchemy import Engine
@@ -12,7 +11,7 @@ from sqlalchemy import Engine
 from backfill.runs.stopping import watched
 from events.runtime.settings import Settings
 from projector.database.connections import tune
-from projector.database.engines import make_engine
+from projector.database.engines import make_engine, own_session
 from projector.database.failures import translate_database_errors
 from projector.database.sqlstates import CONFLICTS
 from projector.database.statements import statements
@@ -60,15 +59,10 @@ def session(engine: Engine) -> Iterator[Connection[Any]]:
 @contextmanager
 def plain(engine: Engine) -> Iterator[Connection[Any]]:
     """Open a connection without scratch tables."""
-    pooled = engine.raw_connection()
-    try:
-        connection = cast("Connection[Any]", pooled.driver_connection)
-        connection.autocommit = True  # each transaction block is a transaction, never a savepoint
+    with own_session(engine) as connection:
         connection.prepare_threshold = None  # chunks differ: plan each statement for its values
         with watched(connection):
             yield connection
-    finally:
-        pooled.invalidate()
 
 
 @contextmanager
@@ -86,9 +80,3 @@ def snapshot(connection: Connection[Any]) -> Iterator[None]:
 def retried(transaction: Callable[[], Result]) -> Result:
     """Carry out a whole transaction, and again after a deadlock or a serialization failure."""
     return stamina.retry(on=CONFLICTS, attempts=ATTEMPTS, wait_initial=0.02, wait_max=1.0)(transaction)()
-
-
-def reason(error: psycopg.Error) -> str:
-    """Describe PostgreSQL's error in one line."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return f"{lines[0]} ({error.sqlstate})" if error.sqlstate else lines[0]

@@ -1,19 +1,16 @@
 """What a run has counted: it is added up chunk by chunk and stored with each chunk."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from pydantic import Field, TypeAdapter
+
+from events.runtime.totals import Totals
 
 Money = Annotated[Decimal, Field(allow_inf_nan=True)]
 """A sum of amounts; sums of runs before NaN was kept out of the tables can be NaN, and are still read."""
 FAILURES_MAX: Final = 50  # kept in the run's row; the log has them all
-
-
-def _sums(one: "LogTally | Tally", other: "LogTally | Tally") -> dict[str, Any]:
-    """Add up field by field."""
-    return {field.name: getattr(one, field.name) + getattr(other, field.name) for field in fields(one)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +24,7 @@ class Failure:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LogTally:
+class LogTally(Totals):
     """What `verify-log` has counted: messages by outcome, and rows by what the log says about them."""
 
     messages: int = 0
@@ -41,13 +38,9 @@ class LogTally:
     rows_loaded: int = 0
     rows_wrong: int = 0
 
-    def __add__(self, other: "LogTally") -> "LogTally":
-        """Add up."""
-        return LogTally(**_sums(self, other))
-
 
 @dataclass(frozen=True, kw_only=True)
-class Tally:
+class Tally(Totals):
     """Sums over chunks; `before` is what the projection recorded, `after` what history expects.
 
     Customers, meters, history rows and totals are those of the first round. `compared_again` counts customers and
@@ -86,8 +79,8 @@ class Tally:
 
     def __add__(self, other: "Tally") -> "Tally":
         """Add up, keeping the first failures."""
-        sums = _sums(self, other)
-        return Tally(**{**sums, "failures": sums["failures"][:FAILURES_MAX]})
+        total = super().__add__(other)
+        return replace(total, failures=total.failures[:FAILURES_MAX])
 
     @property
     def drifted(self) -> int:
