@@ -86,7 +86,7 @@ class _Inert(Console):
 
 
 def stdout() -> Console:
-    """Return a console on standard output, wide enough not to fold a table that nobody looks at."""
+    """Return a console on standard output; output to a file or a pipe is wide enough not to wrap tables."""
     console = _Inert(highlight=False, soft_wrap=False)
     return console if console.is_terminal else _Inert(highlight=False, width=PIPE_WIDTH)
 
@@ -104,7 +104,7 @@ def confirm(question: str) -> bool:
 
     """
     if not sys.stdin.isatty():
-        raise InputError("nobody can confirm, standard input is not a terminal: nothing was changed; add --yes")
+        raise InputError("standard input is not a terminal, so nobody can confirm: nothing was changed; add --yes")
     return typer.confirm(question)
 
 

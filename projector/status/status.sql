@@ -6,7 +6,7 @@ WHERE group_id = %(group_id)s
 ORDER BY topic, partition;
 
 -- name: dead_letters
--- What was refused and still waits for somebody, by reason.
+-- Open dead letters, by reason.
 SELECT reason, count(*) AS open, min(refused_at) AS first_at, max(refused_at) AS last_at
 FROM dead_letters
 WHERE state = 'open'
