@@ -13,7 +13,7 @@ from events.contract.cloudevents import STRUCTURED_HEADERS
 from events.contract.decode import Decoder, Headers
 from events.contract.types import KEY_OF, Entity, Event, Mode, Refusal, topic_of
 from events.runtime import kafka
-from events.runtime.errors import InputError, ServiceUnavailable, StateError
+from events.runtime.errors import InputError, ServiceUnavailableError, StateError
 from events.runtime.settings import Settings
 
 POLL_EVERY: Final = 1000  # messages between two checks for failed deliveries
@@ -40,7 +40,7 @@ class Sender:
 
         Raises:
             StateError: the topic does not exist.
-            ServiceUnavailable: an earlier message could not be delivered.
+            ServiceUnavailableError: an earlier message could not be delivered.
 
         """
         topic = topic_of(entity, self._settings.topic_prefix)
@@ -67,7 +67,7 @@ class Sender:
         """Wait until every message is delivered.
 
         Raises:
-            ServiceUnavailable: one could not be delivered.
+            ServiceUnavailableError: one could not be delivered.
 
         """
         self._serve(self._producer.flush)
@@ -79,9 +79,9 @@ class Sender:
         if self._failed is not None:
             raise self._refused(self._failed)
 
-    def _refused(self, error: KafkaError) -> ServiceUnavailable:
+    def _refused(self, error: KafkaError) -> ServiceUnavailableError:
         where = self._settings.kafka_bootstrap_servers
-        return ServiceUnavailable(f"Kafka at {where} did not take a message: {error.str()}")
+        return ServiceUnavailableError(f"Kafka at {where} did not take a message: {error.str()}")
 
     def _report(self, error: KafkaError | None, _message: Report) -> None:
         self._failed = self._failed or error
@@ -90,7 +90,7 @@ class Sender:
         """Make a call in which the client delivers its reports.
 
         Raises:
-            ServiceUnavailable: after a fatal error, an idempotent producer sends nothing more.
+            ServiceUnavailableError: after a fatal error, an idempotent producer sends nothing more.
 
         """
         try:
@@ -118,7 +118,7 @@ def publish(
 
     Raises:
         InputError: naming the first invalid line. The lines before it are delivered, those after it are not sent.
-        ServiceUnavailable: Kafka does not accept a message.
+        ServiceUnavailableError: Kafka does not accept a message.
 
     """
     decode = Decoder(settings.currency, settings.topic_prefix)

@@ -24,7 +24,7 @@ from backfill.alerts.decide import LastAlert, decide
 from backfill.runs.check_lock import AnotherChecksError
 from backfill.runs.session import ready, session
 from backfill.runs.store import Run
-from events.runtime.errors import ProgramError, ServiceUnavailable, StateError
+from events.runtime.errors import ProgramError, ServiceUnavailableError, StateError
 from events.runtime.settings import Settings
 from projector.database.failures import describe_error
 
@@ -74,7 +74,7 @@ class Alerting:
         """Alert that a check failed altogether; once, to all addresses, while the database is unavailable."""
         if not self._addresses:
             return
-        kind = type(error).__name__ if isinstance(error, ServiceUnavailable) else RUN_ID.sub("", str(error))
+        kind = type(error).__name__ if isinstance(error, ServiceUnavailableError) else RUN_ID.sub("", str(error))
         found = Found(cause=CHECKER_FAILED, digest=digest(kind), detail=str(error))
         try:
             with ready(self._settings) as engine, session(engine) as connection:
@@ -148,7 +148,7 @@ def alert_on_failure(alerting: Alerting) -> Iterator[None]:
         yield
     except AnotherChecksError:
         raise
-    except (ServiceUnavailable, StateError) as error:
+    except (ServiceUnavailableError, StateError) as error:
         alerting.check_failed(error)
         raise
 

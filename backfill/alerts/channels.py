@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from backfill.alerts import alert
-from events.runtime.errors import ProgramError, ServiceUnavailable, SettingError
+from events.runtime.errors import ProgramError, ServiceUnavailableError, SettingError
 from events.runtime.settings import Settings, required, variable
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class KafkaTopic:
 
         engine = make_engine(self._settings, program="backfill")
         try:
-            with suppress(ServiceUnavailable), translate_database_errors(self._settings):
+            with suppress(ServiceUnavailableError), translate_database_errors(self._settings):
                 cluster.require(engine, self._settings, cluster_id(client))
         finally:
             engine.dispose()

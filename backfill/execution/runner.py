@@ -27,7 +27,7 @@ from backfill.runs.store import Run
 from backfill.throttle.governor import governing
 from backfill.throttle.pace import Brake, Pace, RowRate
 from events.runtime.console import say
-from events.runtime.errors import ServiceUnavailable, StateError, WorkFailed
+from events.runtime.errors import ServiceUnavailableError, StateError, WorkFailedError
 from events.runtime.settings import Settings
 from projector.database.failures import address, describe_error
 
@@ -117,18 +117,18 @@ def failure_written_down(settings: Settings, connection: Connection[Any], run: R
     """Store the reason with the run when it fails outside any chunk, where PostgreSQL still answers.
 
     Raises:
-        ServiceUnavailable: the connection to PostgreSQL was lost.
+        ServiceUnavailableError: the connection to PostgreSQL was lost.
         StateError: PostgreSQL refused a statement.
-        WorkFailed: a repair does not hold.
+        WorkFailedError: a repair does not hold.
         GivenUpError: PostgreSQL did not answer within the shutdown time after a signal.
 
     """
     try:
         yield
-    except WorkFailed as error:
+    except WorkFailedError as error:
         _fail(connection, run, str(error), for_all=True)
         kind = (
-            StateError if run.command == "drift-check" else WorkFailed
+            StateError if run.command == "drift-check" else WorkFailedError
         )  # whose exit code would mean that drift was found
         raise kind(f"run {run.run_id} stopped: {error}; `backfill runs show {run.run_id}` lists them") from None
     except (GivenUpError, psycopg.Error) as error:
@@ -138,7 +138,7 @@ def failure_written_down(settings: Settings, connection: Connection[Any], run: R
             raise GivenUpError(line) from None
         if connection.closed:
             line = f"PostgreSQL at {address(settings)} closed the connection: {describe_error(error)}; {how}"
-            raise ServiceUnavailable(line) from None
+            raise ServiceUnavailableError(line) from None
         _fail(connection, run, describe_error(error), for_all=False)
         raise StateError(f"run {run.run_id} failed: {describe_error(error)}; {how}") from None
 

@@ -29,7 +29,7 @@ from backfill.runs.stopping import GivenUpError, given_up, giving_up_late
 from backfill.runs.store import Run
 from backfill.runs.tally import Tally
 from backfill.throttle.pace import Pace
-from events.runtime.errors import WorkFailed
+from events.runtime.errors import WorkFailedError
 from projector.database import sqlstates
 from projector.database.failures import describe_error
 
@@ -104,7 +104,7 @@ def run_worker(
     """Process chunks until none is left; return the run as it was last read, after a signal perhaps with an open chunk.
 
     Raises:
-        WorkFailed: a repair changed nothing, or the last round that is allowed still found drift.
+        WorkFailedError: a repair changed nothing, or the last round that is allowed still found drift.
 
     """
     granted = run.round + rounds.GRANTED
@@ -112,7 +112,7 @@ def run_worker(
         while not stop():
             run = chunks.ensure_chunk(connection, run, pace.size(run), CHUNK_ENDS)
             if run.round > granted and rounds.too_many(run):
-                raise WorkFailed(rounds.kept_coming(connection, run))
+                raise WorkFailedError(rounds.kept_coming(connection, run))
             if run.state != "running" or run.phase == "done":
                 break
             watch(run)
@@ -122,7 +122,7 @@ def run_worker(
                 chunks.wait(connection, run)
             elif done.repaired_nothing(run.phase) and not _any_failed(connection, run):
                 why = f"all {done.keys} of a chunk still differ; something undoes it"
-                raise WorkFailed(f"the repair does not hold: {why}")
+                raise WorkFailedError(f"the repair does not hold: {why}")
             else:
                 pace.after(run, done.delta, monotonic() - began)
     return run

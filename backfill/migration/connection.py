@@ -31,7 +31,7 @@ def connected() -> Iterator[Database]:
     """Open the auditor's connection; what PostgreSQL refuses outside any chunk ends the command with one line.
 
     Raises:
-        ServiceUnavailable: PostgreSQL cannot be reached, or the connection was lost.
+        ServiceUnavailableError: PostgreSQL cannot be reached, or the connection was lost.
         StateError: the schema is not this program's, or PostgreSQL refused a statement.
 
     """

@@ -32,7 +32,7 @@ def ready(settings: Settings) -> Iterator[Engine]:
     """Open the database whose schema is this program's.
 
     Raises:
-        ServiceUnavailable: it cannot be reached.
+        ServiceUnavailableError: it cannot be reached.
         StateError: its schema is missing or of another version.
         SettingError: a setting is not what the deployment was set up with.
 

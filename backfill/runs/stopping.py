@@ -24,7 +24,7 @@ from typing import Any, ClassVar, Final
 import psycopg
 from psycopg import Connection
 
-from events.runtime.errors import ProgramError, ServiceUnavailable, StateError
+from events.runtime.errors import ProgramError, ServiceUnavailableError, StateError
 from events.runtime.stop import Stop, stop_on_signals
 
 BUDGET_SECONDS: Final = 20.0  # as `Settings.shutdown_seconds` has it
@@ -153,7 +153,7 @@ def giving_up_late(connection: Connection[Any]) -> Iterator[None]:
     known.blocks += 1
     try:
         yield
-    except (psycopg.Error, StateError, ServiceUnavailable):  # the latter two describe an error of PostgreSQL
+    except (psycopg.Error, StateError, ServiceUnavailableError):  # the latter two describe an error of PostgreSQL
         if not known.cancelled:
             raise
         raise GivenUpError("stopped by a signal; the running statement was cancelled") from None

@@ -39,7 +39,7 @@ from backfill.verify_log.replay import replay
 from backfill.verify_log.source import Source
 from backfill.verify_log.verdict import NAMES
 from events.contract.types import Entity, TopicPartition, topic_of
-from events.runtime.errors import WorkFailed
+from events.runtime.errors import WorkFailedError
 from events.runtime.settings import Settings
 from projector.database.statements import statements
 from projector.kafka_log.position_check import Position
@@ -84,7 +84,7 @@ def repair(deployment: Deployment, run: Run, stop: Callable[[], bool]) -> Run | 
         first, and the run is to be resumed.
 
     Raises:
-        WorkFailed: the projector could not replay, or the auditor could not repair.
+        WorkFailedError: the projector could not replay, or the auditor could not repair.
 
     """
     connection = deployment.connection
@@ -165,7 +165,7 @@ def _rebuild(deployment: Deployment, meters: Sequence[int], stop: Callable[[], b
     """Repair meters; return whether that completed, which it does not if a stop is requested.
 
     Raises:
-        WorkFailed: it did not, although no stop was requested.
+        WorkFailedError: it did not, although no stop was requested.
 
     """
     request = Request(
@@ -179,9 +179,9 @@ def _rebuild(deployment: Deployment, meters: Sequence[int], stop: Callable[[], b
     if code == EXIT_PAUSED and stop():
         return False
     if code == EXIT_PAUSED:
-        raise WorkFailed("history is repaired, but the rebuild of its meters was stopped: --resume repeats it")
+        raise WorkFailedError("history is repaired, but the rebuild of its meters was stopped: --resume repeats it")
     if code:
-        raise WorkFailed("history is repaired, but not every meter: `backfill rebuild` lists them")
+        raise WorkFailedError("history is repaired, but not every meter: `backfill rebuild` lists them")
     return True
 
 

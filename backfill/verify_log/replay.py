@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from subprocess import PIPE, Popen, TimeoutExpired
 from typing import Final
 
-from events.runtime.errors import WorkFailed
+from events.runtime.errors import WorkFailedError
 
 REPLAY: Final = (
     sys.executable, "-P", "-c", "from projector.cli import main; main()", "replay", "-", "--format", "json",
@@ -26,7 +26,7 @@ def replay(places: str, stop: Callable[[], bool]) -> bool:
         Whether it completed; if a stop is requested it is ended, and what it has not committed is unchanged.
 
     Raises:
-        WorkFailed: it could not replay them.
+        WorkFailedError: it could not replay them.
 
     """
     with _started() as child:
@@ -36,7 +36,7 @@ def replay(places: str, stop: Callable[[], bool]) -> bool:
     out, errors = output
     if child.returncode and not out:  # with a report, some were not replayed: the comparison that follows shows them
         last = (errors.strip().splitlines() or [f"exit code {child.returncode}"])[-1]
-        raise WorkFailed(f"the messages could not be replayed: {last}")
+        raise WorkFailedError(f"the messages could not be replayed: {last}")
     return True
 
 

@@ -12,7 +12,7 @@ from events.contract.types import ENTITIES, Event, Message, Refusal, TopicPartit
 from events.runtime import kafka
 from events.runtime.settings import Settings
 from projector.deployment import cluster
-from projector.kafka_log.log_reader import Expired, LogReader, reading
+from projector.kafka_log.log_reader import ExpiredError, LogReader, reading
 from projector.kafka_log.partitions import PartitionLog, cluster_id, describe_partitions
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Source:
         while start < part.end:
             try:
                 yield from self._reader.read(*place, start, part.end)
-            except Expired:
+            except ExpiredError:
                 start = max(start + 1, self.logs()[place].low)
             else:
                 return
@@ -77,7 +77,7 @@ def opened(settings: Settings, engine: Engine) -> Iterator[Source]:
     """Connect to the broker while the block lasts.
 
     Raises:
-        ServiceUnavailable: it does not answer, or refuses the connection.
+        ServiceUnavailableError: it does not answer, or refuses the connection.
         StateError, SettingError: it does not belong to the deployment's cluster.
 
     """

@@ -66,7 +66,7 @@ from backfill.verify_log.repair import Deployment
 from backfill.verify_log.source import Source, opened
 from events.contract.types import Entity, TopicPartition
 from events.runtime.console import say
-from events.runtime.errors import ServiceUnavailable, StateError
+from events.runtime.errors import ServiceUnavailableError, StateError
 from events.runtime.settings import Settings, required
 from projector.database.engines import transaction
 from projector.database.statements import statements
@@ -112,7 +112,7 @@ def verify_log(settings: Settings, asked: Asked) -> int:
 
     Raises:
         StateError: history is not from this log, or nothing was read of it.
-        ServiceUnavailable: PostgreSQL or Kafka is unavailable, or refuses the connection.
+        ServiceUnavailableError: PostgreSQL or Kafka is unavailable, or refuses the connection.
 
     """
     required(settings, "kafka_bootstrap_servers")
@@ -158,7 +158,7 @@ def _failure_of_the_log_written_down(connection: Connection[Any], run: Run) -> I
     """Store with the run that Kafka is unavailable, or its log another one; the run can be resumed."""
     try:
         yield
-    except (ServiceUnavailable, StateError, KafkaException) as error:
+    except (ServiceUnavailableError, StateError, KafkaException) as error:
         with suppress(StateError, psycopg.Error), workers.leave(connection, run.run_id) as alone:
             if alone:
                 runs.change_state(connection, chunks.collect_finished(connection, run), "failed", str(error))

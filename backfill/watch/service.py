@@ -31,7 +31,7 @@ from backfill.runs.store import Run
 from backfill.throttle import pace
 from backfill.throttle.pace import EvenPacing, Pace
 from events.runtime.console import say
-from events.runtime.errors import ServiceUnavailable, StateError
+from events.runtime.errors import ServiceUnavailableError, StateError
 from events.runtime.settings import Settings
 
 AGAIN_SECONDS: Final = 60.0  # until a failed round is tried again, unless the next one is due sooner
@@ -105,7 +105,7 @@ class _Service:
             self.round()
         except check_lock.AnotherChecksError as error:
             _log.warning("drift check postponed", reason=str(error))
-        except (ServiceUnavailable, StateError) as error:
+        except (ServiceUnavailableError, StateError) as error:
             _log.error("drift check failed", reason=str(error))
             self._alerting.check_failed(error)
         else:

@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from events.runtime.client_properties import require_allowed
-from events.runtime.errors import ServiceTemporarilyUnavailable, ServiceUnavailable, SettingError
+from events.runtime.errors import ServiceTemporarilyUnavailableError, ServiceUnavailableError, SettingError
 from events.runtime.settings import Settings, required
 
 PROBE_SECONDS = 10.0  # a broker that answers no metadata request within this is unavailable
@@ -56,7 +56,7 @@ def admin(settings: Settings) -> AdminClient:
     """Make an admin client, and wait until a broker answers.
 
     Raises:
-        ServiceUnavailable: naming the address; at once if the brokers refuse us, or cannot be trusted.
+        ServiceUnavailableError: naming the address; at once if the brokers refuse us, or cannot be trusted.
 
     """
     errors: list[KafkaError] = []
@@ -80,13 +80,13 @@ def consumer(settings: Settings, **own: Any) -> Consumer:  # noqa: ANN401 - as a
     return _create_client(Consumer, client_config(settings, **own))
 
 
-def unavailable(settings: Settings, error: KafkaException) -> ServiceUnavailable:
+def unavailable(settings: Settings, error: KafkaException) -> ServiceUnavailableError:
     """Describe a broker's failure in one line without secrets."""
     failure = error.args[0]
     refused = failure.code() in REFUSED
     how = "refuses" if refused or failure.code() > 0 else "cannot be reached"  # librdkafka's own codes are negative
     message = f"Kafka at {settings.kafka_bootstrap_servers} {how}: {failure.str()}"
-    return ServiceUnavailable(message) if refused else ServiceTemporarilyUnavailable(message)
+    return ServiceUnavailableError(message) if refused else ServiceTemporarilyUnavailableError(message)
 
 
 def fatal_error(raised: KafkaException | SystemError) -> KafkaError:
@@ -109,11 +109,11 @@ def _find_fatal(errors: list[KafkaError]) -> KafkaError | None:
     return next((error for error in errors if error.code() in INSECURE or "SSL" in error.str()), None)
 
 
-def _describe_insecure(settings: Settings, error: KafkaError) -> ServiceUnavailable:
+def _describe_insecure(settings: Settings, error: KafkaError) -> ServiceUnavailableError:
     """Describe it in one line; librdkafka's message names the broker and the reason, and no secret."""
     refused = error.code() == KafkaError._AUTHENTICATION  # noqa: SLF001 - as above
     how = "refuses us" if refused else "cannot be reached securely"
-    return ServiceUnavailable(f"Kafka at {settings.kafka_bootstrap_servers} {how}: {error.str()}")
+    return ServiceUnavailableError(f"Kafka at {settings.kafka_bootstrap_servers} {how}: {error.str()}")
 
 
 @contextmanager
@@ -121,7 +121,7 @@ def translate_kafka_errors(settings: Settings) -> Iterator[None]:
     """Turn an exception of librdkafka into one line.
 
     Raises:
-        ServiceUnavailable: naming the address.
+        ServiceUnavailableError: naming the address.
 
     """
     try:

@@ -15,7 +15,7 @@ from psycopg import Connection
 
 from events.contract.types import TopicPartition
 from projector.consume.dead_letters import count_open_before
-from projector.errors import TooManyRefused
+from projector.errors import TooManyRefusedError
 from projector.kafka_log.position_check import Position
 
 WINDOW_MESSAGES: Final = 10_000  # the share is taken over so many
@@ -68,7 +68,7 @@ class Breaker:
         """Count messages in order: None for an accepted one, otherwise the reason why it is refused.
 
         Raises:
-            TooManyRefused: at the first message beyond a limit; nothing of its batch may be applied.
+            TooManyRefusedError: at the first message beyond a limit; nothing of its batch may be applied.
 
         """
         batch = list(reasons)
@@ -91,7 +91,7 @@ class Breaker:
         """Count messages that were counted as accepted and then refused by PostgreSQL; they are dead letters by now.
 
         Raises:
-            TooManyRefused: by share only, because it is unknown whether they were consecutive.
+            TooManyRefusedError: by share only, because it is unknown whether they were consecutive.
 
         """
         if refused:
@@ -114,7 +114,7 @@ class Breaker:
         else:
             return
         [(reason, count)] = Counter(reason for reason in self._window if reason).most_common(1)
-        raise TooManyRefused(
+        raise TooManyRefusedError(
             f"stopped: {exceeded}, most of them {reason} ({count:,}); the current batch is not applied and will be "
             "read again: run a version or setting that accepts them, or let them become dead letters with "
             "PROJECTOR_REFUSED_RUN_MAX=0 PROJECTOR_REFUSED_SHARE_MAX=1; `projector dead-letters list` shows the open "

@@ -24,7 +24,7 @@ from events.contract.decode import Decoder
 from events.contract.types import TopicPartition
 from events.runtime import kafka
 from events.runtime.deadline import Deadline
-from events.runtime.errors import ServiceTemporarilyUnavailable
+from events.runtime.errors import ServiceTemporarilyUnavailableError
 from events.runtime.settings import Settings
 from events.runtime.stop import Stop
 from projector.consume.batch import Batch
@@ -37,7 +37,7 @@ from projector.consume.start_positions import StartPositions, check_deployment
 from projector.consume.writer import Writer
 from projector.database.engines import transaction
 from projector.database.failures import translate_database_errors
-from projector.errors import PositionMoved
+from projector.errors import PositionMovedError
 from projector.kafka_log.broker import Broker
 from projector.kafka_log.continuity import Continuity
 from projector.kafka_log.partitions import PartitionLog
@@ -61,12 +61,12 @@ def run(settings: Settings, engine: Engine, stop: Stop, *, until_caught_up: bool
         The totals of what was applied.
 
     Raises:
-        PositionImpossible: the broker cannot serve a stored position.
-        GroupRefused, TooManyRefused: the group refuses this consumer; too many messages are refused.
+        PositionImpossibleError: the broker cannot serve a stored position.
+        GroupRefusedError, TooManyRefusedError: the group refuses this consumer; too many messages are refused.
         StateError: the schema or a topic does not exist, or a topic is compacted.
         SettingError: a setting differs from what this deployment was set up with.
-        ServiceUnavailable: PostgreSQL or Kafka refuses us, or is unavailable before the ends are known.
-        WorkFailed: PostgreSQL refuses a batch for a reason other than an event's value.
+        ServiceUnavailableError: PostgreSQL or Kafka refuses us, or is unavailable before the ends are known.
+        WorkFailedError: PostgreSQL refuses a batch for a reason other than an event's value.
 
     """
     broker = Broker(settings)
@@ -83,7 +83,7 @@ def run(settings: Settings, engine: Engine, stop: Stop, *, until_caught_up: bool
             consumer = Consumer(settings, engine, stop, broker)
             try:
                 consumer.consume({place: log.high for place, log in logs.items()} if until_caught_up else None)
-            except PositionMoved as moved:
+            except PositionMovedError as moved:
                 _log.warning("batch dropped, rejoining", reason=str(moved))
             else:
                 break
@@ -136,7 +136,7 @@ class Consumer:
         self._writer.drain()
         try:
             self._drain(self._budget)
-        except ServiceTemporarilyUnavailable as error:
+        except ServiceTemporarilyUnavailableError as error:
             _log.warning("not drained", reason=str(error))  # what was not applied is read again at the next start
 
     def close(self) -> None:

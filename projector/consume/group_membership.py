@@ -19,7 +19,7 @@ from events.runtime import kafka
 from events.runtime.deadline import Deadline
 from events.runtime.errors import ProgramError
 from events.runtime.settings import Settings
-from projector.errors import PositionMoved
+from projector.errors import PositionMovedError
 from projector.kafka_log.kafka_errors import INTERRUPTED, require_able
 from projector.kafka_log.position_check import Position
 
@@ -73,7 +73,7 @@ class Membership:
 
         Raises:
             ProgramError: what a rebalance failed with.
-            GroupRefused: this consumer can do no more work.
+            GroupRefusedError: this consumer can do no more work.
 
         """
         first = self._consume(1, timeout_seconds)
@@ -96,14 +96,14 @@ class Membership:
         """Continue from these positions on partitions that we still have, dropping what was fetched of them.
 
         Raises:
-            PositionMoved: librdkafka cannot seek on one of them now: rejoin.
+            PositionMovedError: librdkafka cannot seek on one of them now: rejoin.
 
         """
         for place in sorted(positions.keys() & self.partitions):
             try:
                 self._consumer.seek(_start_at(place, positions[place]))
             except KafkaException as error:
-                raise PositionMoved(f"{place[0]}/{place[1]} cannot be read again: {error.args[0].str()}") from None
+                raise PositionMovedError(f"{place[0]}/{place[1]} cannot be read again: {error.args[0].str()}") from None
 
     def close(self, deadline: Deadline) -> None:
         """Leave the group; if the broker does not answer within the budget, disconnect without leaving.

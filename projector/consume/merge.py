@@ -52,7 +52,7 @@ from projector.consume.batch import Batch, Staged, stage
 from projector.consume.rows import COLUMNS
 from projector.database.connections import tune
 from projector.database.statements import statements
-from projector.errors import PositionMoved
+from projector.errors import PositionMovedError
 from projector.positions import store as positions
 from projector.positions.store import Advance
 
@@ -102,7 +102,7 @@ def apply(connection: Connection[Any], batch: Batch, group_id: str, *, transacti
         transaction_ms: how long the previous transaction took.
 
     Raises:
-        PositionMoved: another consumer has moved one of the positions; nothing was changed.
+        PositionMovedError: another consumer has moved one of the positions; nothing was changed.
         psycopg.Error: PostgreSQL refused; nothing was changed.
 
     """
@@ -138,7 +138,7 @@ def _move_positions(cursor: Cursor[Any], batch: Batch, group_id: str, transactio
     moved = positions.move(cursor, group_id, advances, transaction_ms)
     if missing := sorted(advances.keys() - moved):
         (topic, partition), start = missing[0], advances[missing[0]].start
-        raise PositionMoved(f"{topic}/{partition} is no longer at {start}: another consumer owns it")
+        raise PositionMovedError(f"{topic}/{partition} is no longer at {start}: another consumer owns it")
 
 
 def _copy(cursor: Cursor[Any], staged: Staged) -> None:

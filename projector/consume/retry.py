@@ -5,7 +5,7 @@ from typing import Final, TypeVar
 
 import stamina
 
-from events.runtime.errors import ServiceTemporarilyUnavailable
+from events.runtime.errors import ServiceTemporarilyUnavailableError
 from events.runtime.stop import Stop
 
 WAIT_INITIAL_SECONDS: Final = 0.1
@@ -42,4 +42,4 @@ def retry_until_available(action: Callable[[], Answer], *, stop: Stop) -> Answer
 
 
 def _is_temporary(error: Exception) -> bool:
-    return isinstance(error, ServiceTemporarilyUnavailable)
+    return isinstance(error, ServiceTemporarilyUnavailableError)

@@ -8,13 +8,13 @@ from sqlalchemy import Engine
 
 from events.contract.types import TopicPartition
 from events.runtime import kafka
-from events.runtime.errors import ServiceUnavailable
+from events.runtime.errors import ServiceUnavailableError
 from events.runtime.settings import Settings
 from projector.consume.circuit_breaker import BreakerHistory, read_history
 from projector.database.engines import transaction
 from projector.database.failures import translate_database_errors
 from projector.deployment import cluster, identity
-from projector.errors import PositionImpossible, TopicMissing
+from projector.errors import PositionImpossibleError, TopicMissingError
 from projector.kafka_log import topic_configuration
 from projector.kafka_log.broker import Broker
 from projector.kafka_log.kafka_errors import at_end, is_gone
@@ -33,7 +33,7 @@ def check_deployment(settings: Settings, engine: Engine, broker: Broker) -> dict
     Raises:
         StateError: the schema or a topic does not exist, or a topic is compacted.
         SettingError: a setting differs from what this deployment was set up with.
-        ServiceUnavailable: a service is unavailable, or refuses us.
+        ServiceUnavailableError: a service is unavailable, or refuses us.
 
     """
     with translate_database_errors(settings), kafka.translate_kafka_errors(settings):
@@ -57,15 +57,15 @@ class StartPositions:
         """Return where partitions start, and the refused messages right before that.
 
         Raises:
-            PositionImpossible: the broker cannot serve a position.
-            ServiceUnavailable: a service is unavailable, or refuses us.
+            PositionImpossibleError: the broker cannot serve a position.
+            ServiceUnavailableError: a service is unavailable, or refuses us.
 
         """
         with translate_database_errors(self._settings), kafka.translate_kafka_errors(self._settings):
             try:
                 logs = self._broker.logs()
-            except TopicMissing as missing:  # it existed when the program started
-                raise PositionImpossible(deleted(missing.topic)) from None
+            except TopicMissingError as missing:  # it existed when the program started
+                raise PositionImpossibleError(deleted(missing.topic)) from None
             require_described(assigned, logs)
             logs = {place: logs[place] for place in assigned}
             with transaction(self._engine) as connection:
@@ -88,21 +88,21 @@ class StartPositions:
         these it was. An unknown topic is reported by a single broker, and may still exist.
 
         Raises:
-            PositionImpossible: the broker cannot serve a position.
-            GroupRefused, KafkaException: see `projector.kafka_log.kafka_errors.at_end`.
+            PositionImpossibleError: the broker cannot serve a position.
+            GroupRefusedError, KafkaException: see `projector.kafka_log.kafka_errors.at_end`.
 
         """
         try:
             return at_end(message)
-        except PositionImpossible as reported:
+        except PositionImpossibleError as reported:
             self._require_servable(places, reported)
             if is_gone(message):
                 _log.warning("Kafka error", error=str(reported))  # the topic is known again
                 return False
             raise
 
-    def _require_servable(self, places: set[TopicPartition], reported: PositionImpossible) -> None:
+    def _require_servable(self, places: set[TopicPartition], reported: PositionImpossibleError) -> None:
         try:
             self.proven(places)
-        except ServiceUnavailable:  # the next start checks again
+        except ServiceUnavailableError:  # the next start checks again
             raise reported from None

@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 
 from events.contract.types import Refusal
 from events.runtime.deadline import Deadline
-from events.runtime.errors import ServiceTemporarilyUnavailable, WorkFailed
+from events.runtime.errors import ServiceTemporarilyUnavailableError, WorkFailedError
 from events.runtime.settings import Settings
 from projector.consume import merge
 from projector.consume.batch import Batch
@@ -45,9 +45,9 @@ class Writer:
     def submit(self, batch: Batch) -> Future[Applied]:
         """Begin to apply a batch.
 
-        The future raises `PositionMoved` if another consumer owns a partition, `WorkFailed` if PostgreSQL refuses the
-        batch for a reason that is neither an event's value nor temporary, `ServiceUnavailable` if it refuses the login,
-        and `ServiceTemporarilyUnavailable` if it is unavailable while the consumer drains.
+        The future raises `PositionMovedError` if another consumer owns a partition, `WorkFailedError` if PostgreSQL
+        refuses the batch for a reason that is neither an event's value nor temporary, `ServiceUnavailableError` if it
+        refuses the login, and `ServiceTemporarilyUnavailableError` if it is unavailable while the consumer drains.
         """
         self._current = self._thread.submit(self._write, batch)
         return self._current
@@ -73,13 +73,13 @@ class Writer:
                 with attempt, translate_database_errors(self._settings):
                     return self._bisect(self._connected(), batch)
         except psycopg.Error as error:
-            raise WorkFailed(f"PostgreSQL refused a batch: {describe_error(error, detail=True)}") from error
+            raise WorkFailedError(f"PostgreSQL refused a batch: {describe_error(error, detail=True)}") from error
         raise AssertionError("unreachable: attempts are not limited")
 
     def _worth_a_retry(self, error: Exception) -> bool:
         """Tell whether to retry, on a new connection: one that failed during a COPY may be out of step."""
         self._disconnect()
-        return isinstance(error, ServiceTemporarilyUnavailable) and not self._draining.is_set()
+        return isinstance(error, ServiceTemporarilyUnavailableError) and not self._draining.is_set()
 
     def _bisect(self, connection: Connection[Any], batch: Batch) -> Applied:
         """Apply a batch; if PostgreSQL refuses a value, halve it until only the event with that value is refused."""

@@ -19,7 +19,7 @@ import psycopg
 from psycopg import Connection, IsolationLevel
 from psycopg.rows import tuple_row
 
-from events.runtime.errors import ServiceUnavailable, StateError
+from events.runtime.errors import ServiceUnavailableError, StateError
 from projector.database.failures import describe_error
 from projector.database.session_settings import REQUIRED, Pin, pinned
 from projector.database.sqlstates import INVALID_SETTING, is_of
@@ -36,7 +36,7 @@ def connect(conninfo: str = "", *, schema: str, autocommit: bool = False, **para
     Raises:
         psycopg.Error: PostgreSQL cannot be reached, or refuses the login.
         StateError: the database is not encoded in UTF-8.
-        ServiceUnavailable: a setting has another value than it needs, and cannot be changed.
+        ServiceUnavailableError: a setting has another value than it needs, and cannot be changed.
 
     """
     own = {"client_encoding": ENCODING, "options": startup_options(schema)}
@@ -61,7 +61,7 @@ def prepare(connection: Connection[Any], schema: str) -> None:
 
     Raises:
         StateError: the database is not encoded in UTF-8.
-        ServiceUnavailable: a setting has another value than it needs, and cannot be changed.
+        ServiceUnavailableError: a setting has another value than it needs, and cannot be changed.
 
     """
     _require_encoding(connection)
@@ -79,7 +79,7 @@ def tune(connection: Connection[Any], settings: Mapping[str, str]) -> None:
     """Set further settings of a prepared connection in autocommit mode, which decide only speed, and check them.
 
     Raises:
-        ServiceUnavailable: one could not be set.
+        ServiceUnavailableError: one could not be set.
 
     """
     wanted = {name: Pin(value, MEASURED) for name, value in settings.items()}
@@ -119,7 +119,7 @@ def _require_none(connection: Connection[Any], found: Mapping[str, str | None], 
     for name, value in found.items():
         pin = wanted[name]
         now = "does not exist" if value is None else f"is '{value}'"
-        raise ServiceUnavailable(
+        raise ServiceUnavailableError(
             f"PostgreSQL at {_place(connection)}: the setting {name} {now} for this session, and has to be "
             f"'{pin.value}', or {pin.why}; correct it where it is set: role, database, server or pooler"
         )
@@ -134,7 +134,7 @@ def _in_one_line(connection: Connection[Any]) -> Iterator[None]:
         if connection.closed or not is_of(error, INVALID_SETTING):
             raise
         where = _place(connection)
-        raise ServiceUnavailable(f"PostgreSQL at {where} refuses a setting: {describe_error(error)}") from None
+        raise ServiceUnavailableError(f"PostgreSQL at {where} refuses a setting: {describe_error(error)}") from None
 
 
 def _place(connection: Connection[Any]) -> str:

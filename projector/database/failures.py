@@ -8,7 +8,7 @@ import psycopg
 from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError
 
-from events.runtime.errors import ServiceTemporarilyUnavailable, ServiceUnavailable, WorkFailed
+from events.runtime.errors import ServiceTemporarilyUnavailableError, ServiceUnavailableError, WorkFailedError
 from events.runtime.settings import Settings, required
 from projector.database.sqlstates import (
     CONNECTION_LOST,
@@ -36,8 +36,8 @@ def translate_database_errors(settings: Settings) -> Iterator[None]:
     """Turn an error that lies in no statement into one line that names the server and hides the password.
 
     Raises:
-        ServiceTemporarilyUnavailable: PostgreSQL does not answer, or refuses for a reason that passes by itself.
-        ServiceUnavailable: it refuses the login, or the role lacks a privilege.
+        ServiceTemporarilyUnavailableError: PostgreSQL does not answer, or refuses for a reason that passes by itself.
+        ServiceUnavailableError: it refuses the login, or the role lacks a privilege.
 
     """
     try:
@@ -45,11 +45,11 @@ def translate_database_errors(settings: Settings) -> Iterator[None]:
     except (DBAPIError, psycopg.Error) as error:
         where, why = f"PostgreSQL at {address(settings)}", describe_error(error)
         if _is_transient(error):
-            raise ServiceTemporarilyUnavailable(f"{where} {_for_now(error)}: {why}") from None
+            raise ServiceTemporarilyUnavailableError(f"{where} {_for_now(error)}: {why}") from None
         if _is_connection_failure(error):
-            raise ServiceUnavailable(f"{where} cannot be reached: {why}") from None
+            raise ServiceUnavailableError(f"{where} cannot be reached: {why}") from None
         if sqlstate_of(error) in NOT_PERMITTED:
-            raise ServiceUnavailable(f"{where} refuses: {why}") from None
+            raise ServiceUnavailableError(f"{where} refuses: {why}") from None
         raise
 
 
@@ -58,7 +58,7 @@ def translate_refusals() -> Iterator[None]:
     """Turn a statement that PostgreSQL refused into one line; a lost connection stays psycopg's error.
 
     Raises:
-        WorkFailed: with PostgreSQL's message.
+        WorkFailedError: with PostgreSQL's message.
         psycopg.Error: the connection was lost.
 
     """
@@ -68,7 +68,7 @@ def translate_refusals() -> Iterator[None]:
         if sqlstate_of(error) is None or is_of(error, CONNECTION_LOST):
             raise
         why = describe_error(error, detail=True)
-        raise WorkFailed(f"PostgreSQL refused: {why}; what was committed before stays") from error
+        raise WorkFailedError(f"PostgreSQL refused: {why}; what was committed before stays") from error
 
 
 def describe_error(error: Any, *, detail: bool = False) -> str:  # noqa: ANN401 - psycopg's error, or SQLAlchemy's wrapper

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from events.runtime.console import Format, print_json, printable, stdout
-from events.runtime.errors import WorkFailed
+from events.runtime.errors import WorkFailedError
 
 INDENT: Final = "   "  # of what belongs to a step
 TEXT_WIDTH: Final = 100  # columns of a sentence; a command is never wrapped
@@ -56,11 +56,11 @@ class Narrator:
         """End the demo if a step failed.
 
         Raises:
-            WorkFailed: naming the step.
+            WorkFailedError: naming the step.
 
         """
         if not holds:
-            raise WorkFailed(f"step {len(self._steps)} ({self._steps[-1].title}) failed: {otherwise}")
+            raise WorkFailedError(f"step {len(self._steps)} ({self._steps[-1].title}) failed: {otherwise}")
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Show a table; columns whose name ends in `>` are aligned right."""

@@ -9,7 +9,7 @@ from typing import Final
 import psycopg
 
 from events.runtime.console import Format
-from events.runtime.errors import ServiceUnavailable
+from events.runtime.errors import ServiceUnavailableError
 from events.runtime.stop import stop_on_signals
 from projector.demo import figures, live, steps
 from projector.demo.output import Narrator
@@ -24,8 +24,8 @@ def run_demo(form: Format) -> None:
     """Run every step.
 
     Raises:
-        WorkFailed: a step failed.
-        ServiceUnavailable: a server did not start, or was lost.
+        WorkFailedError: a step failed.
+        ServiceUnavailableError: a server did not start, or was lost.
 
     """
     narrator = Narrator(form)
@@ -58,4 +58,4 @@ def _translate_lost_connection() -> Iterator[None]:
     try:
         yield
     except psycopg.OperationalError as error:
-        raise ServiceUnavailable(f"the demo lost its PostgreSQL: {str(error).splitlines()[0]}") from None
+        raise ServiceUnavailableError(f"the demo lost its PostgreSQL: {str(error).splitlines()[0]}") from None

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from events.runtime.errors import StateError, WorkFailed
+from events.runtime.errors import StateError, WorkFailedError
 from events.runtime.settings import PREFIX
 from projector.demo.output import Narrator
 from projector.sandbox.processes import last_line
@@ -58,7 +58,7 @@ class Shell:
         """Type commands joined by pipes and wait for them.
 
         Raises:
-            WorkFailed: the last one did not exit with `expect`, or another one not with 0.
+            WorkFailedError: the last one did not exit with `expect`, or another one not with 0.
 
         """
         self.narrator.typed(" | ".join(shlex.join(command) for command in commands))
@@ -75,7 +75,7 @@ class Shell:
         result = Result(done.returncode, done.stdout, done.stderr)
         if result.exit_code != expect:
             how = f"exited with {result.exit_code} instead of {expect}"
-            raise WorkFailed(f"`{shlex.join(last)}` {how}: {result.complaint}")
+            raise WorkFailedError(f"`{shlex.join(last)}` {how}: {result.complaint}")
         return result
 
     @contextmanager
@@ -122,7 +122,7 @@ class Shell:
                 if process.stdout:
                     process.stdout.close()
         if process.returncode:
-            raise WorkFailed(f"`{shlex.join(source)}` exited with {process.returncode}")
+            raise WorkFailedError(f"`{shlex.join(source)}` exited with {process.returncode}")
 
     def _found(self, command: Sequence[str]) -> list[str]:
         """Find a program beside this interpreter, where it is installed together with this one, or on the path.
@@ -199,7 +199,7 @@ def _timeout(command: Command) -> Iterator[None]:
     try:
         yield
     except subprocess.TimeoutExpired:
-        raise WorkFailed(f"`{shlex.join(command)}` had not ended after {COMMAND_SECONDS:.0f} s") from None
+        raise WorkFailedError(f"`{shlex.join(command)}` had not ended after {COMMAND_SECONDS:.0f} s") from None
 
 
 def end(process: subprocess.Popen[bytes]) -> int:

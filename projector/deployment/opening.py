@@ -28,7 +28,7 @@ def open_database(program: str) -> Iterator[tuple[Settings, Engine]]:
 
     Raises:
         SettingError, StateError: the schema is not this deployment's, or not at this program's revision.
-        ServiceUnavailable: PostgreSQL is unavailable, or refuses us.
+        ServiceUnavailableError: PostgreSQL is unavailable, or refuses us.
 
     """
     chosen = settings.load()
@@ -44,7 +44,7 @@ def open_deployment(program: str) -> Iterator[Deployment]:
 
     Raises:
         SettingError, StateError: the schema or the cluster is not this deployment's.
-        ServiceUnavailable: PostgreSQL or Kafka is unavailable, or refuses us.
+        ServiceUnavailableError: PostgreSQL or Kafka is unavailable, or refuses us.
 
     """
     with open_database(program) as (chosen, engine), kafka.translate_kafka_errors(chosen):

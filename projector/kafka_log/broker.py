@@ -38,7 +38,7 @@ class Broker:
 
         Raises:
             StateError: a topic does not exist.
-            KafkaException, ServiceUnavailable: the broker does not answer, or refuses us.
+            KafkaException, ServiceUnavailableError: the broker does not answer, or refuses us.
 
         """
         with self._client() as admin:
@@ -53,7 +53,7 @@ class Broker:
         """Return the cluster's id.
 
         Raises:
-            KafkaException, ServiceUnavailable: as above.
+            KafkaException, ServiceUnavailableError: as above.
 
         """
         with self._client() as admin:
@@ -64,7 +64,7 @@ class Broker:
 
         Raises:
             StateError: naming the number of members.
-            KafkaException, ServiceUnavailable: as above.
+            KafkaException, ServiceUnavailableError: as above.
 
         """
         with self._client() as admin:
@@ -75,7 +75,7 @@ class Broker:
 
         Raises:
             KafkaException: the broker does not answer, or still does not know a topic that was created just now.
-            ServiceUnavailable: it refuses us.
+            ServiceUnavailableError: it refuses us.
 
         """
         deadline = time.monotonic() + PROBE_SECONDS

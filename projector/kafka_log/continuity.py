@@ -33,8 +33,8 @@ from typing import Final, Generic, TypeVar
 import structlog
 
 from events.contract.types import TopicPartition
-from events.runtime.errors import ServiceTemporarilyUnavailable
-from projector.errors import PositionImpossible, TopicMissing
+from events.runtime.errors import ServiceTemporarilyUnavailableError
+from projector.errors import PositionImpossibleError, TopicMissingError
 from projector.kafka_log.position_check import Position, created_again, deleted
 
 CHECK_SECONDS: Final = 1.0  # between two requests for the topic ids, and between two attempts to check positions
@@ -58,7 +58,7 @@ class Question(Generic[Answer]):
         """Return an answer that has arrived, or send the request if it is time; None otherwise.
 
         Raises:
-            ServiceTemporarilyUnavailable: this request got no answer.
+            ServiceTemporarilyUnavailableError: this request got no answer.
             ProgramError: what else the request failed with.
 
         """
@@ -129,13 +129,13 @@ class Continuity:
         """Return the positions to continue from once the log is proven to be the same; None until then.
 
         Raises:
-            PositionImpossible: it is another log.
-            ServiceUnavailable: the broker or PostgreSQL refuses us.
+            PositionImpossibleError: it is another log.
+            ServiceUnavailableError: the broker or PostgreSQL refuses us.
 
         """
         try:
             found = self._proof.answer()
-        except ServiceTemporarilyUnavailable as error:
+        except ServiceTemporarilyUnavailableError as error:
             _log.warning("retrying", reason=str(error))
             return None
         if found is not None:
@@ -146,17 +146,17 @@ class Continuity:
         """Compare the topic ids, if an answer has arrived.
 
         Raises:
-            PositionImpossible: a topic was created again, or deleted.
-            ServiceUnavailable: the broker refuses us.
+            PositionImpossibleError: a topic was created again, or deleted.
+            ServiceUnavailableError: the broker refuses us.
 
         """
         try:
             found = self._ids.answer()
-        except ServiceTemporarilyUnavailable:
+        except ServiceTemporarilyUnavailableError:
             return  # the consumer's own connection reports the same
-        except TopicMissing as missing:
+        except TopicMissingError as missing:
             if missing.topic == self._missing and missing.topic in {topic for topic, _ in self._topic_ids}:
-                raise PositionImpossible(deleted(missing.topic)) from None
+                raise PositionImpossibleError(deleted(missing.topic)) from None
             self._missing = missing.topic  # ask once more: a broker may not know the topic yet
             return
         if found is not None:
@@ -166,4 +166,4 @@ class Continuity:
     def _compare(self, found: Mapping[str, str]) -> None:
         for (topic, _), topic_id in self._topic_ids.items():
             if topic_id not in {None, found[topic]}:
-                raise PositionImpossible(created_again(topic, "while it was read"))
+                raise PositionImpossibleError(created_again(topic, "while it was read"))

@@ -11,7 +11,7 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import Message as KafkaMessage
 
-from projector.errors import GroupRefused, PositionImpossible
+from projector.errors import GroupRefusedError, PositionImpossibleError
 from projector.kafka_log.position_check import deleted
 
 FATAL_ERRORS: Final = {
@@ -58,8 +58,8 @@ def at_end(message: KafkaMessage) -> bool:
     """Tell whether an error in place of a message reports the end of the log; raise for other errors.
 
     Raises:
-        PositionImpossible: the broker does not have the offset, or the topic.
-        GroupRefused: this consumer is no longer a member of the group, or never can be.
+        PositionImpossibleError: the broker does not have the offset, or the topic.
+        GroupRefusedError: this consumer is no longer a member of the group, or never can be.
         KafkaException: an error that a retry does not resolve.
 
     """
@@ -69,12 +69,12 @@ def at_end(message: KafkaMessage) -> bool:
     topic, partition = message.topic(), message.partition()
     if error.code() in OUT_OF_RANGE:
         again = f"`projector positions set {topic} {partition} earliest` replays what the broker has"
-        raise PositionImpossible(
+        raise PositionImpossibleError(
             f"{topic}/{partition}: the broker cannot serve the position: {error.str()}; `projector positions show` "
             f"compares the two; {again}"
         )
     if error.code() in GONE:
-        raise PositionImpossible(deleted(str(topic)))
+        raise PositionImpossibleError(deleted(str(topic)))
     require_able(error)
     _log.warning("Kafka error", error=error.str())
     return False
@@ -90,12 +90,12 @@ def require_able(error: KafkaError) -> None:
     """Raise an error after which this consumer can never read again; others are waited for.
 
     Raises:
-        GroupRefused: this consumer is no longer a member of the group, or never can be.
+        GroupRefusedError: this consumer is no longer a member of the group, or never can be.
         KafkaException: an error that a retry does not resolve.
 
     """
     if error.fatal() or error.code() in GROUP_REFUSES:
         advice = GROUP_REFUSES.get(error.code(), "")
-        raise GroupRefused(f"stopped: this consumer can do no more work: {error.str()}{advice and f'; {advice}'}")
+        raise GroupRefusedError(f"stopped: this consumer can do no more work: {error.str()}{advice and f'; {advice}'}")
     if error.code() in FATAL_ERRORS:
         raise KafkaException(error)

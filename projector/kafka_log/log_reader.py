@@ -12,7 +12,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from events.contract.types import Message
 from events.runtime import kafka
-from events.runtime.errors import ServiceTemporarilyUnavailable
+from events.runtime.errors import ServiceTemporarilyUnavailableError
 from events.runtime.settings import Settings
 from projector.kafka_log.receive import receive
 
@@ -38,7 +38,7 @@ OUT_OF_RANGE: Final = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_R
 TRANSIENT_ERRORS: Final = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT}  # noqa: SLF001 - as above
 
 
-class Expired(Exception):
+class ExpiredError(Exception):
     """Retention has deleted the requested offset; nothing was read."""
 
 
@@ -62,8 +62,8 @@ class LogReader:
         """Yield the messages whose offsets are from `start` up to, not including, `end`, in order.
 
         Raises:
-            Expired: the broker's log starts after `start`.
-            ServiceUnavailable: the broker does not answer.
+            ExpiredError: the broker's log starts after `start`.
+            ServiceUnavailableError: the broker does not answer.
 
         """
         if start >= end:
@@ -93,13 +93,13 @@ class LogReader:
         """Read the message at an offset; None if there is none. Ascending offsets near each other need no seek.
 
         Raises:
-            ServiceUnavailable: the broker does not answer.
+            ServiceUnavailableError: the broker does not answer.
 
         """
         near = self._place == (topic, partition) and 0 <= offset - self._next <= SEEK_OVER_MESSAGES
         try:
             last = deque(self.read(topic, partition, self._next if near else offset, offset + 1), maxlen=1)
-        except Expired:
+        except ExpiredError:
             return None
         return last[0] if last and last[0].offset == offset else None
 
@@ -116,7 +116,7 @@ class LogReader:
                     self._pending.append(message)
             if not self._pending and monotonic() - received_at > SILENCE_SECONDS:
                 where = self._settings.kafka_bootstrap_servers
-                raise ServiceTemporarilyUnavailable(
+                raise ServiceTemporarilyUnavailableError(
                     f"Kafka at {where} sends nothing from offset {self._next} of {self._place}"
                 )
 
@@ -126,7 +126,7 @@ class LogReader:
             return True
         if error.code() in OUT_OF_RANGE:
             self._place = None
-            raise Expired(error.str())
+            raise ExpiredError(error.str())
         if error.code() not in TRANSIENT_ERRORS:
             raise kafka.unavailable(self._settings, KafkaException(error))
         return False

@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from events.contract.types import TopicPartition
 from events.runtime.kafka import PROBE_SECONDS
-from projector.errors import TopicMissing
+from projector.errors import TopicMissingError
 from projector.kafka_log.log_identity import Record
 
 
@@ -49,7 +49,7 @@ def describe_partitions(client: AdminClient, topics: Collection[str]) -> dict[To
     """Ask the broker for every partition of these topics.
 
     Raises:
-        TopicMissing: a topic does not exist.
+        TopicMissingError: a topic does not exist.
         KafkaException: the broker does not answer.
 
     """
@@ -67,14 +67,14 @@ def describe_topics(client: AdminClient, topics: Collection[str]) -> dict[str, t
     """Ask the broker for the id and the partition numbers of each topic; partition leaders are not asked.
 
     Raises:
-        TopicMissing: a topic does not exist.
+        TopicMissingError: a topic does not exist.
         KafkaException: the broker does not answer.
 
     """
     found = describe_existing_topics(client, topics)
     for topic in topics:
         if topic not in found:
-            raise TopicMissing(topic)
+            raise TopicMissingError(topic)
     return found
 
 

@@ -6,7 +6,7 @@ An unservable position is never reset automatically: the consumer stops, and the
 from dataclasses import dataclass
 
 from events.contract.types import TopicPartition
-from projector.errors import PositionImpossible
+from projector.errors import PositionImpossibleError
 from projector.kafka_log.log_identity import Record
 from projector.kafka_log.partitions import PartitionLog
 
@@ -40,25 +40,25 @@ def require_servable(place: TopicPartition, position: Position, log: PartitionLo
     """Refuse a position that the broker cannot serve.
 
     Raises:
-        PositionImpossible: naming the partition and the command that recovers.
+        PositionImpossibleError: naming the partition and the command that recovers.
 
     """
     name, offset = f"{place[0]}/{place[1]}", position.next_offset
     again = f"`projector positions set {place[0]} {place[1]} earliest`"
     if position.topic_id is not None and position.topic_id != log.topic_id:
-        raise PositionImpossible(created_again(name, f"since position {offset} was stored"))
+        raise PositionImpossibleError(created_again(name, f"since position {offset} was stored"))
     if offset < log.low:
-        raise PositionImpossible(
+        raise PositionImpossibleError(
             f"{name}: the position is {offset}, but the broker's log starts at {log.low}: retention deleted "
             f"{log.low - offset} offsets before they were applied; publish them again from their source, then {again}"
         )
     if offset > log.high:
-        raise PositionImpossible(
+        raise PositionImpossibleError(
             f"{name}: the position is {offset}, but the broker's log ends at {log.high}: the broker lost messages, or "
             f"is another broker than before; {again} replays what it has"
         )
     if (contradiction := _contradiction(position, log)) is not None:
-        raise PositionImpossible(
+        raise PositionImpossibleError(
             f"{name}: the position is {offset}, but {contradiction}: the log was truncated and has grown again, as "
             f"after a restore from an older copy; {again} replays what it has; publish again what it lost"
         )

@@ -13,7 +13,7 @@ from psycopg import Connection, Cursor
 
 from events.contract.types import TopicPartition
 from projector.database.statements import statements
-from projector.errors import PositionImpossible
+from projector.errors import PositionImpossibleError
 from projector.kafka_log.log_identity import Record
 from projector.kafka_log.partitions import PartitionLog
 from projector.kafka_log.position_check import Position
@@ -51,7 +51,7 @@ def begin(
     """Return the positions of partitions, after creating those of partitions never read; none is checked here.
 
     Raises:
-        PositionImpossible: the group is new, and another group has filled these tables.
+        PositionImpossibleError: the group is new, and another group has filled these tables.
 
     """
     places = sorted(logs)
@@ -156,7 +156,7 @@ def _require_known_group(connection: Connection[Any], parameters: Mapping[str, A
     row = connection.execute(SQL["other_group"], parameters).fetchone()
     if row is not None and row[0] is not None:
         group, topic = parameters["group_id"], parameters["topics"][0]
-        raise PositionImpossible(
+        raise PositionImpossibleError(
             f"group {group} is unknown here: group {row[0]} has read these topics into this schema; set "
             f"PROJECTOR_GROUP_ID={quote(row[0])} to continue from its positions, or replay everything: "
             f"`projector positions set {topic} all earliest`"

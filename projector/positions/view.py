@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from events.contract.types import TopicPartition
-from projector.errors import PositionImpossible
+from projector.errors import PositionImpossibleError
 from projector.kafka_log.partitions import PartitionLog
 from projector.kafka_log.position_check import Position, require_servable
 
@@ -54,6 +54,6 @@ def _state(place: TopicPartition, position: Position | None, log: PartitionLog |
 def _problem(place: TopicPartition, position: Position, log: PartitionLog) -> str | None:
     try:
         require_servable(place, position, log)
-    except PositionImpossible as impossible:
+    except PositionImpossibleError as impossible:
         return str(impossible)
     return None

@@ -19,8 +19,8 @@ def replay(lines: Iterable[bytes], source_name: str) -> Replayed:
     Raises:
         InputError: a line is not a place, or this group has applied no message there.
         StateError, SettingError: the schema or the cluster is not this deployment's, or a setting is wrong.
-        ServiceUnavailable: PostgreSQL or Kafka is unavailable, or refuses us.
-        WorkFailed: PostgreSQL refused a message's value.
+        ServiceUnavailableError: PostgreSQL or Kafka is unavailable, or refuses us.
+        WorkFailedError: PostgreSQL refused a message's value.
 
     """
     places = list(read(lines, source_name))

@@ -14,7 +14,7 @@ from typing import Final
 
 import platformdirs
 
-from events.runtime.errors import ServiceUnavailable, StateError
+from events.runtime.errors import ServiceUnavailableError, StateError
 from projector.sandbox.folder import NAME
 
 KAFKA_VERSION: Final = "4.3.1"
@@ -25,7 +25,7 @@ def class_path() -> str:
     """Return the checked jars as Java's `-cp` takes them, fetching them the first time.
 
     Raises:
-        ServiceUnavailable: they cannot be fetched.
+        ServiceUnavailableError: they cannot be fetched.
         StateError: a jar is not the pinned one.
 
     """
@@ -67,7 +67,7 @@ def _fetch(folder: Path) -> None:
     try:
         jars = {jar.name: jar for jar in jgo.build(COORDINATES).all_jars}
     except (OSError, RuntimeError, ValueError) as error:
-        raise ServiceUnavailable(f"Apache Kafka's jars cannot be fetched from Maven Central: {error}") from None
+        raise ServiceUnavailableError(f"Apache Kafka's jars cannot be fetched from Maven Central: {error}") from None
     partial = folder.with_name(f"{folder.name}.{os.getpid()}")
     partial.mkdir(parents=True)
     try:

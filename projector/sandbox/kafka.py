@@ -18,7 +18,7 @@ import psutil
 from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
-from events.runtime.errors import ServiceUnavailable
+from events.runtime.errors import ServiceUnavailableError
 from projector.sandbox import processes
 from projector.sandbox.folder import prepare
 from projector.sandbox.jars import class_path
@@ -114,7 +114,7 @@ class Kafka:
         """Start the broker unless it runs; return when it accepts messages.
 
         Raises:
-            ServiceUnavailable: with the last line of its log.
+            ServiceUnavailableError: with the last line of its log.
 
         """
         if not self.running:
@@ -166,14 +166,14 @@ class Kafka:
             with log.open("wb") as output:
                 subprocess.run(command, check=True, stdout=output, stderr=output, timeout=START_SECONDS)  # noqa: S603
         except (subprocess.SubprocessError, OSError):
-            raise ServiceUnavailable(f"Kafka's storage: {processes.last_line(log)}; see {log}") from None
+            raise ServiceUnavailableError(f"Kafka's storage: {processes.last_line(log)}; see {log}") from None
         partial.rename(self._data)
 
     def _await_answer(self) -> None:
         backoff = {"reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 100}
         client = AdminClient({"bootstrap.servers": self.bootstrap_servers, **backoff}, logger=_silent)
         if not processes.wait_until(lambda: self._answers(client), seconds=START_SECONDS):
-            raise ServiceUnavailable(f"Kafka in {self.home} does not answer; see {self.log}")
+            raise ServiceUnavailableError(f"Kafka in {self.home} does not answer; see {self.log}")
 
     def _await_producer_ids(self) -> None:
         """Wait until a producer gets its id: a new broker refuses the first requests, and clients log each refusal."""
@@ -188,12 +188,14 @@ class Kafka:
             logger=_silent,
         )
         if not processes.wait_until(lambda: client.poll(0) >= 0 and "Assigned" in states, seconds=START_SECONDS):
-            raise ServiceUnavailable(f"Kafka in {self.home} takes no messages; see {self.log}")
+            raise ServiceUnavailableError(f"Kafka in {self.home} takes no messages; see {self.log}")
 
     def _answers(self, client: AdminClient) -> bool:
         try:
             return bool(client.list_topics(timeout=PROBE_SECONDS).brokers)
         except KafkaException:
             if not self.running:
-                raise ServiceUnavailable(f"Kafka in {self.home} stopped: {processes.last_line(self.log)}") from None
+                raise ServiceUnavailableError(
+                    f"Kafka in {self.home} stopped: {processes.last_line(self.log)}"
+                ) from None
             return False

@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 from typing import Final
 
-from events.runtime.errors import ServiceUnavailable
+from events.runtime.errors import ServiceUnavailableError
 from projector.sandbox.folder import write_atomically
 
 HOST: Final = "127.0.0.1"
@@ -30,7 +30,7 @@ def settle(path: Path, *names: str) -> dict[str, int]:
     """Return a free port for each name, the same as before if that is free, and store them.
 
     Raises:
-        ServiceUnavailable: there is no free port.
+        ServiceUnavailableError: there is no free port.
 
     """
     before = stored(path)
@@ -57,11 +57,11 @@ def free_port(*taken: int) -> int:
     """Return a free port other than those taken.
 
     Raises:
-        ServiceUnavailable: there is no free port.
+        ServiceUnavailableError: there is no free port.
 
     """
     for _ in range(ATTEMPTS):
         port = random.randint(LOWEST, HIGHEST)  # noqa: S311 - spreads sandboxes, protects nothing
         if port not in taken and is_free(port):
             return port
-    raise ServiceUnavailable(f"no free port between {LOWEST} and {HIGHEST} on {HOST}")
+    raise ServiceUnavailableError(f"no free port between {LOWEST} and {HIGHEST} on {HOST}")

@@ -15,7 +15,7 @@ from typing import Final
 import psutil
 import psycopg
 
-from events.runtime.errors import ServiceUnavailable
+from events.runtime.errors import ServiceUnavailableError
 from projector.database.connections import connect
 from projector.sandbox import processes
 from projector.sandbox.folder import prepare, server_account, write_atomically
@@ -93,7 +93,7 @@ class Postgres:
         """Start the server unless it runs; return when it accepts connections.
 
         Raises:
-            ServiceUnavailable: with the last line of its log.
+            ServiceUnavailableError: with the last line of its log.
 
         """
         if not self.running:
@@ -147,7 +147,7 @@ class Postgres:
 
     def _await_connections(self) -> None:
         if not processes.wait_until(self._accepts_connections, seconds=START_SECONDS):
-            raise ServiceUnavailable(f"PostgreSQL in {self.home} does not answer; see {self.log}")
+            raise ServiceUnavailableError(f"PostgreSQL in {self.home} does not answer; see {self.log}")
 
     def _accepts_connections(self) -> bool:
         """Connect, and create the database if a first start was killed before that."""
@@ -159,7 +159,7 @@ class Postgres:
                     connection.execute(f'CREATE DATABASE "{DATABASE}"')
         except psycopg.OperationalError:
             if not self.running:
-                raise ServiceUnavailable(
+                raise ServiceUnavailableError(
                     f"PostgreSQL in {self.home} stopped: {processes.last_line(self.log)}"
                 ) from None
             return False
@@ -170,7 +170,7 @@ class Postgres:
             return
         try:
             self._tool("pg_ctl", "stop", "-w", "-t", str(STOP_SECONDS), "-m", mode)
-        except ServiceUnavailable:  # it hangs, or was ended by another process
+        except ServiceUnavailableError:  # it hangs, or was ended by another process
             self.kill()
 
     def _own(self, path: Path) -> None:
@@ -199,4 +199,6 @@ class Postgres:
                 )
         except (subprocess.SubprocessError, OSError):
             log = self.log if name == "pg_ctl" else output
-            raise ServiceUnavailable(f"PostgreSQL's {name} failed: {processes.last_line(log)}; see {log}") from None
+            raise ServiceUnavailableError(
+                f"PostgreSQL's {name} failed: {processes.last_line(log)}; see {log}"
+            ) from None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from events.runtime.errors import ServiceUnavailable, StateError
+from events.runtime.errors import ServiceUnavailableError, StateError
 from projector.sandbox import processes
 from projector.sandbox.folder import LOCK, locked, shared_cache, temporary
 from projector.sandbox.kafka import Kafka
@@ -121,4 +121,4 @@ def throwaway(*, started: bool = True, durable: bool = True) -> Iterator[Sandbox
         finally:
             watch.communicate(timeout=CLEAN_UP_SECONDS)
     if watch.returncode:
-        raise ServiceUnavailable(f"the sandbox in {sandbox.folder} could not be removed")
+        raise ServiceUnavailableError(f"the sandbox in {sandbox.folder} could not be removed")

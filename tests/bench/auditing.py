@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final, NamedTuple
 
-from events.runtime.errors import WorkFailed
+from events.runtime.errors import WorkFailedError
 from tests.bench.figures import Figure, megabytes
 from tests.bench.plan import Measurement
 from tests.bench.programs import run
@@ -65,7 +65,7 @@ def recompute(workload: Workload) -> Stated:
     """Run the plain statement.
 
     Raises:
-        WorkFailed: where it finds a difference.
+        WorkFailedError: where it finds a difference.
 
     """
     with workload.connected() as connection, workload.database_time() as database:
@@ -73,7 +73,7 @@ def recompute(workload: Workload) -> Stated:
         meters, customers = connection.execute(_plain()).fetchone() or (0, 0)
         seconds = time.perf_counter() - begun
     if meters or customers:
-        raise WorkFailed(f"the plain statement finds {meters} meters and {customers} customers that differ")
+        raise WorkFailedError(f"the plain statement finds {meters} meters and {customers} customers that differ")
     return Stated(seconds, database.seconds)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from psycopg import Connection
 
-from events.runtime.errors import WorkFailed
+from events.runtime.errors import WorkFailedError
 from projector.sandbox.processes import last_line, wait_until
 from tests.bench.figures import Figure
 from tests.bench.latency import projecting, rank, stream
@@ -61,11 +61,11 @@ def _checking(workload: Workload) -> Iterator[None]:
         try:
             wait_until(lambda: process.poll() is not None or _begun(connection) > before, seconds=START_SECONDS)
             if process.poll() is not None or _begun(connection) == before:
-                raise WorkFailed(f"the drift check has not begun: {last_line(workload.folder / 'beside.log')}")
+                raise WorkFailedError(f"the drift check has not begun: {last_line(workload.folder / 'beside.log')}")
             yield
             process.terminate()
             if process.wait(STOP_SECONDS):
-                raise WorkFailed(f"the drift check ended with {process.returncode}")
+                raise WorkFailedError(f"the drift check ended with {process.returncode}")
         finally:
             process.kill()
             process.wait()

@@ -24,7 +24,7 @@ from events.contract.cloudevents import STRUCTURED_HEADERS
 from events.contract.decode import Decoder
 from events.contract.types import KEY_OF, Event, topic_of
 from events.runtime import kafka
-from events.runtime.errors import WorkFailed
+from events.runtime.errors import WorkFailedError
 from projector.sandbox.processes import last_line, wait_until
 from tests.bench.figures import Figure
 from tests.bench.plan import WARM_UP_SECONDS, Steady
@@ -94,7 +94,7 @@ def stream(workload: Workload, steady: Steady) -> Streamed:
         sent, per_second = _send(workload, outgoing, steady.rate)
         ends = {place: max(one.offset for one in sent if one.place == place) for place in {one.place for one in sent}}
         if not wait_until(lambda: _reached(seen, ends), seconds=CATCH_UP_SECONDS):
-            raise WorkFailed(f"after {CATCH_UP_SECONDS} s the projector has still not caught up")
+            raise WorkFailedError(f"after {CATCH_UP_SECONDS} s the projector has still not caught up")
     counted = sorted(sent, key=lambda one: one.at)[steady.rate * WARM_UP_SECONDS :]
     waits = list(waits_of(counted, seen))
     until = max(one.at + wait for one, wait in zip(counted, waits, strict=True))
@@ -121,7 +121,7 @@ def _outgoing(workload: Workload, steady: Steady) -> Iterator[Outgoing]:
         for line in islice(lines, steady.first, steady.first + steady.events):
             event = decoder.structured(line)
             if not isinstance(event, Event):
-                raise WorkFailed(f"a simulated event is refused: {event.detail}")
+                raise WorkFailedError(f"a simulated event is refused: {event.detail}")
             key = event.data.get("meter_id") or event.data[KEY_OF[event.entity]]
             yield Outgoing(topic_of(event.entity, settings.topic_prefix), b"%d" % key, line.strip())
 
@@ -138,11 +138,11 @@ def projecting(workload: Workload) -> Iterator[None]:
         try:
             joined = wait_until(lambda: bool(records(log, "joined")), seconds=JOIN_SECONDS)
             if not joined or process.poll() is not None:
-                raise WorkFailed(f"the projector has not joined: {last_line(log)}")
+                raise WorkFailedError(f"the projector has not joined: {last_line(log)}")
             yield
             process.terminate()
             if process.wait(STOP_SECONDS):
-                raise WorkFailed(f"the projector ended with {process.returncode} on SIGTERM")
+                raise WorkFailedError(f"the projector ended with {process.returncode} on SIGTERM")
         finally:
             process.kill()
             process.wait()
@@ -199,7 +199,7 @@ def _send(workload: Workload, outgoing: Sequence[Outgoing], rate: int) -> tuple[
     seconds = time.perf_counter() - begun
     producer.flush(CATCH_UP_SECONDS)
     if failed or len(sent) != len(outgoing):
-        raise WorkFailed(f"{len(outgoing) - len(sent)} events could not be delivered: {failed[:1]}")
+        raise WorkFailedError(f"{len(outgoing) - len(sent)} events could not be delivered: {failed[:1]}")
     return sent, len(outgoing) / seconds
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from events.contract.decode import Decoder
 from events.contract.types import Entity, Event
-from events.runtime.errors import WorkFailed
+from events.runtime.errors import WorkFailedError
 from projector.database.engines import make_engine
 from projector.deployment import schema
 from tests.bench.figures import Figure
@@ -58,7 +58,7 @@ def _sample(workload: Workload) -> Iterator[Event]:
         for line in islice(lines, 0, step * workload.plan.sample, step):
             event = decoder.structured(line)
             if not isinstance(event, Event):
-                raise WorkFailed(f"a simulated event is refused: {event.detail}")
+                raise WorkFailedError(f"a simulated event is refused: {event.detail}")
             yield event
 
 

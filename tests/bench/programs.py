@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import psutil
 
-from events.runtime.errors import WorkFailed
+from events.runtime.errors import WorkFailedError
 
 POLL_SECONDS: Final = 0.02
 LIMIT_SECONDS: Final = 3600.0  # a program that takes longer is stuck
@@ -35,12 +35,12 @@ class Ended:
         """Demand one of these exit codes.
 
         Raises:
-            WorkFailed: with the last line of what the program wrote to standard error.
+            WorkFailedError: with the last line of what the program wrote to standard error.
 
         """
         if self.exit_code not in exit_codes:
             last = self.log.read_text(errors="replace").strip().rpartition("\n")[2]
-            raise WorkFailed(f"{self.log.stem} ended with {self.exit_code}: {last}")
+            raise WorkFailedError(f"{self.log.stem} ended with {self.exit_code}: {last}")
         return self
 
 
@@ -121,7 +121,7 @@ def _watch(process: subprocess.Popen[bytes]) -> _Watched:
                 process.wait(POLL_SECONDS)
             except subprocess.TimeoutExpired:
                 if time.monotonic() > deadline:
-                    raise WorkFailed(f"{process.args!r} still runs after {LIMIT_SECONDS:g} s") from None
+                    raise WorkFailedError(f"{process.args!r} still runs after {LIMIT_SECONDS:g} s") from None
             else:
                 return watched
     finally:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from events.runtime.errors import WorkFailed
+from events.runtime.errors import WorkFailedError
 from tests.bench.figures import Figure, megabytes
 from tests.bench.programs import Ended, records, run, when
 from tests.bench.workload import Workload, say
@@ -50,7 +50,7 @@ def project_duplicates(workload: Workload) -> list[Figure]:
     """Publish the same events again, and consume them to no effect.
 
     Raises:
-        WorkFailed: where a duplicate had an effect.
+        WorkFailedError: where a duplicate had an effect.
 
     """
     say(f"publishing the same {workload.plan.events:,} events again")
@@ -59,7 +59,7 @@ def project_duplicates(workload: Workload) -> list[Figure]:
     say("consuming the duplicates")
     done = _catch_up(workload, "duplicates")
     if done.applied:
-        raise WorkFailed(f"{done.applied} of {done.events} duplicates were applied")
+        raise WorkFailedError(f"{done.applied} of {done.events} duplicates were applied")
     return _figures("duplicates", "everything once more, all of it stale", done)
 
 
@@ -132,7 +132,7 @@ def _catch_up(workload: Workload, name: str) -> CaughtUp:
     joined, batches = records(ended.log, "joined"), records(ended.log, "batch")
     events = _sum(batches, "events")
     if not joined or events != workload.plan.events:
-        raise WorkFailed(f"{name}: {events:,} of {workload.plan.events:,} events were consumed; see the log")
+        raise WorkFailedError(f"{name}: {events:,} of {workload.plan.events:,} events were consumed; see the log")
     return CaughtUp(
         ended=ended,
         seconds=when(batches[-1]) - when(joined[0]),

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import Connection
 from pydantic import SecretStr
 
-from events.runtime.errors import InputError, ServiceUnavailable
+from events.runtime.errors import InputError, ServiceUnavailableError
 from events.runtime.settings import Settings
 from projector.sandbox.sandbox import Sandbox, throwaway
 from tests.bench.plan import Plan
@@ -63,7 +63,7 @@ class Workload:
         """Measure PostgreSQL's processor time, from entering it to leaving it."""
         server = self.sandbox.postgres.process()
         if server is None:
-            raise ServiceUnavailable(f"PostgreSQL is gone; see {self.sandbox.postgres.log}")
+            raise ServiceUnavailableError(f"PostgreSQL is gone; see {self.sandbox.postgres.log}")
         return ProcessorTime(server)
 
     def publish(self) -> float:

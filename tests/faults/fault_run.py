@@ -18,7 +18,7 @@ from events.simulate.poison import poisoned
 from events.simulate.render import Sent
 from events.simulate.traffic import traffic
 from projector.database.engines import make_engine
-from projector.errors import TopicMissing
+from projector.errors import TopicMissingError
 from projector.kafka_log.partitions import describe_partitions, describe_topics
 from projector.kafka_log.topics import create_topics
 from projector.sandbox.processes import wait_until
@@ -82,7 +82,7 @@ class FaultRun:
     def _topics_are_known(self) -> bool:
         try:
             describe_topics(self.admin, self.topics)
-        except TopicMissing:
+        except TopicMissingError:
             return False
         return True
 

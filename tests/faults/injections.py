@@ -10,7 +10,7 @@ import psycopg
 from confluent_kafka.admin import NewPartitions
 
 from events.runtime import kafka
-from events.runtime.errors import ServiceUnavailable
+from events.runtime.errors import ServiceUnavailableError
 from projector.sandbox.processes import wait_until
 from tests.faults import hands, log_faults
 from tests.faults.fault_run import FaultRun
@@ -112,7 +112,9 @@ def _end_server(run: FaultRun, fault: Fault) -> Heal:
     (server.kill if how == "kill" else server.stop)()
 
     def start() -> None:
-        with suppress(ServiceUnavailable):  # no room, where the next fault has filled the disk: its end is the start
+        with suppress(
+            ServiceUnavailableError
+        ):  # no room, where the next fault has filled the disk: its end is the start
             server.start()
 
     return start

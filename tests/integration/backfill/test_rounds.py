@@ -16,7 +16,7 @@ from backfill.runs import store as runs
 from backfill.runs.rounds import ROUNDS_MAX
 from backfill.runs.session import session
 from backfill.runs.store import Run
-from events.runtime.errors import WorkFailed
+from events.runtime.errors import WorkFailedError
 from tests.conftest import RunCommand
 from tests.integration.backfill.conftest import Audit
 from tests.integration.backfill.rebuilding import EDIT, OPTIONS, rebuild, resumed
@@ -83,7 +83,7 @@ def test_a_run_gives_up_where_drift_keeps_coming_and_resumed_goes_on_with_one_mo
 
     database.execute(EDIT.format(3))
     said = f"drift keeps coming: 1 meters and 0 customers were found in round {ROUNDS_MAX} and repaired; somebody"
-    with pytest.raises(WorkFailed, match=said):
+    with pytest.raises(WorkFailedError, match=said):
         rebuild(engine, between)
     assert edited == list(range(1, ROUNDS_MAX + 1))
     ended = resumed(engine, database)

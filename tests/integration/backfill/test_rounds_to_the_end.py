@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from backfill.exit_codes import exit_code
 from backfill.runs.rounds import ROUNDS_MAX
 from backfill.runs.store import Run
-from events.runtime.errors import WorkFailed
+from events.runtime.errors import WorkFailedError
 from tests.integration.backfill.conftest import Audit
 from tests.integration.backfill.rebuilding import EDIT, allow, rebuild, resumed, suppress
 
@@ -21,7 +21,7 @@ def test_a_repair_that_the_database_suppresses_is_never_called_one(
     database.execute("UPDATE customer_balances SET balance = balance + 5 WHERE customer_id IN (1, 2)")
     suppress(database)
     said = f"the repair does not hold: 0 meters and 1 customers still differ in round {ROUNDS_MAX}; something undoes it"
-    with pytest.raises(WorkFailed, match=said):
+    with pytest.raises(WorkFailedError, match=said):
         audit("rebuild")
     shown = database.execute("SELECT entity_id, repaired_at IS NULL FROM drift ORDER BY entity_id").fetchall()
     assert shown == [(1, True), (2, False)]
@@ -103,7 +103,7 @@ def test_a_limited_run_gives_up_where_drift_keeps_coming(database: Connection[An
             edited.append(run.round)
 
     database.execute(EDIT.format(1))
-    with pytest.raises(WorkFailed, match="drift keeps coming: 1 meters and 0 customers were found in round 3"):
+    with pytest.raises(WorkFailedError, match="drift keeps coming: 1 meters and 0 customers were found in round 3"):
         rebuild(engine, between, selection={"customers": [1]})
 
 
@@ -113,7 +113,7 @@ def test_a_limited_run_that_is_resumed_follows_what_it_comes_upon(
     """The repair of customer 1 is suppressed until then, and everybody whom the run leads to is off, too."""
     damage_everyone(database)
     suppress(database)
-    with pytest.raises(WorkFailed, match="the repair does not hold: 0 meters and 1 customers"):
+    with pytest.raises(WorkFailedError, match="the repair does not hold: 0 meters and 1 customers"):
         rebuild(engine, lambda _: None, selection={"customers": [1]})
     allow(database)
     ended = resumed(engine, database)

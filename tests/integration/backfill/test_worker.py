@@ -13,7 +13,7 @@ from backfill.runs.session import session
 from backfill.runs.store import BEFORE_ALL_KEYS, Run
 from backfill.runs.tally import Tally
 from backfill.throttle.pace import Pace
-from events.runtime.errors import WorkFailed
+from events.runtime.errors import WorkFailedError
 from tests.integration.backfill.chunks import claimed, counted, one_pass, rows
 from tests.integration.backfill.conftest import Doing
 from tests.integration.backfill.history import UNDO
@@ -95,7 +95,7 @@ def test_a_worker_that_finds_nothing_free_waits_for_the_others(
 def test_a_repair_that_does_not_hold_ends_the_run(worker: Connection[Any]) -> None:
     run = runs.begin(worker, "rebuild", {"dry_run": False, "chunk_size": 100})
     said = r"^the repair does not hold: all 4 of a chunk still differ; something undoes it$"
-    with pytest.raises(WorkFailed, match=said):
+    with pytest.raises(WorkFailedError, match=said):
         execution.run_worker(worker, run, stop=_never, pace=Kept(), watch=lambda _: None)
 
 

@@ -11,7 +11,7 @@ from events.contract.types import Message, Refusal, topic_of
 from projector.consume import merge
 from projector.consume.batch import Batch, make_item
 from projector.consume.merge import Applied
-from projector.errors import PositionMoved
+from projector.errors import PositionMovedError
 from projector.kafka_log.log_identity import record_of
 from tests.support.examples import CloudEvent, assigned, customer, invoice, payment
 from tests.support.merge_harness import MergeHarness, disagreement
@@ -115,7 +115,7 @@ def test_every_position_moves_and_the_one_that_does_not_is_named(harness: MergeH
             (f"{prefix}.payments", 0, 2, 12.5),
         ]
     said = f"{prefix}.invoices/0 is no longer at 0: another consumer owns it"
-    with pytest.raises(PositionMoved) as raised:
+    with pytest.raises(PositionMovedError) as raised:
         merge.apply(harness.connection, batch, harness.settings.group_id)
     assert str(raised.value) == said
 
@@ -136,7 +136,7 @@ def test_a_position_keeps_the_topic_and_the_last_message_that_it_stands_behind(
             for (topic, topic_id), record in zip(ids.items(), last, strict=True)
         ]
     another = replace(harness.batch([invoice(3, 1, "3.00")]), topic_ids={f"{prefix}.invoices": "third"})
-    with pytest.raises(PositionMoved):
+    with pytest.raises(PositionMovedError):
         harness.apply_batch(another)
 
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from events.runtime.settings import Settings
-from projector.errors import PositionMoved
+from projector.errors import PositionMovedError
 from tests.support.examples import CloudEvent, assigned, invoice, payment
 from tests.support.interleaving import STATEMENTS_MAX, Held
 from tests.support.merge_harness import MergeHarness, disagreement
@@ -36,7 +36,7 @@ def test_of_two_owners_the_second_finds_the_position_moved_and_leaves_nothing(
         second = Held(pool, rivals[1], [*EVENTS, invoice(3, 1, "99.00"), POISON], STATEMENTS_MAX + 1)
         second.rests(engine)
         first.let_go().result()
-        with pytest.raises(PositionMoved, match="another consumer owns it"):
+        with pytest.raises(PositionMovedError, match="another consumer owns it"):
             second.let_go().result()
     assert not disagreement(engine, EVENTS)
     with engine.connect() as connection:
@@ -62,6 +62,6 @@ def test_where_the_first_owner_fails_the_second_applies(
 def test_a_position_that_nobody_wrote_is_not_moved(engine: Engine, rivals: tuple[MergeHarness, MergeHarness]) -> None:
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM positions"))
-    with pytest.raises(PositionMoved):
+    with pytest.raises(PositionMovedError):
         rivals[0].apply(EVENTS)
     assert not disagreement(engine, [])

@@ -10,7 +10,7 @@ from sqlalchemy import Connection as Reader
 from sqlalchemy import Engine, make_url, text
 
 from backfill.runs.session import plain, session, snapshot
-from events.runtime.errors import ServiceUnavailable
+from events.runtime.errors import ServiceUnavailableError
 from events.runtime.settings import Settings
 from projector.consume import merge
 from projector.database import connections
@@ -116,7 +116,7 @@ def test_what_only_a_superuser_may_set_is_looked_at_and_refused(
     with psycopg.connect(services.database_url, autocommit=True) as connection:
         connection.execute(f"SET {name} = {'replica' if name == 'session_replication_role' else 'on'}".encode())
         with pytest.raises(
-            ServiceUnavailable, match=f"the setting {name} is '(on|replica)' for this session"
+            ServiceUnavailableError, match=f"the setting {name} is '(on|replica)' for this session"
         ) as raised:
             connections.prepare(connection, settings.schema_name)
     assert "\n" not in str(raised.value)
@@ -127,7 +127,7 @@ def test_a_value_that_does_not_take_is_refused(services: Services, monkeypatch: 
     with psycopg.connect(services.database_url, autocommit=True) as connection:
         connection.execute("SET array_nulls = off")
         monkeypatch.setattr(connections, "_set", lambda *_: None)
-        with pytest.raises(ServiceUnavailable, match=r"the setting \w+ is '.*' for this session, and has to be"):
+        with pytest.raises(ServiceUnavailableError, match=r"the setting \w+ is '.*' for this session, and has to be"):
             connections.prepare(connection, "billing")
 
 
@@ -140,7 +140,7 @@ def test_what_makes_a_program_fast_is_set_in_one_way_and_looked_at(hostile_engin
         with auditor.transaction():
             assert auditor.execute("SHOW transaction_isolation").fetchone() == ("read committed",)
         assert auditor.isolation_level == IsolationLevel.READ_COMMITTED
-        with pytest.raises(ServiceUnavailable, match="refuses a setting: unrecognized configuration parameter"):
+        with pytest.raises(ServiceUnavailableError, match="refuses a setting: unrecognized configuration parameter"):
             connections.tune(auditor, {"no_such_setting": "1"})
     pooled = hostile_engine.raw_connection()
     consumer: Any = pooled.driver_connection

@@ -13,7 +13,7 @@ from backfill.execution import runner
 from backfill.execution.worker import RunTuning
 from backfill.runs.store import Run
 from backfill.verify_log import repair
-from events.runtime.errors import WorkFailed
+from events.runtime.errors import WorkFailedError
 from tests.conftest import StartCommand, WaitUntil
 from tests.integration.verify_log.conftest import Logged
 from tests.support.examples import assigned, customer, invoice
@@ -58,7 +58,7 @@ def test_a_rebuild_that_is_cancelled_is_no_repair(damaged: Logged, monkeypatch: 
 
     with monkeypatch.context() as patched:
         patched.setattr(runner, "run_to_completion", cancelled)
-        with pytest.raises(WorkFailed, match="was stopped"):
+        with pytest.raises(WorkFailedError, match="was stopped"):
             damaged.verify(repair=True)
     _require_mended_by_resuming(damaged)
 

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from events.contract.decode import Decoder
 from events.contract.types import topic_of
 from events.runtime import kafka
-from events.runtime.errors import ServiceUnavailable, StateError
+from events.runtime.errors import ServiceUnavailableError, StateError
 from projector.consume import merge
 from projector.dead_letters.resolve import discard, retry
 from projector.dead_letters.selection import Selection
@@ -148,7 +148,7 @@ def test_a_broker_that_is_away_is_told_before_anything_is_begun(
 ) -> None:
     monkeypatch.setattr(kafka, "PROBE_SECONDS", 0.5)
     logged.settings = logged.settings.model_copy(update={"kafka_bootstrap_servers": "127.0.0.1:1"})
-    with pytest.raises(ServiceUnavailable, match=r"127\.0\.0\.1:1"):
+    with pytest.raises(ServiceUnavailableError, match=r"127\.0\.0\.1:1"):
         logged.verify()
     assert logged.sql("SELECT FROM backfill_runs") == []
 

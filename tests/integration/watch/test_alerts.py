@@ -19,7 +19,7 @@ from backfill.runs import store as runs
 from backfill.runs.session import session
 from backfill.watch.service import once
 from events.runtime import kafka
-from events.runtime.errors import ServiceUnavailable
+from events.runtime.errors import ServiceUnavailableError
 from events.runtime.settings import Settings
 from tests.conftest import RunCommand
 from tests.integration.watch.conftest import Inbox
@@ -176,7 +176,7 @@ def test_a_database_that_is_away_is_alerted_on_once_by_one_process_and_over_when
     away = settings.model_copy(update={"database_url": SecretStr("postgresql://someone:hush@127.0.0.1:1/none")})
     alerting = Alerting(away, addresses(away, [inbox.address]))
     for _ in range(2):
-        with pytest.raises(ServiceUnavailable):
+        with pytest.raises(ServiceUnavailableError):
             once(away, _request(), alerting)
     assert inbox.titles == ["Drift check: checker-failed found"]
     assert "hush" not in inbox.messages[0]["message"]

@@ -19,12 +19,12 @@ from sqlalchemy.exc import DBAPIError, StatementError
 
 from events.runtime import boundary, console, defects
 from events.runtime.boundary import EXIT_DEFECT, EXIT_INTERRUPTED, EXIT_PIPE
-from events.runtime.errors import InputError, ServiceTemporarilyUnavailable, WorkFailed
+from events.runtime.errors import InputError, ServiceTemporarilyUnavailableError, WorkFailedError
 from events.runtime.settings import load
 from tests.support.secret_canaries import leaks, secret
 
 
-class Novel(Exception):
+class NovelError(Exception):
     """What nobody foresaw."""
 
 
@@ -103,9 +103,9 @@ FORESEEN: Final = {
     "nothing": (None, 0),
     "a code": (typer.Exit(3), 3),
     "drift": (typer.Exit(1), 1),
-    "a part that failed": (WorkFailed("some of it"), 1),
+    "a part that failed": (WorkFailedError("some of it"), 1),
     "a wrong word": (InputError("that one"), 2),
-    "a service": (ServiceTemporarilyUnavailable("away"), 2),
+    "a service": (ServiceTemporarilyUnavailableError("away"), 2),
     "a wrong option": (typer.BadParameter("that one"), 2),
     "a full disk": (OSError(errno.ENOSPC, "No space left on device"), 2),
     "a place of others": (PermissionError(errno.EACCES, "Permission denied", "/elsewhere/x"), 2),
@@ -179,11 +179,11 @@ def test_a_defect_that_cannot_even_be_logged_keeps_its_code(
     run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> None:
-        raise Novel
+        raise NovelError
 
     monkeypatch.setattr("events.runtime.defects.record", lambda *_: 1 / Decimal(0))
     assert run(fail) == EXIT_DEFECT
-    assert "internal error, exit code 70: Novel; " in capsys.readouterr().err
+    assert "internal error, exit code 70: NovelError; " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["simulate --customers 3000", "schema"])

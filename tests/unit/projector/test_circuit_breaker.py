@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from projector.consume.circuit_breaker import LATE, SEEN_MIN, WINDOW_MESSAGES, Breaker, BreakerHistory
-from projector.errors import TooManyRefused
+from projector.errors import TooManyRefusedError
 
 GOOD: list[str | None] = [None]
 BAD: list[str | None] = ["not-json"]
@@ -20,7 +20,9 @@ def breaker(run_max: int = 1000, share_max: float = 0.5) -> Breaker:
 def test_a_run_up_to_the_limit_passes_and_the_next_message_does_not() -> None:
     one = breaker(share_max=1)
     one.observe(BAD * 1000)
-    with pytest.raises(TooManyRefused, match=r"1,001 messages in a row were refused.*PROJECTOR_REFUSED_RUN_MAX=1000"):
+    with pytest.raises(
+        TooManyRefusedError, match=r"1,001 messages in a row were refused.*PROJECTOR_REFUSED_RUN_MAX=1000"
+    ):
         one.observe(BAD)
 
 
@@ -33,14 +35,16 @@ def test_an_accepted_message_ends_a_run() -> None:
 def test_a_share_counts_from_a_thousand_messages_on() -> None:
     one = breaker(run_max=0)
     one.observe(BAD * (SEEN_MIN - 1))
-    with pytest.raises(TooManyRefused, match=r"1,000 of the last 1,000 messages.*PROJECTOR_REFUSED_SHARE_MAX=0\.5"):
+    with pytest.raises(
+        TooManyRefusedError, match=r"1,000 of the last 1,000 messages.*PROJECTOR_REFUSED_SHARE_MAX=0\.5"
+    ):
         one.observe(BAD)
 
 
 def test_half_of_what_is_read_may_be_refused_and_no_more() -> None:
     one = breaker()
     one.observe((GOOD + BAD) * WINDOW_MESSAGES)
-    with pytest.raises(TooManyRefused, match="5,001 of the last 10,000"):
+    with pytest.raises(TooManyRefusedError, match="5,001 of the last 10,000"):
         one.observe(BAD)
 
 
@@ -51,7 +55,7 @@ def test_what_left_the_window_no_longer_counts() -> None:
 
 def test_the_line_names_the_most_frequent_reason_and_how_to_go_on() -> None:
     one = breaker(run_max=5)
-    with pytest.raises(TooManyRefused) as stopped:
+    with pytest.raises(TooManyRefusedError) as stopped:
         one.observe(["not-json", "wrong-topic", "wrong-topic", "wrong-topic", "not-json", "wrong-topic"])
     line = str(stopped.value)
     assert "most of them wrong-topic (4)" in line
@@ -68,7 +72,7 @@ def test_what_postgresql_refused_counts_in_the_share() -> None:
     one = breaker()
     one.observe(GOOD * 2000)
     one.observe_late(1000)
-    with pytest.raises(TooManyRefused, match=f"1,001 of the last 2,000 .* {LATE}"):
+    with pytest.raises(TooManyRefusedError, match=f"1,001 of the last 2,000 .* {LATE}"):
         one.observe_late(1)
 
 
@@ -76,13 +80,13 @@ def test_it_remembers_what_the_consumer_before_it_refused() -> None:
     one = breaker()
     one.restore(BreakerHistory(seen=10_000, refused={"not-json": 900}, run=900))
     one.observe(BAD * 100)
-    with pytest.raises(TooManyRefused, match="1,001 messages in a row"):
+    with pytest.raises(TooManyRefusedError, match="1,001 messages in a row"):
         one.observe(BAD)
 
     other = breaker()
     other.restore(BreakerHistory(seen=10_000, refused={"not-json": 3000, "wrong-topic": 2000}, run=0))
     other.observe(GOOD)
-    with pytest.raises(TooManyRefused, match="5,001 of the last 10,000"):
+    with pytest.raises(TooManyRefusedError, match="5,001 of the last 10,000"):
         other.observe(BAD)
 
 
@@ -120,7 +124,7 @@ def _stopped_in(run_max: int, history: BreakerHistory, batches: list[list[str | 
     for index, batch in enumerate(batches):
         try:
             one.observe(batch)
-        except TooManyRefused:
+        except TooManyRefusedError:
             return index
     return None
 

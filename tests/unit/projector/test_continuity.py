@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 from structlog.testing import capture_logs
 
-from events.runtime.errors import ServiceTemporarilyUnavailable
-from projector.errors import PositionImpossible, TopicMissing
+from events.runtime.errors import ServiceTemporarilyUnavailableError
+from projector.errors import PositionImpossibleError, TopicMissingError
 from projector.kafka_log import continuity
 from projector.kafka_log.continuity import Continuity, Positions
 from projector.kafka_log.position_check import Position, created_again, deleted
@@ -29,11 +29,11 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _missing() -> dict[str, str]:
-    raise TopicMissing(PLACE[0])
+    raise TopicMissingError(PLACE[0])
 
 
 def _away() -> dict[str, str]:
-    raise ServiceTemporarilyUnavailable("away")
+    raise ServiceTemporarilyUnavailableError("away")
 
 
 def _look_until_asked(watch: Continuity, asked: threading.Semaphore, times: int, wait_until: WaitUntil) -> None:
@@ -71,7 +71,7 @@ def test_another_topic_of_the_name_stops_and_so_does_none_at_the_second_look(
     def stopped() -> bool:
         try:
             watch.check_topic_ids()
-        except PositionImpossible as impossible:
+        except PositionImpossibleError as impossible:
             return str(impossible) == said
         return False
 
@@ -128,7 +128,7 @@ def test_a_doubt_is_told_once_and_each_try_to_prove_the_log_with_what_was_in_the
 
     def prove() -> Positions:
         if away.pop(0):
-            raise ServiceTemporarilyUnavailable("no leader")
+            raise ServiceTemporarilyUnavailableError("no leader")
         return GIVEN
 
     watch = _watch(lambda: {PLACE[0]: "ours"}, prove)
@@ -157,7 +157,7 @@ def test_what_was_taken_need_not_have_been_given_and_what_is_left_is_looked_afte
     def stopped() -> bool:
         try:
             watch.check_topic_ids()
-        except PositionImpossible as impossible:
+        except PositionImpossibleError as impossible:
             return "billing.payments" in str(impossible) and "while it was read" in str(impossible)
         return False
 
