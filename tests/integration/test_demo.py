@@ -50,7 +50,7 @@ def test_every_step_holds_within_a_minute_and_nothing_is_left(
     found = facts["The drift check names what was changed"]
     assert (found["drifted_meters"], facts["Broken events"]["broken"]) == (6, 73)
     assert facts["Repair while the consumer runs"]["repaired"] >= found["drifted_meters"]
-    assert facts["A clean check, events still flowing"]["drifted"] == 0
+    assert facts["A clean check while events arrive"]["drifted"] == 0
     assert not _marked(mark)
 
 
