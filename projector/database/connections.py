@@ -11,8 +11,11 @@ For further settings, which decide only speed, call `tune` on a prepared connect
 unless psycopg's `isolation_level` is changed: each BEGIN names the level.
 """
 
+import os
+import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from threading import Timer
 from typing import Any, Final
 
 import psycopg
@@ -27,6 +30,7 @@ from projector.database.statements import statements
 
 SQL: Final = statements("projector.database", "session.sql")
 ENCODING: Final = "UTF8"
+PREPARE_SECONDS: Final = 10.0  # for the server to answer what a new connection is prepared by, unless told otherwise
 MEASURED: Final = "plans would differ from those that were measured"
 
 
@@ -42,12 +46,33 @@ def connect(conninfo: str = "", *, schema: str, autocommit: bool = False, **para
     own = {"client_encoding": ENCODING, "options": startup_options(schema)}
     connection = psycopg.connect(conninfo, autocommit=True, **{**parameters, **own})
     try:
-        prepare(connection, schema)
+        with _answered_within(connection, float(parameters.get("connect_timeout", PREPARE_SECONDS))):
+            prepare(connection, schema)
         connection.autocommit = autocommit
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+@contextmanager
+def _answered_within(connection: Connection[Any], seconds: float) -> Iterator[None]:
+    """Shut a connection down if the server does not answer the block's statements in time: its waiter gets an error.
+
+    libpq's limit ends with the login, and whoever watches connections does not know this one yet.
+    """
+
+    def shut_down() -> None:
+        with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as end:
+            end.shutdown(socket.SHUT_RDWR)
+
+    timer = Timer(seconds, shut_down)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def startup_options(schema: str) -> str:
