@@ -29,7 +29,8 @@ from backfill.throttle.pace import Brake, Pace, RowRate
 from events.runtime.console import say
 from events.runtime.errors import ServiceUnavailableError, StateError, WorkFailedError
 from events.runtime.settings import Settings
-from projector.database.failures import address, describe_error
+from projector.database.address import address
+from projector.database.failures import describe_error
 
 _log = structlog.get_logger()
 

@@ -4,27 +4,24 @@ SQLAlchemy ends here: it pools connections and serves Alembic. Everything else u
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, cast
 
-import psycopg
 from psycopg import Connection
-from psycopg.conninfo import make_conninfo
 from sqlalchemy import Connection as PooledConnection
-from sqlalchemy import Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import Engine, create_engine
 
-from events.runtime.errors import SettingError
-from events.runtime.settings import Settings, required
+from events.runtime.settings import Settings
 from projector.database import connections
+from projector.database.address import read_address
 
 CONNECT_SECONDS: Final = 10
 KEEPALIVE_OPTIONS: Final = {
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 25_000,  # ms
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "25000",  # ms
 }
 """A server that lost power or network closes no connection: give it up after about 25 s, not after hours."""
 
@@ -36,48 +33,23 @@ def make_engine(settings: Settings, *, program: str) -> Engine:
     """Make the engine; it connects on first use.
 
     Raises:
-        SettingError: `PROJECTOR_DATABASE_URL` is missing, or not a PostgreSQL address.
+        SettingError: `PROJECTOR_DATABASE_URL` is missing, is no address, or asks for what no program does.
 
     """
-    given = required(settings, "database_url")
-    if given.count("@") > 1:  # the rest of the password would be printed as the host, or as an option
-        raise SettingError("PROJECTOR_DATABASE_URL: write an @ as %40 unless it stands before the host")
-    try:
-        url = make_url(given)
-    except (ArgumentError, ValueError):  # ValueError: the port is not a number
-        raise SettingError("PROJECTOR_DATABASE_URL is not an address like postgresql://user@host:5432/name") from None
-    unknown = _unknown_option(url.query)
-    if unknown:
-        raise SettingError(f"PROJECTOR_DATABASE_URL: PostgreSQL's client has no option {unknown!r}")
-    if url.get_backend_name() not in {"postgresql", "postgres"}:
-        raise SettingError("PROJECTOR_DATABASE_URL: the scheme has to be postgresql://")
-    engine = create_engine(
-        url.set(drivername="postgresql+psycopg"),
+    address = read_address(settings)
+    parameters: dict[str, Any] = {"connect_timeout": str(CONNECT_SECONDS), **KEEPALIVE_OPTIONS, **address.parameters}
+
+    def connect() -> Connection[Any]:
+        return connections.connect(
+            schema=settings.schema_name, asked=address.asked, application_name=program, **parameters
+        )
+
+    return create_engine(
+        "postgresql+psycopg://",
+        creator=connect,
         pool_pre_ping=True,
-        hide_parameters=True,  # parameters may hold customers' names
-        connect_args={"application_name": program, "connect_timeout": CONNECT_SECONDS, **KEEPALIVE_OPTIONS},
+        hide_parameters=True,  # an error's text holds no customer's name
     )
-    event.listen(engine, "do_connect", _connects(settings.schema_name))
-    return engine
-
-
-def _connects(schema: str) -> Callable[..., Connection[Any]]:
-    """Return the function that makes the engine's connections, in place of SQLAlchemy's own."""
-
-    def connect(_dialect: object, _record: object, given: Sequence[str], parameters: dict[str, Any]) -> Connection[Any]:
-        return connections.connect(*given, schema=schema, **parameters)
-
-    return connect
-
-
-def _unknown_option(query: Mapping[str, Any]) -> str | None:
-    """Find a name after the question mark that libpq does not know; connecting would report it in many lines."""
-    for name in query:
-        try:
-            make_conninfo(**{name: "1"})
-        except psycopg.ProgrammingError:
-            return name
-    return None
 
 
 @contextmanager

@@ -5,30 +5,30 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import psycopg
-from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError
 
 from events.runtime.errors import ServiceTemporarilyUnavailableError, ServiceUnavailableError, WorkFailedError
-from events.runtime.settings import Settings, required
+from events.runtime.settings import Settings
+from projector.database.address import address
 from projector.database.sqlstates import (
     CONNECTION_LOST,
-    LOGIN_REFUSED,
     NOT_PERMITTED,
-    TRANSACTION_TIMEOUT,
-    TRANSIENT,
     is_of,
+    passes,
     sqlstate_of,
 )
 
-PERMANENT_CONNECT_MESSAGES: Final = ("FATAL:", "does not support SSL", "certificate", "no password supplied")
-"""Parts of a message that a server which answered sends when connecting fails; libpq gives no SQLSTATE for those."""
-TRANSIENT_CONNECT_MESSAGES: Final = (
-    "the database system is",
-    "too many clients",
-    "remaining connection slots",
-    "terminating connection",
-)
-"""Parts of such messages that pass without anybody's doing: starting, stopping, recovering, full."""
+PERMANENT_CONNECT_MESSAGES: Final = ("does not support SSL", "certificate", "no password supplied", "invalid ", "match")
+"""Parts of what libpq itself says of a connection that it does not try or gives up: no server sent an SQLSTATE. Python
+sets no language for messages, so libpq's are English; what servers say, in whatever language, is not looked at."""
+
+
+class ConnectionRefusedByServerError(psycopg.OperationalError):
+    """A server answered a connection with an error instead of a session."""
+
+    def __init__(self, error: psycopg.OperationalError, sqlstate: str) -> None:
+        super().__init__(*error.args)
+        self.sqlstate = sqlstate
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def translate_database_errors(settings: Settings) -> Iterator[None]:
         if _is_transient(error):
             raise ServiceTemporarilyUnavailableError(f"{where} {_for_now(error)}: {why}") from None
         if _is_connection_failure(error):
-            raise ServiceUnavailableError(f"{where} cannot be reached: {why}") from None
+            raise ServiceUnavailableError(f"{where} {_in_vain(error)}: {why}") from None
         if sqlstate_of(error) in NOT_PERMITTED:
             raise ServiceUnavailableError(f"{where} refuses: {why}") from None
         raise
@@ -88,20 +88,22 @@ def describe_error(error: Any, *, detail: bool = False) -> str:  # noqa: ANN401 
     return f"{message}{code}{f': {more}' if more else ''}"
 
 
-def address(settings: Settings) -> str:
-    """Write the server's address without its password."""
-    url = make_url(required(settings, "database_url"))
-    return f"{url.host or 'localhost'}:{url.port or 5432}/{url.database or ''}"
+def server_of(connection: psycopg.Connection[Any]) -> str:
+    """Write where a connection leads, as host, port and database."""
+    info = connection.info
+    return f"{info.host or 'localhost'}:{info.port}/{info.dbname}"
 
 
 def _is_transient(error: Any) -> bool:  # noqa: ANN401 - as above
     state = sqlstate_of(error)
     if state is not None:
-        return state[:2] in TRANSIENT or state in TRANSACTION_TIMEOUT
+        return passes(state)
     message = str(getattr(error, "orig", error))
-    permanent = any(part in message for part in PERMANENT_CONNECT_MESSAGES)
-    transient = any(part in message for part in TRANSIENT_CONNECT_MESSAGES)
-    return _is_connection_failure(error) and (transient or not permanent)
+    return _is_connection_failure(error) and not any(part in message for part in PERMANENT_CONNECT_MESSAGES)
+
+
+def _in_vain(error: Any) -> str:  # noqa: ANN401 - as above
+    return "cannot be reached" if sqlstate_of(error) is None else "refuses the connection"
 
 
 def _for_now(error: Any) -> str:  # noqa: ANN401 - as above
@@ -110,6 +112,7 @@ def _for_now(error: Any) -> str:  # noqa: ANN401 - as above
 
 
 def _is_connection_failure(error: Any) -> bool:  # noqa: ANN401 - as above
+    cause = getattr(error, "orig", error)
     if sqlstate_of(error) is None:
-        return isinstance(getattr(error, "orig", error), psycopg.OperationalError | psycopg.InterfaceError)
-    return is_of(error, LOGIN_REFUSED)
+        return isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError)
+    return isinstance(cause, ConnectionRefusedByServerError)

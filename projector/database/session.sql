@@ -11,3 +11,13 @@ FROM pg_catalog.unnest(%(names)s::pg_catalog.text[]) AS asked (name);
 SELECT pg_catalog.set_config(pinned.name, pinned.value, false)
 FROM ROWS FROM (pg_catalog.unnest(%(names)s::pg_catalog.text[]), pg_catalog.unnest(%(values)s::pg_catalog.text[]))
      AS pinned (name, value);
+
+-- name: missing
+-- Of settings that were asked for with the connection: those that have their value from elsewhere. PostgreSQL does not
+-- list a role, or a setting of an extension that is not loaded: those are set once more.
+SELECT asked.name
+FROM pg_catalog.unnest(%(names)s::pg_catalog.text[]) AS asked (name)
+WHERE NOT EXISTS (
+    SELECT FROM pg_catalog.pg_settings AS setting
+    WHERE pg_catalog.lower(setting.name) = pg_catalog.lower(asked.name) AND setting.source IN ('client', 'session')
+);

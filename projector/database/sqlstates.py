@@ -3,20 +3,32 @@
 An SQLSTATE has five characters; the first two are its class.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import psycopg
 
 CONNECTION_LOST: Final = {"08", "57"}
 """Classes: connection exceptions, and an operator's intervention such as a shutdown."""
-TRANSIENT: Final = {*CONNECTION_LOST, "40", "53", "55"}
-"""Classes that pass without anybody's doing: also deadlocks, resources such as a full disk, locks that are taken."""
-TRANSACTION_TIMEOUT: Final = {"25P03", "25P04"}
-"""Codes: the server ended a transaction that was idle, or lasted, too long; this process was paused."""
-LOGIN_REFUSED: Final = {"28", "3D"}
-"""Classes: authentication failed; the database does not exist."""
-NOT_PERMITTED: Final = {"42501", "25006"}
-"""Codes: the role lacks a privilege; the server is a standby, or the role may only read."""
+PASSES: Final[Mapping[str, tuple[bool, str]]] = {
+    "08": (True, "the connection was lost or could not be made"),
+    "08P01": (False, "the protocol was violated: a pooler refuses something, or this is no PostgreSQL"),
+    "25006": (True, "the server accepts no writes: a standby, or a primary in the seconds after a failover"),
+    "25P03": (True, "the server ended a transaction that was idle too long: this process was paused"),
+    "25P04": (True, "the server ended a transaction that lasted too long: this process was paused"),
+    "40": (True, "a deadlock or a conflict rolled the transaction back"),
+    "53": (True, "a resource ran out: connections of the server or of the role, memory, disk space"),
+    "53400": (False, "a limit that somebody configured was exceeded"),
+    "55": (True, "an object or a lock is in use"),
+    "57": (True, "an operator intervenes: a shutdown, a start, a recovery"),
+    "57P04": (False, "the database was dropped"),
+}
+"""Classes and codes with whether they pass without anybody's doing, and why; a code counts for more than its class.
+What is not listed does not pass: the same statement would fail in the same way."""
+NOT_PERMITTED: Final = {"42501"}
+"""Codes: the role lacks a privilege."""
+UNSUPPORTED_AT_STARTUP: Final = "08P01"
+"""Code: with this a pooler refuses a parameter of the start-up that it does not know."""
 INVALID_SETTING: Final = {"22", "42"}
 """Classes of a setting that PostgreSQL does not accept."""
 VALUE_REFUSED: Final = {"22", "23"}
@@ -33,3 +45,9 @@ def sqlstate_of(error: Any) -> str | None:  # noqa: ANN401 - psycopg's error, or
 def is_of(error: Any, classes: set[str]) -> bool:  # noqa: ANN401 - as above
     """Tell whether an error has a code of these classes."""
     return (sqlstate_of(error) or "")[:2] in classes
+
+
+def passes(state: str) -> bool:
+    """Tell whether what a code stands for passes without anybody's doing."""
+    answer, _ = PASSES.get(state) or PASSES.get(state[:2]) or (False, "")
+    return answer
