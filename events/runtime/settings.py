@@ -15,6 +15,22 @@ PREFIX = "PROJECTOR_"
 KAFKA_PREFIX = f"{PREFIX}KAFKA__"
 
 
+FINER_CURRENCIES = frozenset({"BHD", "CLF", "IQD", "JOD", "KWD", "LYD", "OMR", "TND", "UYW"})
+"""Currencies with three or four digits after the point (ISO 4217, list one); amounts of events have two at most."""
+
+
+def _two_digits_suffice(currency: str) -> str:
+    if currency in FINER_CURRENCIES:
+        raise ValueError(f"{currency} has more than two digits after the point, and amounts here have two at most")
+    return currency
+
+
+def _free_schema_name(name: str) -> str:
+    if name.startswith("pg_") or name == "information_schema":
+        raise ValueError(f"PostgreSQL reserves the name {name}: choose another")
+    return name
+
+
 def _known_zone(name: str) -> str:
     try:
         ZoneInfo(name)
@@ -34,10 +50,12 @@ class Settings(BaseSettings):
     database_url: SecretStr = Field(SecretStr(""), description="as postgresql://user:password@host:port/name")
     kafka_bootstrap_servers: str = Field("", description="Kafka brokers, as host:port[,host:port]")
     group_id: str = Field("projector", min_length=1, description="consumer group, and the owner of the positions")
-    schema_name: str = Field(
+    schema_name: Annotated[str, AfterValidator(_free_schema_name)] = Field(
         "billing", alias="PROJECTOR_SCHEMA", pattern=r"^[a-z_][a-z0-9_]{0,52}$", description="PostgreSQL schema"
     )
-    currency: str = Field("KES", pattern=r"^[A-Z]{3}$", description="ISO 4217 code; events in another are refused")
+    currency: Annotated[str, AfterValidator(_two_digits_suffice)] = Field(
+        "KES", pattern=r"^[A-Z]{3}$", description="ISO 4217 code; events in another are refused"
+    )
     timezone: Annotated[str, AfterValidator(_known_zone)] = Field(
         "Africa/Nairobi", description="IANA time zone that defines the business day"
     )

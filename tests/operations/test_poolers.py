@@ -5,14 +5,13 @@ from typing import Any, Final
 
 import psycopg
 import pytest
-from projector.database.own_session import own_session
 from psycopg import Connection
 from pydantic import SecretStr
 
 from events.runtime.errors import ServiceUnavailableError
 from events.runtime.settings import Settings
 from projector.database import connections
-from projector.database.engines import make_engine
+from projector.database.engines import make_engine, own_session
 from projector.database.session_settings import PINNED, SEARCH_PATH
 from tests.conftest import RunCommand
 from tests.operations.pgbouncer import pgbouncer

@@ -1,0 +1,31 @@
+"""A setting that cannot work is refused at start, by its name."""
+
+import pytest
+
+from events.runtime import settings
+from events.runtime.errors import SettingError
+
+REFUSED = {
+    ("PROJECTOR_SCHEMA", "pg_billing"): "PostgreSQL reserves the name pg_billing: choose another",
+    ("PROJECTOR_SCHEMA", "pg_catalog"): "PostgreSQL reserves the name pg_catalog: choose another",
+    ("PROJECTOR_SCHEMA", "information_schema"): "PostgreSQL reserves the name information_schema: choose another",
+    ("PROJECTOR_CURRENCY", "KWD"): "KWD has more than two digits after the point, and amounts here have two at most",
+    ("PROJECTOR_CURRENCY", "CLF"): "CLF has more than two digits after the point, and amounts here have two at most",
+    ("PROJECTOR_TIMEZONE", "Africa/Nowhere"): "not an IANA time zone",
+}
+
+
+@pytest.mark.parametrize(("name", "value"), REFUSED)
+def test_what_cannot_work_is_refused(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    settings.load.cache_clear()
+    with pytest.raises(SettingError) as raised:
+        settings.load()
+    assert str(raised.value) == f"{name}: {REFUSED[name, value]}"
+
+
+@pytest.mark.parametrize("currency", ["KES", "JPY", "UGX"])
+def test_currencies_of_two_digits_or_none_are_taken(currency: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROJECTOR_CURRENCY", currency)
+    settings.load.cache_clear()
+    assert settings.load().currency == currency
