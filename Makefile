@@ -16,12 +16,12 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-unit test-faults fuzz mutants docs reference tutorial lint types imports format bench soak sandbox lock clean
+.PHONY: help demo test test-unit test-operations test-faults fuzz mutants docs reference tutorial lint types imports format bench soak sandbox lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(READY) ## the whole story on a sandbox of its own, in under a minute
+demo: $(READY) ## the whole story on a sandbox of its own, in about a minute
 	@$(BIN)/projector demo
 
 test: $(READY) ## every test, on a real PostgreSQL and Kafka
@@ -36,6 +36,12 @@ fuzz: $(READY) ## two million hostile messages, through the decoder and through 
 
 mutants: $(READY) ## change the code in a thousand small ways, and see that the tests notice
 	@$(BIN)/python -m tests.mutants
+
+test-operations: $(READY) ## the tests beside a real PgBouncer, which is installed where apt-get may
+	@PATH="$$PATH:/usr/sbin"; command -v pgbouncer > /dev/null || \
+		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends pgbouncer > /dev/null; } || \
+		{ echo "make: PgBouncer is needed (Debian: apt install pgbouncer)" >&2; exit 1; }; \
+	PATH="$$PATH:/usr/sbin" $(BIN)/python -m pytest -n 2 --dist worksteal tests/operations
 
 test-faults: $(READY) ## forty seeded runs of faults; FAULT_RUNS=500 for more, FAULT_SEED=17 for that one
 	@FAULT_RUNS=$${FAULT_RUNS:-40} $(BIN)/python -m pytest -n 2 --dist worksteal tests/faults
