@@ -28,6 +28,8 @@ TIMES: Final[dict[Entity, tuple[str, ...]]] = {
     "assignments": ("assigned_at", "unassigned_at"),
     "customers": (),
 }
+DECIDING: Final = {"specversion", "id", "source", "type"}
+"""The attributes that decide what an event is; binary mode reads these headers and the media type, and no others."""
 LINE_MEMBERS: Final = 2  # type and amount
 SPACED_COLON: Final = re.compile(rb'"[ \t\r\n]+:').search
 
@@ -68,7 +70,7 @@ class Decoder:
             if not _surely_distinct(value, len(envelope) + _names(data)):
                 _require_distinct(value)
         except ValueError as error:
-            return refusal(error, tagged=True)
+            return refusal(error, value, tagged=True)
         return self._checked(entity, envelope, data)
 
     def _binary(self, headers: dict[str, str], value: bytes) -> Event | Refusal:
@@ -85,7 +87,7 @@ class Decoder:
             if not _surely_distinct(value, _names(data)):
                 _require_distinct(value)
         except ValueError as error:
-            return refusal(error, tagged=False, within="data")
+            return refusal(error, value, tagged=False, within="data")
         return self._checked(entity, attributes, data)
 
     def _checked(self, entity: Entity, attributes: Attributes, data: dict[str, Any]) -> Event | Refusal:
@@ -108,20 +110,38 @@ def _binary_attributes(headers: Headers) -> dict[str, str] | Refusal | None:
     without either counts as structured, because some producers cannot set headers.
     """
     named = [(name.lower(), raw) for name, raw in headers if raw is not None]
-    if next((_is_structured(raw) for name, raw in named if name == "content-type"), False):
+    content_type = next((raw for name, raw in named if name == "content-type"), None)
+    if content_type is not None and _is_structured(content_type):
         return None
+    if not any(name.startswith("ce_") for name, _ in named):
+        return _without_attributes([name for name, _ in named], content_type)
     attributes: dict[str, str] = {}
     for name, raw in named:
-        if name != "content-type" and not name.startswith("ce_"):
+        attribute = name.removeprefix("ce_")
+        if not name.startswith("ce_") or attribute not in DECIDING:
             continue
-        attribute = "datacontenttype" if name == "content-type" else name.removeprefix("ce_")
         try:
             text = raw.decode()
         except UnicodeDecodeError:
-            return Refusal("not-cloudevent", f"header {name[:100]!r} is not UTF-8")
+            return Refusal("not-cloudevent", f"header {name!r} is not UTF-8")
         if attributes.setdefault(attribute, text) != text:
-            return Refusal("not-cloudevent", f"header {name[:100]!r} is given twice with different values")
-    return attributes or None
+            return Refusal("not-cloudevent", f"header {name!r} is given twice with different values")
+    media_type = content_type or next((raw for name, raw in named if name == "ce_datacontenttype"), None)
+    return attributes if media_type is None else {**attributes, "datacontenttype": media_type.decode(errors="replace")}
+
+
+def _without_attributes(names: list[str], content_type: bytes | None) -> Refusal | None:
+    """Refuse headers that look like binary mode and hold no attribute; None if the message may be structured."""
+    wrong = next((name for name in names if name.startswith("ce-") and name.removeprefix("ce-") in DECIDING), None)
+    if wrong is not None:
+        return Refusal("not-cloudevent", f"header {wrong!r}: in Kafka headers begin with ce_, not with ce- as in HTTP")
+    if content_type is None:
+        return None
+    given = content_type[:100].decode(errors="replace")
+    return Refusal(
+        "not-cloudevent",
+        f"content-type is {given!r} and no header begins with ce_: send a whole event as {STRUCTURED.decode()}",
+    )
 
 
 def _is_structured(content_type: bytes) -> bool:

@@ -1,9 +1,11 @@
 """An error of pydantic as a refusal: a reason to filter by, and one sentence that names the member."""
 
+import re
 from typing import Any, Final
 
 from pydantic import ValidationError
 
+from events.contract.cloudevents import JSON_MEDIA_TYPE
 from events.contract.limits import BIGINT_MAX
 from events.contract.types import DATE, MONEY, POSITIVE, TIMESTAMP, Reason, Refusal
 
@@ -14,10 +16,25 @@ WRITTEN: Final[dict[str, str]] = {
     MONEY: 'is not a decimal string with at most 16 digits before the point and two after, like "1250.00"',
     POSITIVE: "is not greater than zero",
     DATE: "is not a date like 2026-01-31",
-    TIMESTAMP: "is not a timestamp with an offset, like 2026-01-31T08:00:00+03:00",
     r"^[^\x00]*$": "contains the character U+0000, which PostgreSQL cannot store",
     r"^[A-Z]{3}$": "is not a currency code of three capitals",
+    JSON_MEDIA_TYPE: "is not a media type of JSON, and `data` has to be JSON",
 }
+NOT_A_TIMESTAMP: Final = "is not a timestamp with an offset, like 2026-01-31T08:00:00+03:00"
+NO_SUCH_MOMENT: Final = "does not exist: hours end at 23, minutes and seconds at 59, days with their month"
+BEGINNINGS: Final[dict[bytes, str]] = {
+    b"\xef\xbb\xbf": "begins with a byte order mark: send UTF-8 without one",
+    b"\xff\xfe": "is UTF-16: send UTF-8",
+    b"\xfe\xff": "is UTF-16: send UTF-8",
+    b"{\x00": "is UTF-16: send UTF-8",
+    b"\x00{": "is UTF-16: send UTF-8",
+    b"\x00": "begins with a schema registry's magic byte: send JSON by a serializer without a registry",
+    b"\x1f\x8b": "is compressed by gzip: leave that to the producer's compression.type",
+    b"\x28\xb5\x2f\xfd": "is compressed by zstd: leave that to the producer's compression.type",
+    b"\x04\x22\x4d\x18": "is compressed by lz4: leave that to the producer's compression.type",
+    b"<": "is XML: send JSON",
+}
+"""What the first bytes of a value that is not JSON show of it, looked at in this order."""
 KINDS: Final[dict[str, str]] = {
     "missing": "is missing",
     "int_type": "is not an integer",
@@ -32,11 +49,12 @@ KINDS: Final[dict[str, str]] = {
 }
 
 
-def refusal(error: ValueError, *, tagged: bool, within: str = "") -> Refusal:
+def refusal(error: ValueError, value: bytes = b"", *, tagged: bool, within: str = "") -> Refusal:
     """Describe why bytes are refused, by the first error.
 
     Args:
         error: of pydantic, or a ValueError whose message is the description.
+        value: the bytes.
         tagged: whether each location starts with the event's type, as in a union.
         within: the member whose value the bytes are.
 
@@ -46,7 +64,8 @@ def refusal(error: ValueError, *, tagged: bool, within: str = "") -> Refusal:
     first = error.errors(include_url=False)[0]
     place = [*([within] if within else []), *first["loc"][tagged:]]
     name = ".".join(map(str, place))
-    detail = f"{name}: {_description(first)}" if name else _description(first)
+    description = _description(first, value)
+    detail = f"{name}: {description}" if name else description
     return Refusal(_reason(first["type"], place, within), detail[:DETAIL_CHARACTERS])
 
 
@@ -58,7 +77,7 @@ def _reason(kind: str, place: list[Any], within: str) -> Reason:
     return "invalid-data" if place[:1] == ["data"] else "not-cloudevent"
 
 
-def _description(first: Any) -> str:  # noqa: ANN401 - pydantic_core's ErrorDetails, whose members vary by kind
+def _description(first: Any, value: bytes) -> str:  # noqa: ANN401 - pydantic_core's ErrorDetails, whose members vary by kind
     kind, context = first["type"], first.get("ctx", {})
     match kind:
         case "string_pattern_mismatch":
@@ -68,7 +87,11 @@ def _description(first: Any) -> str:  # noqa: ANN401 - pydantic_core's ErrorDeta
         case "union_tag_not_found":
             return "type: is missing"
         case "json_invalid":
-            return f"the value is not JSON: {context['error']}"
+            shown = next((shown for beginning, shown in BEGINNINGS.items() if value.startswith(beginning)), None)
+            return f"the value {shown or 'is not JSON: ' + context['error']}"
+        case "date-time":
+            is_written = isinstance(first["input"], str) and re.match(TIMESTAMP, first["input"])
+            message = NO_SUCH_MOMENT if is_written else NOT_A_TIMESTAMP
         case _:
             message = KINDS.get(kind, first["msg"])
     return f"{_shown(first['input'])}{message}"

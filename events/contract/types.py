@@ -12,7 +12,14 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, NotRequired
 from pydantic import ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints, with_config
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
-from pydantic_core.core_schema import chain_schema, date_schema, datetime_schema, str_schema
+from pydantic_core.core_schema import (
+    chain_schema,
+    date_schema,
+    datetime_schema,
+    no_info_plain_validator_function,
+    str_schema,
+    union_schema,
+)
 from typing_extensions import TypedDict
 
 from events.contract.limits import BIGINT_MAX
@@ -46,8 +53,10 @@ MONEY: Final = r"^-?[0-9]{1,16}(\.[0-9]{1,2})?$"
 POSITIVE: Final = r"^[0-9.]*[1-9]"
 DATE: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 TIMESTAMP: Final = (
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?([Zz]|[+-][0-9]{2}:?[0-9]{2})$"
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?([Zz]|[+-][0-9]{2}(:?[0-9]{2})?)$"
 )
+HOURS_ALONE: Final = r"[+-][0-9]{2}$"
+"""An offset of whole hours, as ISO 8601 allows and PostgreSQL writes; pydantic requires the minutes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,10 +66,21 @@ class Written:
     pattern: str
     then: CoreSchema
     format: str = ""
+    completed: tuple[str, str] | None = None  # an end that `then` does not parse, and what completes it
 
     def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
         """Check the string, then parse it."""
-        return chain_schema([str_schema(pattern=self.pattern, strict=True), {**self.then, "strict": False}])
+        string, then = str_schema(pattern=self.pattern, strict=True), {**self.then, "strict": False}
+        if self.completed is None:
+            return chain_schema([string, then])
+        end, addition = self.completed
+        complete = no_info_plain_validator_function(lambda text: text + addition)
+        return union_schema(
+            [chain_schema([string, then]), chain_schema([string, str_schema(pattern=end), complete, then])],
+            mode="left_to_right",
+            custom_error_type=self.format,
+            custom_error_message=f"is not a {self.format}",
+        )
 
     def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Describe the same two steps."""
@@ -77,7 +97,10 @@ Money = Annotated[str, StringConstraints(pattern=MONEY)]
 Payment = Annotated[str, Written(MONEY, then=str_schema(pattern=POSITIVE))]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 Date = Annotated[date, Written(DATE, then=date_schema(), format="date")]
-Timestamp = Annotated[datetime, Written(TIMESTAMP, then=datetime_schema(tz_constraint="aware"), format="date-time")]
+Timestamp = Annotated[
+    datetime,
+    Written(TIMESTAMP, then=datetime_schema(tz_constraint="aware"), format="date-time", completed=(HOURS_ALONE, ":00")),
+]
 
 
 @strict
