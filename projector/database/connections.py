@@ -62,8 +62,8 @@ def connect(
     Raises:
         psycopg.Error: PostgreSQL cannot be reached, or refuses the connection; with the SQLSTATE if it sent one.
         StateError: the database is not encoded in UTF-8, or PostgreSQL is older than 18.
-        ServiceUnavailableError: a setting or the user is not what it has to be and cannot be changed, or a pooler shares
-            the session.
+        ServiceUnavailableError: a setting or the user is not what it has to be and cannot be changed; or a pooler
+            shares the session.
 
     """
     parameters["client_encoding"] = ENCODING
