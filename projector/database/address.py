@@ -32,6 +32,10 @@ OWN: Final[Mapping[str, str]] = {
 """Parameters of libpq that are refused in the address, and why."""
 OPTION: Final = re.compile(r"(?:-c\s*|--)([A-Za-z_][\w.-]*)=((?:\\.|\S)*)(?:\s+|$)")
 PORT_MAX: Final = 65_535
+INTEGERS: Final = (
+    "connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout",
+)  # fmt: skip
+"""Parameters of libpq whose value is an integer; only connecting would refuse another, whatever the program does."""
 
 
 class Address(NamedTuple):
@@ -71,6 +75,9 @@ def read_address(settings: Settings) -> Address:
     for name, why in OWN.items():
         if name in parameters:
             raise SettingError(f"{NAME}: leave {name} out: {why}")
+    for name in INTEGERS:
+        if not re.fullmatch(r"-?[0-9]{1,9}", parameters.get(name, "0")):
+            raise SettingError(f"{NAME}: {name} has to be an integer")
     _require_ports(parameters.get("port", ""))
     asked = _asked(parameters.pop("options", ""))
     return Address(parameters, asked, _place(parameters))

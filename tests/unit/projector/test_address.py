@@ -40,6 +40,8 @@ REFUSED = {
     "postgresql://u:secret@h/db?options=--search-path%3Dx": "leave search_path out",
     "postgresql://u:secret@h/db?options=-c%20synchronous_commit%3Doff": "synchronous_commit has to be 'on'",
     "postgresql://u:secret@h/db?options=-c work_mem=5MB": "with = in its value as %3D",
+    "postgresql://u:secret@h/db?connect_timeout=soon": "connect_timeout has to be an integer",
+    "postgresql://u:secret@h/db?keepalives_idle=": "keepalives_idle has to be an integer",
     "postgresql://u:secret@h/db?options=-e": "options may hold settings only",
 }
 
