@@ -11,7 +11,8 @@ explain     one meter's statement
 watch       `drift-check --every`
 alerts      notifications about drift, and about a checker that fails
 cli         `backfill`
-runs_command                     `backfill runs`
-options, request  the options of a run, and the run that they ask for
-exit_codes                       what a command ends with
+runs_command  `backfill runs`
+options     the options of a run
+request     the run that they ask for
+exit_codes  what a command ends with
 """

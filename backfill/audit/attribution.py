@@ -1,8 +1,7 @@
-"""Which of the history rows that contradict their marks had their history edited, and which their marks. Pure.
+"""A history row and its mark disagree: which of the two was edited? Pure.
 
-A mark is what the projection last counted for a history row. What the projection recorded for a row is what the row
-said before an edit: its mark where history was edited, and what the row counts where the mark was edited. So for the
-invoices, or the payments, of one meter
+A mark is what the projection last counted for a history row. If the row was edited, the projection has counted the
+mark. If the mark was edited, it has counted the row. So for the invoices, or the payments, of one meter
 
     recorded = sum(marked) + sum(counted - marked, over the rows whose marks were edited)
 

@@ -13,7 +13,7 @@ Cause = Literal[
     "history-added",      # a history row was inserted outside the stream
     "history-deleted",    # history rows that the projection counted are missing
     "marks-edited",       # a row's counted amount or meter was changed outside the stream, the row itself was not
-    "projection-edited",  # the projection's row was changed, directly or by a consumer that subtracted an edited mark
+    "projection-edited",  # the projection's row was changed: by somebody, or by a consumer that read an edited mark
     "assignment-edited",  # an assignment was changed, added or deleted outside the stream
     "date-edited",        # only a date differs: it was changed in history or in the projection
     "row-missing",        # the projection's row is missing
@@ -53,8 +53,7 @@ class CustomerFigures(NamedTuple):
 class MeterDrift(NamedTuple):
     """A meter whose recorded figures differ from the expected ones; `present` tells whether it has a row at all.
 
-    `contradicting_rows` counts the history rows of this meter, by what counts or by their marks, whose marks differ
-    from what counts.
+    `contradicting_rows` is the number of history rows with a wrong mark that count at this meter or are marked at it.
     """
 
     meter_id: int
@@ -76,9 +75,10 @@ class CustomerDrift(NamedTuple):
 class Disagreement(NamedTuple):
     """History rows of one meter that the projection counted differently from what counts now.
 
-    `rows`, `amount` (what counts now, less what was counted) and `row_shift` (the same for the number of rows: 1 for a
-    row that counts here and is marked elsewhere, -1 the other way round) cover all of them. `ids` names the first ones,
-    `amounts` and `row_shifts` their contributions. `mark` is the column of their marks that disagrees.
+    `rows`, `amount` and `row_shift` are of all of them. `amount` is what counts now, less what was counted. `row_shift`
+    is the same for the number of rows: 1 for a row that counts here and is marked elsewhere, -1 for one that is marked
+    here and counts elsewhere. `ids` names the first rows, `amounts` and `row_shifts` their contributions. `mark` is the
+    column of their marks that disagrees.
     """
 
     source: Source

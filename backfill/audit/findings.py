@@ -2,8 +2,8 @@
 
 For a meter, `expected - recorded = sum(counted - marked) + (sum(marked) - recorded)`. The first part comes from history
 rows whose marks disagree with what counts. The second is an edit of the projection or, where the number of rows differs
-too, history rows that were deleted. `backfill.audit.attribution` tells which of those rows had their marks edited: the
-original value of these marks belongs to the second part.
+too, history rows that were deleted. `backfill.audit.attribution` tells which of those rows had their marks edited: for
+these, the second part uses the mark's original value.
 
 Rows that disagree with their marks are a finding of their own, in a column `marks` that the table does not have: their
 number, where 0 is expected. So they are found even where every figure agrees, as after two edits that cancel out.

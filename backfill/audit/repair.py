@@ -18,8 +18,8 @@ The same holds for customers. The sum over the committed meter rows is taken und
 that changes one of those meters either adds its change to the customer's row after the repair, or has committed before.
 
 A damaged meter may be moved after it was compared. Then the customer that had it, and was found correct, loses what the
-meter's row said. A consumer takes from one customer and gives to the other what the row says, so a move never changes
-by how much a customer's row differs from the sum over the meter rows that name it. Damage changes that once, for the
+meter's row said. A move takes the row's figures from one customer and gives them to the other, so each customer's
+error (its row less the sum over the meter rows that name it) stays as it was. Damage changes that error once, for the
 customer that the row names at that moment, and so does correcting the row, for the customer that it names then. So
 these customers are locked and summed anew with a meter, after it and by key like all others: the one that its row named
 and the one that it belonged to by history when it was compared, which the finding stores; the one that it names now;

@@ -89,7 +89,7 @@ STAGES: Final[Mapping[Phase, Sequence[ChunkStage]]] = {
         ChunkStage("open", "repaired", Connection.transaction, CUSTOMERS, repair.repair_customers),
     ],
 }
-"""The stages of a chunk in each phase, the last one first: a chunk that is half way is completed first."""
+"""The stages of a chunk in each phase, in reverse, so that a half-done chunk is finished before another is begun."""
 CHUNK_ENDS: Final[Mapping[Phase, ChunkEnd]] = {
     "customers": check.next_customers_end,
     "meters": check.next_meters_end,

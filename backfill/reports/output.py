@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, assert_never
 
 from psycopg import Connection
 
@@ -137,6 +137,10 @@ def _write(settings: Settings, connection: Connection[Any], run: Run, report: Re
             json_report.print_document(connection, found)
         case ReportFormat.CSV:
             csv_report.print_rows(connection, run)
-        case _:
+        case ReportFormat.TABLE:
             text_report.print_report(found)
             text_report.banner(run)
+        case ReportFormat.PARQUET:
+            raise AssertionError("unreachable: Parquet is written into a file")
+        case other:
+            assert_never(other)

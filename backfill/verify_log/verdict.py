@@ -14,7 +14,15 @@ from backfill.verify_log.staging import CONTENT
 from events.contract.types import KEY_OF, Entity
 
 Coverage = Literal["covered", "expired", "newer", "nowhere", "loaded"]
-"""A place is among what was read; before it, and so deleted; behind it; where no message can be; or not given."""
+"""What the run knows of a row's place in the log.
+
+    covered  it was read
+    expired  it is before the log's beginning: the message was deleted
+    newer    it is after what was read
+    nowhere  no message can be there
+    loaded   the row names no place
+
+"""
 Text = Mapping[str, str | None]
 
 NAMES: Final[Mapping[Entity, str]] = {

@@ -8,7 +8,18 @@ from typing import Annotated, Any, Final, Literal, NotRequired
 from pydantic import Field, StringConstraints, TypeAdapter
 from typing_extensions import TypedDict
 
-from events.contract.types import AssignmentData, CustomerData, Entity, InvoiceData, PaymentData, strict
+from events.contract.types import (
+    AssignmentData,
+    AssignmentType,
+    CustomerData,
+    CustomerType,
+    Entity,
+    InvoiceData,
+    InvoiceType,
+    PaymentData,
+    PaymentType,
+    strict,
+)
 
 STRUCTURED: Final = b"application/cloudevents+json"
 STRUCTURED_HEADERS: Final = (("content-type", b"application/cloudevents+json; charset=UTF-8"),)
@@ -16,7 +27,7 @@ STRUCTURED_HEADERS: Final = (("content-type", b"application/cloudevents+json; ch
 JSON_MEDIA_TYPE: Final = r"^[^/;\s]+/([^/;\s]+\+)?[jJ][sS][oO][nN]\s*(;.*)?$"
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=r"^[^\x00]*$")]
-"""An `id` or `source`; both are stored and decide between equal versions, so they are never empty and never made up."""
+"""An `id` or `source`: never empty and never made up. The id is stored, and decides between equal versions."""
 
 
 @strict
@@ -42,7 +53,7 @@ class _Structured(Attributes):
 class InvoiceEvent(_Structured):
     """The current state of an invoice."""
 
-    type: Literal["billing.invoice.issued", "billing.invoice.amended", "billing.invoice.voided"]  # type: ignore[misc]
+    type: InvoiceType  # type: ignore[misc]
     data: InvoiceData
 
 
@@ -50,7 +61,7 @@ class InvoiceEvent(_Structured):
 class PaymentEvent(_Structured):
     """The current state of a payment."""
 
-    type: Literal["billing.payment.received", "billing.payment.amended", "billing.payment.reversed"]  # type: ignore[misc]
+    type: PaymentType  # type: ignore[misc]
     data: PaymentData
 
 
@@ -58,7 +69,7 @@ class PaymentEvent(_Structured):
 class AssignmentEvent(_Structured):
     """The current state of an assignment of a meter to a customer."""
 
-    type: Literal["billing.meter.assigned", "billing.meter.unassigned"]  # type: ignore[misc]
+    type: AssignmentType  # type: ignore[misc]
     data: AssignmentData
 
 
@@ -66,7 +77,7 @@ class AssignmentEvent(_Structured):
 class CustomerEvent(_Structured):
     """The current state of a customer."""
 
-    type: Literal["billing.customer.upserted"]  # type: ignore[misc]
+    type: CustomerType  # type: ignore[misc]
     data: CustomerData
 
 

@@ -7,7 +7,7 @@ Money is a decimal string with at most two decimals, in the deployment's currenc
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal, NamedTuple, NotRequired
+from typing import Annotated, Any, Final, Literal, NamedTuple, NotRequired, get_args
 
 from pydantic import ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints, with_config
 from pydantic.json_schema import JsonSchemaValue
@@ -29,17 +29,17 @@ strict: Final = with_config(ConfigDict(strict=True))  # otherwise pydantic accep
 Entity = Literal["invoices", "payments", "assignments", "customers"]
 ENTITIES: Final[tuple[Entity, ...]] = ("invoices", "payments", "assignments", "customers")
 
-TYPES: Final[dict[str, Entity]] = {
-    "billing.invoice.issued": "invoices",
-    "billing.invoice.amended": "invoices",
-    "billing.invoice.voided": "invoices",
-    "billing.payment.received": "payments",
-    "billing.payment.amended": "payments",
-    "billing.payment.reversed": "payments",
-    "billing.meter.assigned": "assignments",
-    "billing.meter.unassigned": "assignments",
-    "billing.customer.upserted": "customers",
+InvoiceType = Literal["billing.invoice.issued", "billing.invoice.amended", "billing.invoice.voided"]
+PaymentType = Literal["billing.payment.received", "billing.payment.amended", "billing.payment.reversed"]
+AssignmentType = Literal["billing.meter.assigned", "billing.meter.unassigned"]
+CustomerType = Literal["billing.customer.upserted"]
+TYPES_OF: Final[dict[Entity, Any]] = {
+    "invoices": InvoiceType,
+    "payments": PaymentType,
+    "assignments": AssignmentType,
+    "customers": CustomerType,
 }
+TYPES: Final[dict[str, Entity]] = {name: entity for entity, names in TYPES_OF.items() for name in get_args(names)}
 """Each event type and the entity whose topic it travels on: PREFIX.invoices, PREFIX.payments, ..."""
 
 KEY_OF: Final[dict[Entity, str]] = {
@@ -66,7 +66,7 @@ class Written:
     pattern: str
     then: CoreSchema
     format: str = ""
-    completed: tuple[str, str] | None = None  # an end that `then` does not parse, and what completes it
+    completed: tuple[str, str] | None = None  # (end, suffix): a text with this end gets the suffix, and is parsed again
 
     def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
         """Check the string, then parse it."""
@@ -94,7 +94,7 @@ Text = Annotated[str, StringConstraints(max_length=1000, pattern=r"^[^\x00]*$")]
 """PostgreSQL cannot store U+0000 in text."""
 Money = Annotated[str, StringConstraints(pattern=MONEY)]
 """NUMERIC(18,2): sixteen digits before the point, two after."""
-Payment = Annotated[str, Written(MONEY, then=str_schema(pattern=POSITIVE))]
+PositiveMoney = Annotated[str, Written(MONEY, then=str_schema(pattern=POSITIVE))]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 Date = Annotated[date, Written(DATE, then=date_schema(), format="date")]
 Timestamp = Annotated[
@@ -137,7 +137,7 @@ class PaymentData(TypedDict):
     meter_id: NotRequired[Id | None]
     customer_id: NotRequired[Id | None]
     invoice_id: NotRequired[Id | None]
-    amount: Payment
+    amount: PositiveMoney
     currency: Currency
     paid_at: Timestamp
     method: NotRequired[Text | None]

@@ -10,7 +10,8 @@ Invariants, each kept by every transaction of this module:
 - A position is the offset after exactly the messages whose effects are stored. Its row also holds the id of the topic
   that was read, which no batch changes, and what identifies the last message applied.
 
-Every writer takes locks in this order, so there is no deadlock between writers:
+Every writer takes locks in this order, so there is no deadlock between writers. Only a replay may have to leave the
+order, and says so (`projector.replay.replay`):
 
 0. dead letters, by id, when one is retried or discarded. Such a transaction never locks a position, and skips a dead
    letter that another transaction has locked. A consumer inserts its dead letters after locking its positions, and may

@@ -13,8 +13,8 @@ WHERE p.meter_id IS NULL
 -- name: merge_invoices
 -- Replace an invoice only by a greater (version, event id), or by an equal one at a lower offset, so that the order of
 -- arrival does not matter; record what meters lost and gained. Also return the invoices whose payments are to be searched
--- for: new ones, and those whose meter changed. Voiding an invoice moves none of its payments. A row whose counted amount
--- contradicts it was written outside the stream: its payments may count for another meter than the one it had.
+-- for: new ones, and those whose meter changed. Voiding an invoice moves none of its payments. If `projected_meter_id`
+-- does not match the old row, somebody edited that row outside the stream: its payments are searched for, too.
 WITH merged AS (
     INSERT INTO invoices AS stored (
         invoice_id, version, event_id, meter_id, customer_id, amount, balance_brought_forward, currency,
