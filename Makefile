@@ -6,8 +6,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DOCS_VENV := .venv-docs
 DOCS_READY := $(DOCS_VENV)/.ready
-# Tests mostly wait for processes: twice the cores of a small machine; each worker has a PostgreSQL of its own.
-WORKERS ?= 4
+# Tests mostly wait for processes: three times the cores of a small machine; each worker has a PostgreSQL of its own.
+WORKERS ?= 6
 COMPILE := $(BIN)/uv pip compile --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-emit-index-url --no-annotate --quiet
 

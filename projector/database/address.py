@@ -24,6 +24,7 @@ NAME: Final = variable("database_url")
 SCHEMES: Final = ("postgresql://", "postgres://", "postgresql+psycopg://")
 """What an address begins with; the last is how SQLAlchemy writes the first."""
 USER_INFORMATION_ENDS: Final = re.compile(r"[/?#]")
+EXAMPLE: Final = "postgresql://user@host:5432/name"
 OWN: Final[Mapping[str, str]] = {
     "application_name": "each program gives its own, by which `projector deployment set` finds those that run",
     "client_encoding": "it is always UTF8",
@@ -61,7 +62,8 @@ def read_address(settings: Settings) -> Address:
     given = required(settings, "database_url")
     scheme = next((each for each in SCHEMES if given.startswith(each)), None)
     if scheme is None:
-        raise SettingError(f"{NAME} is not an address like postgresql://user@host:5432/name")
+        what = "the scheme has to be postgresql://" if "://" in given else f"it is no address like {EXAMPLE}"
+        raise SettingError(f"{NAME}: {what}")
     rest = given.removeprefix(scheme)
     _refuse_ambiguous(rest)
     _refuse_unknown_parameters(rest)
@@ -70,7 +72,7 @@ def read_address(settings: Settings) -> Address:
     except psycopg.ProgrammingError as error:
         if "key/value separator" in str(error):
             raise SettingError(f"{NAME}: write each parameter as name=value, with = in its value as %3D") from None
-        raise SettingError(f"{NAME} is not an address like postgresql://user@host:5432/name") from None
+        raise SettingError(f"{NAME}: it is no address like {EXAMPLE}") from None
     parameters = {name: str(value) for name, value in parsed.items()}
     for name, why in OWN.items():
         if name in parameters:

@@ -24,13 +24,13 @@ SHOWN = {
 }
 AMBIGUOUS = ("u:x@secret@h/db", "u:1/secret@h/db", "u:1?secret=1@h/db", "u:1#secret@h/db", "u:x@h?secret=1@h/db")
 REFUSED = {
-    "mysql://u:secret@h/db": "is not an address like",
-    "secret": "is not an address like",
-    "host=h password=secret": "is not an address like",
+    "mysql://u:secret@h/db": "the scheme has to be postgresql://$",
+    "secret": "it is no address like postgresql://user@host:5432/name$",
+    "host=h password=secret": "it is no address like postgresql://user@host:5432/name$",
     "postgresql://u:secret@h:x/db": "a port is a number",
     "postgresql://u:secret@h:0/db": "a port is a number",
     "postgresql://u:secret@h1:1,h2:99999/db": "a port is a number",
-    "postgresql://u:secret@[::1/db": "is not an address like",
+    "postgresql://u:secret@[::1/db": "it is no address like postgresql://user@host:5432/name$",
     "postgresql://u:secret@h/db?sslmod=require": r"no option 'sslmod'; did you mean sslmode\?",
     "postgresql://u:secret@h/db?zzz=1": "no option 'zzz'$",
     "postgresql://u:secret@h/db?application_name=x": "leave application_name out",
