@@ -98,8 +98,13 @@ def _refuse_ambiguous(rest: str) -> None:
         raise SettingError(f"{NAME}: in a user name or password, write @ as %40, / as %2F, ? as %3F and # as %23")
 
 
+def parameter_names() -> list[str]:
+    """List the parameters that libpq knows."""
+    return sorted(option.keyword.decode() for option in pq.Conninfo.get_defaults())
+
+
 def _refuse_unknown_parameters(rest: str) -> None:
-    known = [*sorted(option.keyword.decode() for option in pq.Conninfo.get_defaults()), "ssl"]
+    known = [*parameter_names(), "ssl"]
     for name, _ in parse_qsl(rest.partition("?")[2], keep_blank_values=True):
         if name not in known:
             near = get_close_matches(name, known, n=1)

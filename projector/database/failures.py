@@ -18,7 +18,9 @@ from projector.database.sqlstates import (
     sqlstate_of,
 )
 
-PERMANENT_CONNECT_MESSAGES: Final = ("does not support SSL", "certificate", "no password supplied", "invalid ", "match")
+PERMANENT_CONNECT_MESSAGES: Final = (
+    "does not support SSL", "certificate", "no password supplied", "invalid ", "could not match",
+)  # fmt: skip
 """Parts of what libpq itself says of a connection that it does not try or gives up: no server sent an SQLSTATE. Python
 sets no language for messages, so libpq's are English; what servers say, in whatever language, is not looked at."""
 

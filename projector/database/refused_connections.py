@@ -16,6 +16,8 @@ import psycopg
 from psycopg import pq
 from psycopg.conninfo import make_conninfo
 
+from projector.database.address import parameter_names
+
 TRACE_SECONDS: Final = 5.0  # for a server that has just refused to refuse again
 CODE: Final = re.compile(rb'\tErrorResponse\t.*? C "([0-9A-Z]{5})" ')
 
@@ -24,7 +26,7 @@ def refusal_code(conninfo: str, parameters: Mapping[str, Any], error: psycopg.Er
     """Return the SQLSTATE with which the server refuses this connection; None where no server answers with one."""
     if isinstance(error, psycopg.errors.ConnectionTimeout):
         return None
-    options = {name: value for name, value in parameters.items() if name in _names()}
+    options = {name: parameters[name] for name in parameter_names() if name in parameters}
     with TemporaryFile() as file:
         connection = pq.PGconn.connect_start(make_conninfo(conninfo, **options).encode())
         try:
@@ -36,10 +38,6 @@ def refusal_code(conninfo: str, parameters: Mapping[str, Any], error: psycopg.Er
         file.seek(0)
         codes = CODE.findall(file.read())
     return codes[-1].decode() if codes else None
-
-
-def _names() -> set[str]:
-    return {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
 
 
 def _poll(connection: pq.abc.PGconn) -> None:

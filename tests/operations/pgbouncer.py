@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 
 from projector.sandbox import processes
 from projector.sandbox.ports import free_port
+from tests.support.services import database_answers
 
 NOBODY: Final = 65_534  # PgBouncer does not run as root
 START_SECONDS: Final = 60.0
@@ -52,16 +52,8 @@ def pgbouncer(database_url: str, *options: str, database: str = "") -> Iterator[
         with subprocess.Popen(["pgbouncer", folder / "pgbouncer.ini"], user=NOBODY, group=NOBODY) as bouncer:
             try:
                 through = f"postgresql://{url.username}:{url.password}@127.0.0.1:{own}{url.path}"
-                if not processes.wait_until(lambda: _answers(through), seconds=START_SECONDS):
+                if not processes.wait_until(lambda: database_answers(through), seconds=START_SECONDS):
                     pytest.fail("PgBouncer does not answer")
                 yield through
             finally:
                 bouncer.terminate()
-
-
-def _answers(address: str) -> bool:
-    try:
-        psycopg.connect(address, connect_timeout=5).close()
-    except psycopg.OperationalError:
-        return False
-    return True

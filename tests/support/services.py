@@ -113,7 +113,7 @@ class Services:
 
         container = self._open.enter_context(PostgresContainer(POSTGRES_IMAGE, driver=None))
         url = str(container.get_connection_url())
-        assert wait_until(lambda: _database_answers(url), seconds=START_SECONDS), f"{POSTGRES_IMAGE} does not answer"
+        assert wait_until(lambda: database_answers(url), seconds=START_SECONDS), f"{POSTGRES_IMAGE} does not answer"
         return url
 
     def _kafka_container(self) -> str:
@@ -145,7 +145,8 @@ def _hasten_logins(url: str) -> None:
         connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(connection.info.user), password))
 
 
-def _database_answers(url: str) -> bool:
+def database_answers(url: str) -> bool:
+    """Whether a session can be had at an address."""
     try:
         psycopg.connect(url, connect_timeout=5).close()
     except psycopg.OperationalError:

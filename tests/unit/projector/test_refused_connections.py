@@ -35,10 +35,17 @@ def test_a_refusal_in_any_language_passes_or_not_by_its_code(code: str) -> None:
     [
         ("postgresql://u:x@127.0.0.1:1/db", True),
         ("postgresql://u:x@nowhere.invalid/db", True),
+        ("postgresql://u:x@match.invalid/db", True),
         ("postgresql://u:x@127.0.0.1:1/db?sslmode=none", False),
         ("postgresql://u:x@127.0.0.1,127.0.0.1:1,127.0.0.1:1/db?port=1,2", False),
     ],
-    ids=["nobody listens", "no such host", "a mode that is none", "more ports than hosts"],
+    ids=[
+        "nobody listens",
+        "no such host",
+        "named like a message",
+        "a mode that is none",
+        "more ports than hosts",
+    ],
 )
 def test_where_no_server_answers_the_client_says_whether_waiting_helps(address: str, *, is_temporary: bool) -> None:
     assert isinstance(_refused(address), ServiceTemporarilyUnavailableError) == is_temporary
