@@ -4,10 +4,13 @@
 second start resolves nothing, and are checked at every start, because a cache may have changed.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -26,12 +29,18 @@ def class_path() -> str:
 
     Raises:
         ServiceUnavailableError: they cannot be fetched.
-        StateError: a jar is not the pinned one.
+        StateError: a jar is not the pinned one, or the cache cannot be written.
 
     """
-    folder = platformdirs.user_cache_path(NAME) / f"kafka-{KAFKA_VERSION}"
+    cache = platformdirs.user_cache_path(NAME)
+    folder = cache / f"kafka-{KAFKA_VERSION}"
     if not folder.exists():
-        _fetch(folder)
+        try:
+            with _alone(cache):
+                if not folder.exists():
+                    _fetch(folder)
+        except OSError as error:
+            raise StateError(f"Apache Kafka's jars cannot be kept in {cache}: {error.strerror or error}") from None
     verify(folder, pinned())
     return os.pathsep.join(str(folder / name) for name in sorted(pinned()))
 
@@ -59,6 +68,15 @@ def verify(folder: Path, expected: dict[str, str]) -> None:
             raise StateError(f"{folder / name} is not the jar that was pinned: delete {folder} to fetch it again")
 
 
+@contextmanager
+def _alone(cache: Path) -> Iterator[None]:
+    """Let one process fetch at a time: the resolver's own cache is not made for two, which fail or read half a jar."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "kafka.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def _fetch(folder: Path) -> None:
     """Resolve the coordinates and collect the pinned jars; the folder gets its name after all of them are verified."""
     sys.stderr.write(f"fetching Apache Kafka {KAFKA_VERSION} from Maven Central, once (about 45 MB)\n")
@@ -66,18 +84,16 @@ def _fetch(folder: Path) -> None:
 
     try:
         jars = {jar.name: jar for jar in jgo.build(COORDINATES).all_jars}
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, AssertionError) as error:
         raise ServiceUnavailableError(f"Apache Kafka's jars cannot be fetched from Maven Central: {error}") from None
-    partial = folder.with_name(f"{folder.name}.{os.getpid()}")
-    partial.mkdir(parents=True)
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of a fetch that was killed
+    partial.mkdir()
     try:
         for name in pinned().keys() & jars.keys():
             _link(jars[name], partial / name)
         verify(partial, pinned())
         partial.rename(folder)
-    except OSError:
-        if not folder.exists():  # another start was faster
-            raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -19,14 +19,14 @@ from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from events.runtime.errors import ServiceUnavailableError
-from projector.sandbox import processes
+from projector.sandbox import class_archive, processes
 from projector.sandbox.folder import prepare
 from projector.sandbox.jars import class_path
 from projector.sandbox.java import find_java
 from projector.sandbox.ports import HOST, settle, stored
 
 START_SECONDS: Final = 120
-STOP_SECONDS: Final = 20
+STOP_SECONDS: Final = 30
 PROBE_SECONDS: Final = 1.0
 JVM: Final = (
     "-Xmx512m",
@@ -120,21 +120,22 @@ class Kafka:
         if not self.running:
             prepare(self.home.parent)
             self.home.mkdir(mode=0o700, exist_ok=True)
-            java = [str(find_java()), *JVM, f"-Djava.io.tmpdir={self.home}", "-cp", class_path()]
+            command, archive = java_command(self.home)
             ports = settle(self._ports, "broker", "controller")
             if not self._data.exists():
-                self._format(java, ports)
+                self._format(command, ports)
             self._configure(self._properties, ports, self._data)
             self.log.unlink(missing_ok=True)
-            processes.launch([*java, "kafka.Kafka", str(self._properties)], log=self.log)
+            command += class_archive.writing(archive, self.home)
+            processes.launch([*command, "kafka.Kafka", str(self._properties)], log=self.log)
         self._await_answer()
         self._await_producer_ids()
 
     def stop(self) -> None:
-        """Stop the broker."""
+        """Stop the broker; keep the archive of classes that one without it writes as it ends."""
         process = self.process()
-        if process is not None:
-            processes.stop(process, seconds=STOP_SECONDS)
+        if process is not None and processes.stop(process, seconds=STOP_SECONDS):
+            class_archive.keep(self.home)
 
     def kill(self) -> None:
         """Kill the broker, as a power failure would."""
@@ -199,3 +200,17 @@ class Kafka:
                     f"Kafka in {self.home} stopped: {processes.last_line(self.log)}"
                 ) from None
             return False
+
+
+def java_command(home: Path) -> tuple[list[str], Path]:
+    """Return how to run Kafka's programs, without the program's name, and the place of their archive of classes.
+
+    Raises:
+        SettingError: there is no Java.
+        ServiceUnavailableError: Kafka's jars cannot be fetched.
+        StateError: they are not the pinned ones.
+
+    """
+    java, arguments = find_java(), [*JVM, "-cp", class_path()]
+    archive = class_archive.place(java, arguments)
+    return [str(java), *arguments, *class_archive.reading(archive), f"-Djava.io.tmpdir={home}"], archive

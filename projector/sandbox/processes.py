@@ -55,14 +55,16 @@ def launch(command: Sequence[str], *, log: Path) -> None:
     subprocess.run([sys.executable, "-I", "-S", "-c", _LAUNCH, str(log), *command], check=True)  # noqa: S603
 
 
-def stop(process: psutil.Process, *, seconds: float) -> None:
-    """End a process with SIGTERM, or with SIGKILL after a timeout."""
+def stop(process: psutil.Process, *, seconds: float) -> bool:
+    """End a process with SIGTERM, or with SIGKILL after a timeout; return whether it ended by itself."""
     try:
         process.terminate()
     except psutil.NoSuchProcess:
-        return
-    if not wait_until(lambda: is_gone(process), seconds=seconds):
-        kill([process])
+        return False
+    if wait_until(lambda: is_gone(process), seconds=seconds):
+        return True
+    kill([process])
+    return False
 
 
 def kill(processes: Iterable[psutil.Process]) -> None:

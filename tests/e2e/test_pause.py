@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from tests.support.deployment import EAGER, NEXT_GENERATION, Deployment, ended, log, records
-from tests.support.programs import Started
+from tests.support.programs import Started, pause
 
 SMALL_BATCHES: Final = {"PROJECTOR_BATCH_EVENTS_MAX": "20"}
 PROTOCOLS: Final = {"range": EAGER, "consumer": NEXT_GENERATION}
@@ -48,7 +48,7 @@ def test_paused_inside_a_transaction_that_the_server_then_ends(deployment: Deplo
         deployment.wait_until(
             lambda: deployment.sql(BLOCKED, pid=holds), what="a batch, whose positions have moved, to wait"
         )
-        sleeper.process.send_signal(signal.SIGSTOP)
+        pause(sleeper.process)
     deployment.wait_until(lambda: _state(deployment) == "idle in transaction", what="its statement to end")
     [pid] = [pid for pid, state in deployment.sql(BACKENDS) if state == "idle in transaction"]
 
@@ -81,7 +81,7 @@ def _both_go_on(deployment: Deployment, sleeper: Started, other: Started, lines:
 
 def _pause_outside_a_transaction(deployment: Deployment, sleeper: Started) -> None:
     def paused() -> bool:
-        sleeper.process.send_signal(signal.SIGSTOP)
+        pause(sleeper.process)
         if _state(deployment) == "idle":
             return True
         sleeper.process.send_signal(signal.SIGCONT)

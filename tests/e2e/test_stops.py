@@ -11,6 +11,7 @@ from events.contract.types import topic_of
 from events.runtime import kafka
 from projector.kafka_log.topics import create_topics
 from tests.support.deployment import EAGER, NEXT_GENERATION, Deployment, log, records, wait_for_exit
+from tests.support.programs import pause
 
 SMALL_BATCHES: Final = {"PROJECTOR_BATCH_EVENTS_MAX": "20"}
 BUDGET_SECONDS: Final = 20.0 + 60.0  # the default of PROJECTOR_SHUTDOWN_SECONDS, and a busy machine's share
@@ -121,7 +122,7 @@ def test_retention_that_overtakes_a_running_consumer_stops_it(deployment: Deploy
     deployment.publish(lines)
     deployment.await_caught_up()
     before = deployment.positions()
-    consumer.process.send_signal(signal.SIGSTOP)
+    pause(consumer.process)
     deployment.publish(lines)
     for topic in {topic for topic, _ in before}:
         _delete_what_is_there(deployment, topic)

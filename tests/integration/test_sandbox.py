@@ -55,6 +55,11 @@ def test_a_life(sandbox: Sandbox, shell: dict[str, str], run_command: RunCommand
     assert "projector sandbox up" in refused.stderr
 
     again = run_command("projector", "sandbox", "up", *where, env=shell)
+    broker = sandbox.kafka.process()
+    assert broker is not None
+    [archive] = [option for option in broker.cmdline() if option.startswith("-XX:SharedArchiveFile=")]
+    assert Path(archive.partition("=")[2]).is_file()
+    assert "[cds" not in sandbox.kafka.log.read_text()  # Java says so if it does not use the archive
     assert again.exit_code == 0, again.stderr
     assert sandbox.environment == first
     _expect_traces(sandbox)

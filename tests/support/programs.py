@@ -1,6 +1,7 @@
 """How tests start the three programs: as forks of one interpreter, or as installed where a fork would differ."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -8,9 +9,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Protocol
+from typing import IO, Any, Final, NamedTuple, Protocol
 
+from projector.sandbox.processes import wait_until
 from tests.support.fork_server import ForkServer
+
+PAUSE_SECONDS: Final = 60.0
 
 
 class Process(Protocol):
@@ -35,6 +39,21 @@ class Started(NamedTuple):
     process: Process
     stdout: Path
     stderr: Path
+
+
+def pause(process: Process) -> None:
+    """Stop a program with SIGSTOP, and return when each of its threads has stopped.
+
+    The signal is sent when `send_signal` returns, and no more than that: the thread that takes it may wait for a core
+    while the others run on.
+    """
+    process.send_signal(signal.SIGSTOP)
+    assert wait_until(lambda: _has_stopped(process.pid), seconds=PAUSE_SECONDS), "the program did not stop"
+
+
+def _has_stopped(pid: int) -> bool:
+    states = [file.read_text().rpartition(")")[2].split()[0] for file in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return set(states) == {"T"}
 
 
 class Programs:

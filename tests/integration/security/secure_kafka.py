@@ -12,10 +12,8 @@ from typing import Final, NamedTuple
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from projector.sandbox.jars import class_path
-from projector.sandbox.java import find_java
-from projector.sandbox.kafka import JVM
 from projector.sandbox.kafka import SETTINGS as SANDBOX_SETTINGS
+from projector.sandbox.kafka import java_command
 from projector.sandbox.ports import HOST, free_port
 from projector.sandbox.processes import last_line, wait_until
 from tests.integration.security.certificates import Authority, Identity
@@ -66,7 +64,7 @@ def secure_kafka(
         "listener.name.scram.scram-sha-512.sasl.jaas.config": SCRAM_MODULE,
     }
     properties.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
-    java = [str(find_java()), *JVM, f"-Djava.io.tmpdir={home}", "-cp", class_path()]
+    java, _ = java_command(home)
     storage = ["kafka.tools.StorageTool", "format", "--standalone", "-t", CLUSTER_ID, "-c", str(properties)]
     user = ["--add-scram", f"SCRAM-SHA-512=[name={USER},password={password}]"]
     subprocess.run([*java, *storage, *user], check=True, capture_output=True, timeout=START_SECONDS)
