@@ -1,6 +1,7 @@
 """PostgreSQL's errors as the errors of this project, each in one line."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -12,24 +13,36 @@ from events.runtime.settings import Settings
 from projector.database.address import address
 from projector.database.sqlstates import (
     CONNECTION_LOST,
+    LOGIN_REFUSED,
     NOT_PERMITTED,
     is_of,
     passes,
     sqlstate_of,
 )
 
-PERMANENT_CONNECT_MESSAGES: Final = (
-    "does not support SSL", "certificate", "no password supplied", "invalid ", "could not match",
-)  # fmt: skip
-"""Parts of what libpq itself says of a connection that it does not try or gives up: no server sent an SQLSTATE. Python
-sets no language for messages, so libpq's are English; what servers say, in whatever language, is not looked at."""
+PERMANENT_CONNECT_MESSAGES: Final[Mapping[str, str]] = {
+    "no password supplied": "refuses the login",
+    "authentication method requirement": "refuses the login",
+    "channel binding": "cannot be reached securely",
+    "does not support SSL": "cannot be reached securely",
+    "certificate": "cannot be reached securely",
+    "invalid ": "cannot be reached",
+    "could not match": "cannot be reached",
+}
+"""Parts of what libpq itself says of a connection that it does not try or gives up, and what that means: no server sent
+an SQLSTATE. Python sets no language for messages, so libpq's are English; what servers say, in whatever language, is
+not looked at."""
+SERVER_MESSAGE: Final = re.compile(r"failed: [^:]+:  (.+)$")
+"""The server's own message in libpq's text, behind the address and the severity, which may be in any language."""
 
 
 class ConnectionRefusedByServerError(psycopg.OperationalError):
-    """A server answered a connection with an error instead of a session."""
+    """A server answered a connection with an error instead of a session; the text is that server's message alone."""
 
     def __init__(self, error: psycopg.OperationalError, sqlstate: str) -> None:
-        super().__init__(*error.args)
+        lines = str(error).splitlines()
+        answers = [found[1] for line in lines if (found := SERVER_MESSAGE.search(line))]
+        super().__init__(*(answers[-1:] or error.args))  # of several addresses the last one, whose code this is
         self.sqlstate = sqlstate
 
 
@@ -105,7 +118,10 @@ def _is_transient(error: Any) -> bool:  # noqa: ANN401 - as above
 
 
 def _in_vain(error: Any) -> str:  # noqa: ANN401 - as above
-    return "cannot be reached" if sqlstate_of(error) is None else "refuses the connection"
+    if sqlstate_of(error) is None:
+        message = str(getattr(error, "orig", error))
+        return next((how for part, how in PERMANENT_CONNECT_MESSAGES.items() if part in message), "cannot be reached")
+    return "refuses the login" if is_of(error, LOGIN_REFUSED) else "refuses the connection"
 
 
 def _for_now(error: Any) -> str:  # noqa: ANN401 - as above

@@ -10,6 +10,8 @@ import psycopg
 
 CONNECTION_LOST: Final = {"08", "57"}
 """Classes: connection exceptions, and an operator's intervention such as a shutdown."""
+LOGIN_REFUSED: Final = {"28"}
+"""Class: a wrong password, a role that does not exist or may not log in, no matching line in pg_hba.conf."""
 PASSES: Final[Mapping[str, tuple[bool, str]]] = {
     "08": (True, "the connection was lost or could not be made"),
     "08P01": (False, "the protocol was violated: a pooler refuses something, or this is no PostgreSQL"),

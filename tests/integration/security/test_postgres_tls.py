@@ -15,7 +15,7 @@ from tests.support.machine_load import busy
 from tests.support.secret_canaries import secret
 
 WAYS: Final = {
-    "wrong_password": "password authentication failed",
+    "wrong_password": " refuses the login: password authentication failed for user ",
     "wrong_authority": "certificate verify failed",
     "wrong_name": f'"{ELSEWHERE}" does not match host name "localhost"',
     "in_clear": "server does not support SSL, but SSL was required",
@@ -79,6 +79,7 @@ def test_what_is_wrong_is_one_line_at_once(
     env = {**environment, **kafka, "PROJECTOR_DATABASE_URL": getattr(addresses, way)}
     result = run_command(*command.split(), env=env)
     assert one_line(result, 2, "PostgreSQL at localhost:", WAYS[way])
+    assert ("cannot be reached securely: " in result.stderr) == (way != "wrong_password")
     assert result.stdout == ""
     assert monotonic() - began < QUICK_SECONDS * busy()
 

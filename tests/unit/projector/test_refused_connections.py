@@ -16,8 +16,16 @@ REFUSALS = {
     "57P01": "Verbindung wird abgebrochen",
     "28P01": "authentification par mot de passe échouée",
     "28000": "no pg_hba.conf entry: the database system is, too many clients, terminating connection",
+    "28XYZ": "a code of the class that PostgreSQL may add",
     "3D000": "la base de données n'existe pas",
     "53400": "limit",
+}
+HOW = {
+    "28P01": "refuses the login",
+    "28000": "refuses the login",
+    "28XYZ": "refuses the login",
+    "57P01": "cannot be reached",
+    "57P03": "cannot be reached",
 }
 
 
@@ -26,8 +34,8 @@ def test_a_refusal_in_any_language_passes_or_not_by_its_code(code: str) -> None:
     with refusing_server(code, REFUSALS[code]) as address:
         error = _refused(address)
     assert isinstance(error, ServiceTemporarilyUnavailableError) == passes(code)
-    assert f"({code})" in str(error)
-    assert "\n" not in str(error)
+    how = HOW.get(code, "refuses for now" if passes(code) else "refuses the connection")
+    assert str(error) == f"PostgreSQL at {address.rpartition('@')[2]} {how}: {REFUSALS[code]} ({code})"
 
 
 @pytest.mark.parametrize(
@@ -56,6 +64,21 @@ def test_a_server_that_demands_no_password_when_one_is_missing_is_not_waited_for
     assert passes("08006")
     assert not passes("08P01")
     assert not passes("42P01")
+
+
+def test_of_several_servers_the_one_whose_code_decides_is_quoted() -> None:
+    with refusing_server("28P01", "wrong: failed: password") as address:
+        port = address.rpartition(":")[2].partition("/")[0]
+        error = _refused(f"postgresql://u:x@127.0.0.1:1,127.0.0.1:{port}/db")
+    assert str(error).endswith(" refuses the login: wrong: failed: password (28P01)")
+
+
+def test_a_password_that_the_server_demands_and_nobody_gave_is_a_refused_login() -> None:
+    with refusing_server("", "") as address:
+        error = _refused(f"{address}?passfile=/nowhere".replace(":x@", "@"))
+    assert not isinstance(error, ServiceTemporarilyUnavailableError)
+    assert " refuses the login: " in str(error)
+    assert "no password supplied" in str(error)
 
 
 @pytest.mark.parametrize("code", PASSES)
