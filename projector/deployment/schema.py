@@ -35,7 +35,8 @@ def upgrade(engine: Engine, schema: str, *, roles: bool = False, settings: Setti
         settings: record what the deployment is, or compare with what is recorded.
 
     Raises:
-        StateError: another user owns something in the schema, or what is stored contradicts the settings.
+        StateError: another user owns something in the schema, a newer release has upgraded it, or what is stored
+            contradicts the settings.
         SettingError: a setting differs from what the deployment was set up with.
 
     """
@@ -45,6 +46,8 @@ def upgrade(engine: Engine, schema: str, *, roles: bool = False, settings: Setti
         driver = driver_of(connection)
         roles_.require_no_foreign_owner(driver, schema)
         before = revision.current(driver, schema)
+        if before is not None:
+            revision.require_known(before, schema)
         config = Config()
         config.set_main_option("script_location", str(folder).replace("%", "%%"))
         config.attributes.update(connection=connection, schema=schema)

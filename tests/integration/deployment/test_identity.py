@@ -1,5 +1,6 @@
 """A deployment knows what it is: whatever disagrees with that is refused before anything is read or written."""
 
+from importlib.metadata import version
 from typing import Any, Final
 
 import psycopg
@@ -9,6 +10,7 @@ from psycopg import Connection
 from backfill.alerts.channels import KafkaTopic, UndeliveredError
 from backfill.throttle.governor import Broker
 from events.contract.types import topic_of
+from events.runtime.console import DISTRIBUTION
 from events.runtime.errors import ProgramError, SettingError, StateError
 from events.runtime.settings import Settings
 from projector.kafka_log.partitions import cluster_id
@@ -24,6 +26,7 @@ COMMANDS: Final = (
     "backfill migrate --yes", "backfill restore 00000000-0000-0000-0000-000000000000 --yes",
     "backfill explain --meter 1",
 )  # fmt: skip
+OF_THE_DEPLOYMENT: Final = ("projector deployment show", "projector deployment set currency --yes")
 OF_KAFKA: Final = (
     "projector init", "projector run --until-caught-up", "projector status", "projector positions show",
     "projector positions set x all earliest --yes",
@@ -47,6 +50,27 @@ def test_every_command_refuses_what_the_deployment_is_not(
         assert isinstance(error, SettingError), (command, error)
         assert all(words in str(error) for words in named), (command, error)
     assert _activity(database) == before
+
+
+@pytest.mark.parametrize("revision", ["9999", "of a branch"])
+def test_every_command_of_an_older_release_names_the_revision_of_a_newer_one(
+    invoke: Invoke, database: Connection[Any], revision: str
+) -> None:
+    database.execute("UPDATE alembic_version SET version_num = %s", [revision])
+    before = _activity(database)
+    for command in (*COMMANDS, *OF_THE_DEPLOYMENT):
+        error = invoke(command).exception
+        assert isinstance(error, StateError), (command, error)
+        assert f"is at revision {revision}, and this release ({version(DISTRIBUTION)}) knows none after" in str(error)
+        assert "install the release that upgraded the schema" in str(error)
+    assert _activity(database) == before
+
+
+def test_an_older_schema_is_upgraded_by_init(invoke: Invoke, database: Connection[Any]) -> None:
+    database.execute("UPDATE alembic_version SET version_num = '0009'")
+    error = invoke("projector status").exception
+    assert isinstance(error, StateError)
+    assert str(error).endswith(": run `projector init`")
 
 
 def test_another_cluster_is_refused_by_all_who_ask_kafka(
