@@ -55,7 +55,8 @@ def drift_check(
     """Compare every meter and customer with history; change nothing.
 
     Exit code 0: no drift. 1: drift. 2: could not check, or not all, or another check is running. 3: paused by SIGTERM
-    or SIGINT, or cancelled. With --every or --cover-within those signals end it with 0.
+    or SIGINT, or cancelled. With --every or --cover-within those signals end it with 0, or with 3 if PostgreSQL does
+    not answer within the shutdown time.
     """
     from backfill.request import request
     from backfill.watch.command import drift_check as check

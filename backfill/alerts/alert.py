@@ -28,6 +28,12 @@ LOOKALIKES: Final = str.maketrans({"<": "‹", ">": "›", "@": "＠", "`": "ˋ"
 NAME_DOT: Final = re.compile(r"(?<=[\w-])\.(?=[^\W\d])")
 """The dot by which some of them make a link of a bare name such as example.org."""
 
+ENDED: Final[Mapping[str, str]] = {
+    CHECKER_FAILED: "A check has succeeded again. Before",
+    COVERAGE_BEHIND: "Everything has been compared within the promised time again. Before",
+}
+"""What a resolved alert of the checker says in front of the text that was raised."""
+
 TITLES: Final[Mapping[State, str]] = {"raised": "found", "changed": "changed", "resolved": "resolved"}
 
 
@@ -46,6 +52,23 @@ class Found:
     detail: str = ""
 
 
+class Deployment(NamedTuple):
+    """What an alert is about: one address may take those of several deployments.
+
+    Args:
+        database: host, port and name.
+        schema: its schema.
+        consumer_group: whose positions the schema holds.
+        currency: of its amounts.
+
+    """
+
+    database: str
+    schema: str
+    consumer_group: str
+    currency: str
+
+
 class Alert(NamedTuple):
     """One message about one cause."""
 
@@ -57,22 +80,23 @@ class Alert(NamedTuple):
 
 
 def compose(  # noqa: PLR0913 - an alert's own members
-    found: Found, state: State, *, run_id: UUID | None, whole: bool, currency: str, at: datetime
+    found: Found, state: State, *, run_id: UUID | None, whole: bool, deployment: Deployment, at: datetime
 ) -> Alert:
     """Write an alert; `whole` where the run that found it compared everything."""
+    ended = f"{ENDED[found.cause]}: " if state == "resolved" and found.cause in ENDED else ""
     document = {
         "alert": found.cause,
         "state": state,
         "run_id": run_id and str(run_id),
         "whole_run": whole,
-        "currency": currency,
+        **deployment._asdict(),
         "amount": None if found.amount is None else str(found.amount),
         "meters": found.meters,
         "customers": found.customers,
         "findings": found.findings,
         "first_meters": list(found.first_meters),
         "first_customers": list(found.first_customers),
-        "detail": printable(found.detail).replace("\n", " ")[:DETAIL_MAX],
+        "detail": printable(f"{ended}{found.detail}").replace("\n", " ")[:DETAIL_MAX],
         "suggested_command": suggested_command(found),
         "at": at.isoformat(),
     }
@@ -111,7 +135,7 @@ def line(document: Mapping[str, Any]) -> str:
 
 def _lines(document: Mapping[str, Any]) -> list[str]:
     state, run = document["state"], document["run_id"]
-    lines = []
+    lines = [_deployment(document)]
     if document["amount"] is not None:
         counts = f"{document['meters']:,} meters and {document['customers']:,} customers"
         amount = money(Decimal(document["amount"]), document["currency"])
@@ -123,6 +147,14 @@ def _lines(document: Mapping[str, Any]) -> list[str]:
     lines.append(f"Run: {run}" if run else "")
     lines.append("" if state == "resolved" else f"For details: {document['suggested_command']}")
     return lines
+
+
+def _deployment(document: Mapping[str, Any]) -> str:
+    """Name the deployment; an alert that an earlier version stored does not."""
+    if "database" not in document:
+        return ""
+    database, schema, group = (inert(document[name]) for name in ("database", "schema", "consumer_group"))
+    return f"Database {database}, schema {schema}, consumer group {group}"
 
 
 def _first(name: str, ids: Sequence[int], count: int) -> str:

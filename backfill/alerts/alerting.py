@@ -18,7 +18,17 @@ import structlog
 from psycopg import Connection
 
 from backfill.alerts import store
-from backfill.alerts.alert import CHECKER_FAILED, COVERAGE_BEHIND, OF_THE_CHECKER, Alert, Found, State, compose, digest
+from backfill.alerts.alert import (
+    CHECKER_FAILED,
+    COVERAGE_BEHIND,
+    OF_THE_CHECKER,
+    Alert,
+    Deployment,
+    Found,
+    State,
+    compose,
+    digest,
+)
 from backfill.alerts.channels import Address, UndeliveredError
 from backfill.alerts.decide import LastAlert, decide
 from backfill.runs.check_lock import AnotherChecksError
@@ -26,6 +36,7 @@ from backfill.runs.session import ready, session
 from backfill.runs.store import Run
 from events.runtime.errors import ProgramError, ServiceUnavailableError, StateError
 from events.runtime.settings import Settings
+from projector.database.address import read_address
 from projector.database.failures import describe_error
 
 RUN_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -117,7 +128,9 @@ class Alerting:
     def _composed(self, found: Found, state: State, run: Run | None) -> Alert:
         whole = run is not None and run.is_complete
         run_id = run.run_id if run else None
-        return compose(found, state, run_id=run_id, whole=whole, currency=self._settings.currency, at=store.now())
+        own = self._settings
+        deployment = Deployment(read_address(own).place, own.schema_name, own.group_id, own.currency)
+        return compose(found, state, run_id=run_id, whole=whole, deployment=deployment, at=store.now())
 
     def _send_unwritten(self, found: Found) -> None:
         if self._unwritten is None or self._unwritten.alert.digest != found.digest:

@@ -86,7 +86,7 @@ def serve(settings: Settings, request: Request, plan: Plan, alerting: Alerting) 
 
 
 class _Service:
-    """What outlives a round: when the next one is due, and when the service started."""
+    """What outlives a round: when the next one is due, when the service started, and how its rounds went."""
 
     def __init__(
         self, settings: Settings, request: Request, plan: Plan, alerting: Alerting, stop: Callable[[], bool]
@@ -97,6 +97,8 @@ class _Service:
         self._alerting = alerting
         self._stop = stop
         self._since = datetime.now(UTC)
+        self._compared = False  # whether a round of this process is complete
+        self._failed = False  # whether the last round was not completed
         self.due = 0.0
 
     def next_round(self) -> None:
@@ -110,13 +112,15 @@ class _Service:
             self._alerting.check_failed(error)
         else:
             return
+        self._failed = True
         self.due = monotonic() + min(self._plan.seconds, AGAIN_SECONDS)
 
     def round(self) -> None:
         """Compare everything once, or resume the round that was interrupted."""
         with ready(self._settings) as engine, session(engine) as connection:
             check_lock.claim(connection)
-            self._alert_on_coverage(connection, None)
+            if self._failed:
+                self._alert_on_coverage(connection, None)
             run = self._begun(connection)
             ends_at = run.started_at + timedelta(seconds=self._plan.round_seconds)
             self.due = monotonic() + (ends_at - datetime.now(UTC)).total_seconds()
@@ -136,6 +140,7 @@ class _Service:
             if run.state != "finished" and not self._stop():
                 raise StateError(f"run {run.run_id} was {run.state} by another process before it was complete")
             self._show(connection, run)
+            self._compared, self._failed = self._compared or run.state == "finished", False
             self._alert_on_coverage(connection, run)
             self._alerting.run_ended(connection, run)
         record(run)
@@ -172,20 +177,26 @@ class _Service:
         return between
 
     def _alert_on_coverage(self, connection: Connection[Any], run: Run | None) -> None:
-        """Alert if coverage is behind; a check with a selection promises none, and resolves no such alert."""
-        if self._request.selection.whole:
+        """Alert if coverage is behind; a check with a selection promises none, and resolves no such alert.
+
+        This comes after a round, whatever happened before it, or where it takes long or the one before failed. Until
+        the service's first round is complete, or has taken longer than promised, nothing is raised or resolved.
+        """
+        if self._request.selection.whole and (self._compared or self._is_late(self._since)):
             self._alerting.coverage(connection, run, self._behind(connection))
 
     def _behind(self, connection: Connection[Any]) -> str:
         """Say when everything was last compared, if that is longer ago than promised."""
         last = runs.last_compared(connection)
         compared_at = last or self._since
-        late = datetime.now(UTC) - compared_at
-        if late.total_seconds() <= self._plan.promised_seconds:
+        if not self._is_late(compared_at):
             return ""
         what = "Everything was last compared" if last else "Not everything has been compared yet; the service started"
         promised = timedelta(seconds=round(self._plan.promised_seconds))
         return f"{what} at {compared_at:%Y-%m-%d %H:%M:%S} UTC; promised within {promised}."
+
+    def _is_late(self, moment: datetime) -> bool:
+        return (datetime.now(UTC) - moment).total_seconds() > self._plan.promised_seconds
 
     def _show(self, connection: Connection[Any], run: Run) -> None:
         if self._request.suppress_stdout:

@@ -2,21 +2,26 @@
 
 import json
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from psycopg import Connection
 from psycopg.rows import dict_row
-from sqlalchemy import Engine
+from sqlalchemy import Engine, make_url
 
 from backfill.runs import check_lock
 from backfill.runs import store as runs
 from backfill.runs.session import session
+from projector.sandbox.ports import HOST
 from projector.status import status
 from tests.conftest import RunCommand, StartCommand, WaitUntil
+from tests.faults.proxy import Proxy
 from tests.integration.watch.conftest import Inbox
 
 EDIT = "UPDATE meter_balances SET total_billed = total_billed + 1000 WHERE meter_id = 11"
+COVERAGE = "Drift check: coverage-behind {}"
+WAITING = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"
 FINISHED = "SELECT count(*) FROM backfill_runs WHERE state = 'finished'"
 
 
@@ -44,6 +49,10 @@ def test_a_check_every_second_says_what_is_new_and_ends_with_a_signal(  # noqa: 
         ("projection-edited", "raised"), ("projection-edited", "resolved"),
     ]  # fmt: skip
     assert "hush" not in service.stderr.read_text()
+    for each in _lines(service.stdout):
+        assert environment["PROJECTOR_DATABASE_URL"].endswith(each["database"])
+        assert (each["schema"], each["consumer_group"]) == ("billing", environment["PROJECTOR_GROUP_ID"])
+    assert all(f"consumer group {environment['PROJECTOR_GROUP_ID']}" in each["message"] for each in inbox.messages)
 
 
 def test_a_rolling_check_spreads_its_chunks_and_goes_on_after_a_restart(
@@ -107,7 +116,7 @@ def test_coverage_that_falls_behind_is_alerted_on_and_shown(  # noqa: PLR0913, P
     inbox: Inbox,
     engine: Engine,
 ) -> None:
-    """The last comparison of everything was yesterday, as after a service that stood still."""
+    """The last comparison of everything was yesterday, and no round can be completed: a chunk fails each time."""
     env = {**environment, "PROJECTOR_ALERTS": inbox.address}
     service = start_command("backfill", "drift-check", "--every", "1h", env=env)
     wait_until(lambda: _count(database, FINISHED) == 1, what="a round")
@@ -117,13 +126,43 @@ def test_coverage_that_falls_behind_is_alerted_on_and_shown(  # noqa: PLR0913, P
     for column in ("started_at", "finished_at"):
         database.execute(f"UPDATE backfill_runs SET {column} = {column} - interval '1 day'")
     assert _verified(engine)["overdue"] is True
+    database.execute("UPDATE meter_balances SET total_billed = total_billed + 1")
+    database.execute("ALTER TABLE drift ADD CONSTRAINT none CHECK (entity_id < 0) NOT VALID")
     again = start_command("backfill", "drift-check", "--every", "1h", env=env)
-    wait_until(lambda: len(inbox.titles) == 2, what="alerts")
+    wait_until(lambda: COVERAGE.format("found") in inbox.titles, what="alerts")
     again.process.send_signal(signal.SIGTERM)
     assert again.process.wait(120) == 0
-    assert inbox.titles == ["Drift check: coverage-behind found", "Drift check: coverage-behind resolved"]
-    assert "promised within 2:00:00" in inbox.messages[0]["message"]
+    raised = inbox.messages[inbox.titles.index(COVERAGE.format("found"))]["message"]
+    assert "promised within 2:00:00" in raised
+    assert _count(database, FINISHED) == 2, "it compared first"
+
+    database.execute("ALTER TABLE drift DROP CONSTRAINT none")
+    third = start_command("backfill", "drift-check", "--every", "1h", env=env)
+    wait_until(lambda: COVERAGE.format("resolved") in inbox.titles, what="the all-clear")
+    third.process.send_signal(signal.SIGTERM)
+    assert third.process.wait(120) == 0
+    resolved = inbox.messages[inbox.titles.index(COVERAGE.format("resolved"))]["message"]
+    assert "Everything has been compared within the promised time again. Before: Everything was last" in resolved
+    assert resolved != raised
     assert _verified(engine)["overdue"] is False
+
+
+def test_a_service_that_starts_after_a_long_pause_compares_before_it_alerts(
+    database: Connection[Any],
+    environment: dict[str, str],
+    start_command: StartCommand,
+    run_command: RunCommand,
+    wait_until: WaitUntil,
+) -> None:
+    assert run_command("backfill", "drift-check", env=environment).exit_code == 0
+    for column in ("started_at", "finished_at"):
+        database.execute(f"UPDATE backfill_runs SET {column} = {column} - interval '1 day'")
+    service = start_command("backfill", "drift-check", "--every", "1s", "--alert", "stdout:", env=environment)
+    wait_until(lambda: _count(database, FINISHED) >= 3, what="two rounds")
+    service.process.send_signal(signal.SIGTERM)
+    assert service.process.wait(120) == 0, service.stderr.read_text()
+    assert service.stdout.read_text() == ""
+    assert _count(database, "SELECT count(*) FROM alerts") == 0
 
 
 def test_a_round_that_fails_is_said_and_tried_again(
@@ -142,6 +181,30 @@ def test_a_round_that_fails_is_said_and_tried_again(
     service.process.send_signal(signal.SIGTERM)
     assert service.process.wait(120) == 0, service.stderr.read_text()
     assert sum("checker-failed" in title for title in inbox.titles) == 2
+
+
+def test_a_signal_while_postgresql_does_not_answer_ends_with_3(
+    connect: Callable[[], Connection[Any]],
+    environment: dict[str, str],
+    start_command: StartCommand,
+    wait_until: WaitUntil,
+) -> None:
+    url = make_url(environment["PROJECTOR_DATABASE_URL"])
+    proxy = Proxy(url.port or 5432)
+    through = url.set(host=HOST, port=proxy.port).render_as_string(hide_password=False)
+    env = {**environment, "PROJECTOR_DATABASE_URL": through, "PROJECTOR_SHUTDOWN_SECONDS": "0.1"}
+    holder = connect()
+    try:
+        with holder.transaction():
+            holder.execute("LOCK TABLE billing.invoices")
+            service = start_command("backfill", "drift-check", "--every", "1h", env=env)
+            wait_until(lambda: _count(holder, WAITING), what="a chunk that waits")
+            proxy.hang()
+            service.process.send_signal(signal.SIGTERM)
+            assert service.process.wait(120) == 3, service.stderr.read_text()
+    finally:
+        proxy.close()
+    assert " did not answer; resume with `backfill drift-check --resume " in service.stderr.read_text()
 
 
 def test_what_cannot_be_watched_is_refused_in_one_line(environment: dict[str, str], run_command: RunCommand) -> None:
