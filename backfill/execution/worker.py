@@ -167,7 +167,7 @@ def _halved(cursor: Cursor[Any], run: Run, chunk: Chunk, keys: Sequence[int]) ->
 
 def _refused(cursor: Cursor[Any], run: Run, chunk: Chunk, keys: Sequence[int], error: psycopg.Error) -> ChunkResult:
     """Halve a chunk that holds a value which PostgreSQL refuses, down to the one key; record that key as failed."""
-    if chunk.state == "open" and len(keys) > 1 and sqlstates.is_of(error, sqlstates.VALUE_REFUSED):
+    if chunk.state == "open" and len(keys) > 1 and sqlstates.lies_in_values(error):
         return _halved(cursor, run, chunk, keys)
     first, last = (keys[0], keys[-1]) if keys else (chunk.after, chunk.last)
     _log.error("chunk failed", phase=run.phase, first=first, last=last, reason=describe_error(error))

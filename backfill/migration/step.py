@@ -113,7 +113,7 @@ def _attempt(connection: Connection[Any], step: Step, ids: Sequence[int], *, dry
     except sqlstates.CONFLICTS:
         raise
     except psycopg.Error as error:
-        if connection.closed or given_up(connection) or sqlstates.is_of(error, sqlstates.VALUE_REFUSED):
+        if connection.closed or given_up(connection) or sqlstates.lies_in_values(error):
             raise
         return _failed(step, ids, error)
 

@@ -6,6 +6,7 @@ start_positions   where each assigned partition begins, from the stored position
 buffer            messages polled and not yet in a batch
 batch, rows       a batch reduced to one row an entity; rows as COPY writes them
 writer            a thread with one connection: applies batches, retries, bisects a batch that is refused
+refusals          whether an error of PostgreSQL lies in an event of the batch
 merge             one batch in one transaction: the invariants and the lock order (merge.sql, staging.sql)
 dead_letters      refused messages, stored in the batch's transaction
 circuit_breaker   stops a consumer if too many messages are refused

@@ -14,13 +14,13 @@ import structlog
 from psycopg import Connection
 from sqlalchemy import Engine
 
-from events.contract.types import Refusal
 from events.runtime.deadline import Deadline
 from events.runtime.errors import ServiceTemporarilyUnavailableError, WorkFailedError
 from events.runtime.settings import Settings
 from projector.consume import merge
 from projector.consume.batch import Batch
 from projector.consume.merge import NOTHING, Applied
+from projector.consume.refusals import Refusals
 from projector.consume.retry import retry_attempts
 from projector.database.bisect import bisect
 from projector.database.failures import describe_error, translate_database_errors
@@ -46,8 +46,9 @@ class Writer:
         """Begin to apply a batch.
 
         The future raises `PositionMovedError` if another consumer owns a partition, `WorkFailedError` if PostgreSQL
-        refuses the batch for a reason that is neither an event's value nor temporary, `ServiceUnavailableError` if it
-        refuses the login, and `ServiceTemporarilyUnavailableError` if it is unavailable while the consumer drains.
+        refuses the batch for a reason that lies in no event and is not temporary, `ServiceUnavailableError` if it
+        refuses the login or a privilege is missing, and `ServiceTemporarilyUnavailableError` if it is unavailable while
+        the consumer drains.
         """
         self._current = self._thread.submit(self._write, batch)
         return self._current
@@ -68,10 +69,11 @@ class Writer:
         self._disconnect()
 
     def _write(self, batch: Batch) -> Applied:
+        refusals = Refusals(batch)
         try:
             for attempt in retry_attempts(self._worth_a_retry):
                 with attempt, translate_database_errors(self._settings):
-                    return self._bisect(self._connected(), batch)
+                    return self._bisect(self._connected(), batch, refusals)
         except psycopg.Error as error:
             raise WorkFailedError(f"PostgreSQL refused a batch: {describe_error(error, detail=True)}") from error
         raise AssertionError("unreachable: attempts are not limited")
@@ -81,21 +83,16 @@ class Writer:
         self._disconnect()
         return isinstance(error, ServiceTemporarilyUnavailableError) and not self._draining.is_set()
 
-    def _bisect(self, connection: Connection[Any], batch: Batch) -> Applied:
-        """Apply a batch; if PostgreSQL refuses a value, halve it until only the event with that value is refused."""
+    def _bisect(self, connection: Connection[Any], batch: Batch, refusals: Refusals) -> Applied:
+        """Apply a batch; if PostgreSQL refuses it, halve it until only the events at fault are refused."""
         parts = bisect(
             batch,
             lambda part: self._apply(connection, part),
             halve=lambda part: part.halves() if len(part.items) > 1 else None,
-            refuse=lambda part, error: self._refuse(connection, part, error),
+            refuse=lambda part, error: self._apply(connection, refusals.refuse(connection, part, error)),
+            lies_in_part=refusals.may_lie_in_an_event,
         )
         return sum(parts, NOTHING)
-
-    def _refuse(self, connection: Connection[Any], batch: Batch, error: psycopg.Error) -> Applied:
-        detail = describe_error(error, detail=True)
-        places = [f"{message.topic}/{message.partition}@{message.offset}" for message, *_ in batch.items]
-        _log.warning("event refused by PostgreSQL", place=" ".join(places), detail=detail)
-        return self._apply(connection, batch.refused(Refusal("refused-by-database", detail)))
 
     def _apply(self, connection: Connection[Any], batch: Batch) -> Applied:
         """Apply a batch, and store how long the previous one took: an auditor throttles when that grows."""

@@ -1,11 +1,11 @@
-"""Find the part of a piece of work whose values PostgreSQL refuses, by halving it."""
+"""Find the part of a piece of work that PostgreSQL refuses, by halving it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import psycopg
 
-from projector.database.sqlstates import VALUE_REFUSED, is_of
+from projector.database.sqlstates import lies_in_values
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -18,14 +18,16 @@ def bisect(
     *,
     halve: Callable[[Part], tuple[Part, Part] | None],
     refuse: Callable[[Part, psycopg.Error], Result],
+    lies_in_part: Callable[[psycopg.Error], bool] = lies_in_values,
 ) -> Iterator[Result]:
-    """Apply a part in a transaction of its own; if PostgreSQL refuses a value in it, apply its halves instead.
+    """Apply a part in a transaction of its own; if PostgreSQL refuses something in it, apply its halves instead.
 
     Args:
         part: what is applied.
         apply: applies a part, in a transaction.
         halve: splits a part in two that have the same effect when applied in order; None if it cannot be split.
-        refuse: records a part that cannot be split and whose value is refused.
+        refuse: records a part that cannot be split and that is refused, or raises to give up.
+        lies_in_part: tells whether an error may go away with a part of the work; any other is raised.
 
     Yields:
         The result of each part that was applied or refused, in order.
@@ -34,7 +36,7 @@ def bisect(
     try:
         result = apply(part)
     except psycopg.Error as error:
-        if not is_of(error, VALUE_REFUSED):
+        if not lies_in_part(error):
             raise
         refusal = error
     else:
@@ -45,7 +47,7 @@ def bisect(
         yield refuse(part, refusal)
         return
     for half in halves:
-        yield from bisect(half, apply, halve=halve, refuse=refuse)
+        yield from bisect(half, apply, halve=halve, refuse=refuse, lies_in_part=lies_in_part)
 
 
 def halve_keys(keys: Sequence[Key]) -> tuple[Sequence[Key], Sequence[Key]] | None:
