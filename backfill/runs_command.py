@@ -1,5 +1,8 @@
 """`backfill runs`: past runs, how they ended and what they found."""
 
+from collections.abc import Iterator
+from typing import Final
+
 from backfill.reports import output
 from backfill.reports.json_report import head
 from backfill.reports.output import ReportOptions
@@ -10,10 +13,9 @@ from backfill.runs.session import plain, ready
 from backfill.runs.store import Run
 from events.runtime.console import Format, print_json, print_table, say
 from events.runtime.settings import Settings
+from events.runtime.wording import counted
 
-COLUMNS = (
-    "Run!", "Command", "State", "Started", "Customers>", "Meters>", "Drifted>", "Repaired>", "Failed>", "Remark",
-)  # fmt: skip
+COLUMNS: Final = ("Run", "Command", "State", "Started", "Result~")
 
 
 def print_runs(settings: Settings, limit: int, form: Format) -> None:
@@ -48,22 +50,27 @@ def cancel_run(settings: Settings, run_id: str) -> str:
     with ready(settings) as engine, plain(engine) as connection:
         run = collect_finished(connection, runs.change_state(connection, runs.find(connection, run_id), "cancelled"))
         at_work = workers.count(connection, run.run_id)
-    note = f"; its {at_work} processes stop after their current chunks" if at_work else ""
+    note = f"; its {counted(at_work, 'process', 'processes')} will stop after the current chunk" if at_work else ""
     return f"{run.title} {run.run_id} is cancelled{note}"
 
 
 def _row(run: Run, at_work: int) -> tuple[object, ...]:
-    tally = run.tally
-    abandoned = f"no process is running it; {run.resume_command}" if run.state == "running" and not at_work else None
-    return (
-        run.run_id,
-        run.title,
-        run.state,
-        f"{run.started_at:%Y-%m-%d %H:%M:%S}",
-        f"{tally.customers:,}",
-        f"{tally.meters:,}",
-        f"{tally.drifted:,}",
-        f"{tally.repaired:,}",
-        f"{tally.failed:,}",
-        "; ".join(filter(None, [run.error, abandoned, str(run.selection)])),
-    )
+    abandoned = f"no process is running it; `{run.resume_command}`" if run.state == "running" and not at_work else None
+    result = "; ".join(filter(None, [run.error, abandoned, str(run.selection), *_counts(run)]))
+    return (run.run_id, run.title, run.state, f"{run.started_at:%Y-%m-%d %H:%M:%S}", result)
+
+
+def _counts(run: Run) -> Iterator[str]:
+    """Yield what a run has compared, found and done; nothing of what is zero."""
+    tally, log = run.tally, run.tally.log
+    if log.messages or log.rows:
+        yield f"{counted(log.messages, 'message')} and {counted(log.rows, 'row')} compared"
+    elif tally.customers or tally.meters:
+        yield f"{counted(tally.customers, 'customer')} and {counted(tally.meters, 'meter')} compared"
+    elif run.state == "finished" and run.command in ("drift-check", "rebuild"):
+        yield "nothing to compare"
+    for count, verb in ((log.rows_wrong or tally.drifted, "drifted"), (tally.repaired, "repaired")):
+        if count:
+            yield f"{count:,} {verb}"
+    if tally.failed:
+        yield f"{counted(tally.failed, 'chunk')} failed"

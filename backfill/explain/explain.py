@@ -54,7 +54,7 @@ def print_statement(settings: Settings, found: Statement, form: Format) -> None:
 
 def _print_entries(settings: Settings, found: Statement) -> None:
     currency = settings.currency
-    columns = ["Day", "What", "Reference", "Amount>", "Balance>", "Came From", "Note"]
+    columns = ["Day", "What", "Reference", "Amount>", "Balance>", "Came From", "Note~"]
     rows = [
         (found.since, "Opening balance", "", "", money(found.opening, currency), "", ""),
         *(_line(settings, entry) for entry in found.entries),
@@ -83,7 +83,7 @@ def _print_not_counted(settings: Settings, found: Statement) -> None:
         (each.day, f"{each.kind} {each.id}", money(each.amount, settings.currency), each.reason, _still(each, settings))
         for each in found.excluded
     ]
-    print_table("Not Counted", ["Day", "What", "Amount>", "Why", "Note"], rows)
+    print_table("Not Counted", ["Day", "What", "Amount>", "Why~", "Note~"], rows)
 
 
 def _sums(settings: Settings, found: Statement) -> list[str]:

@@ -218,7 +218,7 @@ def _end(migration: Migration, progress: Progress, run: Run) -> None:
         return
     rows = [(number, name, done.result, f"{took:,.1f} s") for number, (name, done, took) in enumerate(progress.done, 1)]
     say("")
-    print_table("Migration", ["Step>", "Command", "Result", "Took>"], rows)
+    print_table("Migration", ["Step>", "Command", "Result~", "Took>"], rows)
     if backup:
         say(f"Backup: {_rows(backup)}; `backfill restore {run.run_id}` restores the balances.")
     for line in _what_next(progress, run, stopped=stopped):

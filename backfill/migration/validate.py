@@ -102,7 +102,7 @@ def print_validation(validation: Validation, form: Format, *, dry: bool = False)
         )
         for each in validation.checked
     ]
-    print_table("Validation", ["Check", "Result", "Count>", "First IDs", "Problem", "Fix"], rows)
+    print_table("Validation", ["Check", "Result", "Count>", "First IDs~", "Problem~", "Fix~"], rows)
     paused = " Paused; run it again." if validation.paused else ""
     failed = f" {validation.failed:,} chunks could not be compared." if validation.failed else ""
     say(f"Result: {validation.result}. Duration: {validation.seconds:,.1f} s.{paused}{failed}")

@@ -168,7 +168,7 @@ def _totals(report: Report) -> None:
 
 
 def _drift(report: Report) -> None:
-    columns = ["Entity", "ID>", "Column", "Recorded>", "Expected>", "Difference>", "Cause", "Evidence"]
+    columns = ["Entity", "ID>", "Column", "Recorded>", "Expected>", "Difference>", "Cause", "Evidence~"]
     print_table("Drift", columns, [(*row[:7], describe_evidence(row[7])) for row in report.drift])
     _rest(report.run.tally.findings - len(report.drift), report.run)
 

@@ -8,5 +8,7 @@ kafka               producers, consumers and admin clients
 option_values       durations, points in time, days and shares as people type them
 logs, console       structured logs; tables, JSON and sentences on standard output
 stop, deadline      signals as a request to stop; a time budget
+layout, wording     tables, records and wrapped lines; counts with their nouns
+help_pages          help as plain text that fits the terminal
 totals              counts that add up
 """

@@ -25,6 +25,7 @@ import typer
 
 from events.runtime.console import printable
 from events.runtime.errors import ProgramError
+from events.runtime.help_pages import use_plain_help
 from events.runtime.stop import SIGNALLED
 
 EXIT_DEFECT: Final = 70
@@ -59,6 +60,7 @@ def _invoke(program: str, app: typer.Typer) -> int:
     """Run the command; output that cannot be written fails here, and not while the interpreter shuts down."""
     try:
         command = typer.main.get_command(app)
+        use_plain_help(command)
         with command.make_context(program, sys.argv[1:]) as context:
             command.invoke(context)
     except typer.Exit as ended:

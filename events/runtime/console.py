@@ -12,14 +12,15 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import typer
-from rich.console import Console, JustifyMethod
-from rich.markup import escape
+from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from events.runtime import layout
 from events.runtime.errors import InputError
 
-PIPE_WIDTH = 160  # columns of a table that goes to a file or a pipe
+PIPE_WIDTH = 160  # columns of a table that goes to a file or a pipe, unless COLUMNS says otherwise
 DISTRIBUTION = "meter-balance-projector"  # what installs all three programs, under one version
 
 
@@ -36,7 +37,11 @@ FormatOption = Annotated[Format, typer.Option("--format", help="table for people
 def app(help_text: str, *, is_command: bool = False) -> typer.Typer:
     """Make a command group, or a single command; `events.runtime.boundary` runs it."""
     return typer.Typer(
-        help=help_text, no_args_is_help=not is_command, add_completion=False, pretty_exceptions_enable=False
+        help=help_text,
+        no_args_is_help=not is_command,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
     )
 
 
@@ -86,9 +91,9 @@ class _Inert(Console):
 
 
 def stdout() -> Console:
-    """Return a console on standard output; output to a file or a pipe is wide enough not to wrap tables."""
+    """Return a console on standard output, as wide as COLUMNS says, the terminal is, or a file or a pipe may be."""
     console = _Inert(highlight=False, soft_wrap=False)
-    return console if console.is_terminal else _Inert(highlight=False, width=PIPE_WIDTH)
+    return console if console.is_terminal or os.environ.get("COLUMNS") else _Inert(highlight=False, width=PIPE_WIDTH)
 
 
 def say(line: str) -> None:
@@ -108,15 +113,44 @@ def confirm(question: str) -> bool:
     return typer.confirm(question)
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table; columns whose name ends in `>` are aligned right, those in `!` are never folded."""
-    table = Table(title=escape(printable(title)) or None, title_justify="left")
-    for column in columns:
-        justify: JustifyMethod = "right" if column.endswith(">") else "left"
-        table.add_column(column.rstrip(">!"), justify=justify, overflow="fold", no_wrap=column.endswith("!"))
-    for row in rows:
-        table.add_row(*(escape(printable("" if cell is None else str(cell))) for cell in row))
-    stdout().print(table)
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, indent: int = 0) -> None:
+    """Print rows as a table, or as records where it does not fit; `events.runtime.layout` says how to name columns."""
+    out, named = stdout(), [layout.column(name) for name in columns]
+    cells = [[_text(cell) for cell in row] for row in rows]
+    if not cells:
+        say(f"{title}: none")
+        return
+    if title:
+        out.print(Text(printable(title), style="italic"), soft_wrap=True)
+    fitted = layout.fitted(named, cells, out.width - indent)
+    if fitted is None:
+        _print_records(out, named, cells, indent)
+        return
+    table = Table()
+    for column, width in zip(named, fitted.widths, strict=True):
+        table.add_column(Text(column.name), justify="right" if column.right else "left", no_wrap=True, width=width)
+    for lines in fitted.rows:
+        table.add_row(*map(Text, lines))
+    out.print(Padding(table, (0, 0, 0, indent), expand=False))
+
+
+def print_record(title: str, facts: Iterable[tuple[str, object]]) -> None:
+    """Print what is known of one thing, as `Name: value`; a name may end in `~`, as a column's."""
+    out, known = stdout(), [(layout.column(printable(name)), _text(value)) for name, value in facts]
+    out.print(Text(printable(title), style="italic"), soft_wrap=True)
+    _print_records(out, [name for name, _ in known], [[value for _, value in known]], 0)
+
+
+def _print_records(out: Console, columns: Sequence[layout.Column], rows: Sequence[Sequence[str]], indent: int) -> None:
+    for number, row in enumerate(rows):
+        if number:
+            out.print()
+        for line in layout.record(columns, row, out.width - indent):
+            out.print(Text(" " * indent + line), soft_wrap=True)
+
+
+def _text(cell: object) -> str:
+    return printable("" if cell is None else str(cell))
 
 
 def print_json(value: object) -> None:

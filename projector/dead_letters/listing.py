@@ -27,18 +27,18 @@ def print_list(connection: Connection[Any], filters: Mapping[str, str | None], l
     if form is Format.JSON:
         console.print_json({"matching": matching, "dead_letters": rows})
     elif not rows:
-        console.stdout().print("No dead letters match.")
+        console.say("No dead letters match.")
     else:
         console.print_table(
             "Dead letters, latest first",
-            ["Id>", "Place", "Reason", "Detail", "Refused", "Tried>", "State"],
+            ["Id>", "Place", "Reason", "Detail~", "Refused", "Tried>", "State"],
             [
                 [r["dead_letter_id"], place(r), r["reason"], r["detail"], moment(r), r["attempts"], r["state"]]
                 for r in rows
             ],
         )
         if matching > len(rows):
-            console.stdout().print(f"{matching - len(rows):,} more match; --limit shows more of them")
+            console.say(f"{matching - len(rows):,} more match; --limit shows more of them")
 
 
 def read_one(connection: Connection[Any], letter: int) -> dict[str, Any]:
@@ -70,15 +70,15 @@ def print_one(row: Row, form: Format) -> None:
         return
     facts = [
         ("Place", place(row)),
-        ("Refused", f"{moment(row)} for {row['reason']}: {row['detail']}"),
-        ("State", _state(row)),
+        ("Refused~", f"{moment(row)} for {row['reason']}: {row['detail']}"),
+        ("State~", _state(row)),
         ("Attempts", _attempts(row)),
         ("Kafka timestamp", f"{row['timestamp_ms']} ms"),
         ("Topic id", row["topic_id"] or "not stored"),
         ("Key", shown(row["key"])),
         *((f"Header {name}", shown(value)) for name, value in row["headers"]),
     ]
-    console.print_table(f"Dead letter {row['dead_letter_id']}", ["Field", "Value"], facts)
+    console.print_record(f"Dead letter {row['dead_letter_id']}", facts)
     size = "none" if row["value"] is None else f"{len(row['value']):,} bytes"
     sys.stdout.write(f"Value ({size}):\n{console.printable(shown(row['value']))}\n")
 

@@ -7,10 +7,8 @@ from textwrap import fill
 from typing import Any, Final
 
 from rich.markup import escape
-from rich.padding import Padding
-from rich.table import Table
 
-from events.runtime.console import Format, print_json, printable, stdout
+from events.runtime.console import Format, print_json, print_table, printable, stdout
 from events.runtime.errors import WorkFailedError
 
 INDENT: Final = "   "  # of what belongs to a step
@@ -63,14 +61,9 @@ class Narrator:
             raise WorkFailedError(f"step {len(self._steps)} ({self._steps[-1].title}) failed: {otherwise}")
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Show a table; columns whose name ends in `>` are aligned right."""
-        table = Table()
-        for column in columns:
-            table.add_column(column.rstrip(">"), justify="right" if column.endswith(">") else "left", overflow="fold")
-        for row in rows:
-            table.add_row(*(escape(printable(str(cell))) for cell in row))
+        """Show a table."""
         if self._aloud:
-            self._out.print(Padding(table, (0, 0, 0, len(INDENT)), expand=False))
+            print_table("", columns, rows, indent=len(INDENT))
 
     def end(self) -> None:
         """Print the end."""

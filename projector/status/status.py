@@ -9,7 +9,7 @@ from psycopg import Connection
 from psycopg.rows import dict_row
 
 from events.contract.types import TopicPartition
-from events.runtime.console import print_table, stdout
+from events.runtime.console import print_table, say
 from projector.database.statements import statements
 from projector.kafka_log.partitions import PartitionLog
 
@@ -75,19 +75,18 @@ def show(status: Status) -> None:
             for p in status.positions
         ],
     )
-    out = stdout()
-    out.print(f"Lag: {'unknown' if status.lag is None else f'{status.lag:,} messages'}")
+    say(f"Lag: {'unknown' if status.lag is None else f'{status.lag:,} messages'}")
     if status.conflicts:
-        out.print(f"Conflicts: {status.conflicts:,} events had the version of another event, and other content")
+        say(f"Conflicts: {status.conflicts:,} events had the version of another event, and other content")
     if status.dead_letters:
         rows = [[d["reason"], d["open"], _ago(d["last_at"], status.asked_at)] for d in status.dead_letters]
         print_table("Open dead letters", ["Reason", "Open>", "Last"], rows)
     else:
-        out.print("Dead letters: none open")
-    out.print(_verified_line(status))
-    out.print(_check_line(status))
+        say("Dead letters: none open")
+    say(_verified_line(status))
+    say(_check_line(status))
     for problem in status.topic_problems:
-        out.print(f"Warning: {problem}")
+        say(f"Warning: {problem}")
 
 
 def _check_line(status: Status) -> str:

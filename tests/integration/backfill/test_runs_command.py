@@ -22,8 +22,10 @@ def test_who_lists_runs_sees_whole_ids_and_whether_anybody_is_at_them(
         listed = run_command("backfill", "runs", env=environment).stdout
         assert str(run.run_id) in listed
         assert "no process is running it" not in listed
-    listed = run_command("backfill", "runs", env=environment).stdout
-    assert "no process is running it; backfill rebuild --resume" in " ".join(re.sub("[│┃]", " ", listed).split())
+    for width in ("80", "120", "160"):
+        listed = run_command("backfill", "runs", env={**environment, "COLUMNS": width}).stdout
+        assert f"`backfill rebuild --resume {run.run_id}`" in listed, "the command can be copied"
+        assert "no process is running it;" in " ".join(re.sub("[│┃]", " ", listed).split())
 
 
 def test_a_cancelled_run_is_not_gone_on_with(
@@ -32,7 +34,7 @@ def test_a_cancelled_run_is_not_gone_on_with(
     run = runs.begin(database, "rebuild", OPTIONS)
     cancelled = run_command("backfill", "runs", "cancel", str(run.run_id), env=environment)
     assert cancelled.exit_code == 0, cancelled.stderr
-    assert cancelled.stdout == f"rebuild {run.run_id} is cancelled; its 1 processes stop after their current chunks\n"
+    assert cancelled.stdout == f"rebuild {run.run_id} is cancelled; its 1 process will stop after the current chunk\n"
     assert run_pool(database, run, stop=lambda: False).state == "cancelled"
     for arguments, line in {
         ("rebuild", "--resume", str(run.run_id)): "that run is cancelled; start a new one with `backfill rebuild`",

@@ -1,0 +1,55 @@
+"""Help pages as plain text of the terminal's width, in which no option, id or command is cut off or broken.
+
+The tables that typer draws by default shorten the names of options in a terminal of 80 columns.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import typer
+
+from events.runtime.layout import wrapped
+
+WIDTH_MAX: Final = 120  # longer lines are hard to read
+NAMES_MAX: Final = 30  # columns of names; the text of a longer one begins below it
+MARGIN: Final = 2
+
+Formatter: Final[Any] = typer.Context.formatter_class
+
+
+class _HelpFormatter(Formatter):  # type: ignore[misc]  # typer includes click, and does not export this class
+    """Writes paragraphs and lists, with lines broken between words alone."""
+
+    def __init__(self, **_: object) -> None:
+        super().__init__(max_width=WIDTH_MAX)
+
+    def write_text(self, text: str) -> None:
+        """Write paragraphs."""
+        indent = " " * self.current_indent
+        for number, paragraph in enumerate(text.split("\n\n")):
+            lines = wrapped(" ".join(paragraph.split()), self.width - self.current_indent)
+            self.write("\n" * bool(number) + "".join(f"{indent}{line}\n" for line in lines))
+
+    def write_dl(self, rows: Sequence[tuple[str, str]], col_max: int = NAMES_MAX, col_spacing: int = MARGIN) -> None:
+        """Write names beside their meanings."""
+        names = min(max(len(name) for name, _ in rows), col_max) + col_spacing
+        indent = " " * (self.current_indent + names)
+        for name, meaning in rows:
+            first, *rest = wrapped(" ".join(meaning.split()), self.width - len(indent))
+            head = f"{' ' * self.current_indent}{name}"
+            beside = head.ljust(len(indent)) if len(name) + col_spacing <= names else f"{head}\n{indent}"
+            self.write(
+                "".join(f"{line}\n" for line in (f"{beside}{first}".rstrip(), *(indent + line for line in rest)))
+            )
+
+
+class _HelpContext(typer.Context):
+    formatter_class = _HelpFormatter
+
+
+def use_plain_help(command: Any) -> None:  # noqa: ANN401 - click's command, which typer does not export
+    """Let a command and all below it write such pages; a list of commands shows the whole first paragraph of each."""
+    command.context_class = _HelpContext
+    command.short_help = command.short_help or (command.help or "").partition("\n\n")[0]
+    for each in getattr(command, "commands", {}).values():
+        use_plain_help(each)
