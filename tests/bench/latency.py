@@ -35,7 +35,7 @@ POLL_SECONDS: Final = 0.001
 TICK_SECONDS: Final = 0.001  # events are sent a few at a time, never in a burst that would wait in line behind itself
 JOIN_SECONDS: Final = 60
 CATCH_UP_SECONDS: Final = 60
-STOP_SECONDS: Final = 60
+STOP_SECONDS: Final = 300
 
 TopicPartition = tuple[str, int]
 

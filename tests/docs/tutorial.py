@@ -22,7 +22,7 @@ PAGE: Final = Path(__file__).parents[2] / "docs" / "tutorial.md"
 BLOCK: Final = re.compile(r"(?<=^```console\n)(.*?)(?=^```$)", re.MULTILINE | re.DOTALL)
 COMPLAINT: Final = re.compile(r"^(Traceback|(events|projector|backfill): )", re.MULTILINE)
 """What a program says that could not do what was asked; log lines begin with a time."""
-SECONDS: Final = 600
+SECONDS: Final = 1500
 DRAWN: Final = (
     (re.compile(r"kafka cluster \S+;"), "kafka cluster ID;"),
     (re.compile(r"\([\d.]+ s, [\d,]+ (\w+)/s\)"), r"(# s, # \1/s)"),

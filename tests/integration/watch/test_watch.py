@@ -37,15 +37,16 @@ def test_a_check_every_second_says_what_is_new_and_ends_with_a_signal(  # noqa: 
     service = start_command("backfill", "drift-check", "--every", "1s", "--alert", "stdout:", env=env)
     wait_until(lambda: _count(database, FINISHED) >= 1, what="the first round")
     database.execute(EDIT)
-    wait_until(lambda: inbox.titles == ["Drift: projection-edited found"], what="the alert")
+    wait_until(lambda: inbox.drifts == ["Drift: projection-edited found"], what="the alert")
     seen = _count(database, FINISHED)
     wait_until(lambda: _count(database, FINISHED) >= seen + 2, what="two more rounds")
     assert run_command("backfill", "rebuild", env=environment).exit_code == 0
-    wait_until(lambda: len(inbox.titles) == 2, what="the all-clear")
+    wait_until(lambda: len(inbox.drifts) == 2, what="the all-clear")
     service.process.send_signal(signal.SIGTERM)
     assert service.process.wait(120) == 0, service.stderr.read_text()
-    assert inbox.titles[1:] == ["Drift: projection-edited resolved"]
-    assert [(each["alert"], each["state"]) for each in _lines(service.stdout)] == [
+    assert inbox.drifts[1:] == ["Drift: projection-edited resolved"]
+    told = [(each["alert"], each["state"]) for each in _lines(service.stdout)]
+    assert [each for each in told if each[0] != "coverage-behind"] == [
         ("projection-edited", "raised"), ("projection-edited", "resolved"),
     ]  # fmt: skip
     assert "hush" not in service.stderr.read_text()
@@ -70,7 +71,7 @@ def test_a_rolling_check_spreads_its_chunks_and_goes_on_after_a_restart(
     database.execute("UPDATE customer_balances SET balance = balance + 1 WHERE customer_id = 1")
     arguments = ("backfill", "drift-check", "--cover-within", "15s", "--alert", inbox.address, "--format", "json")
     first = start_command(*arguments, env=environment)
-    wait_until(lambda: inbox.titles == ["Drift: customer-sum-off found"], what="an alert before the round's end")
+    wait_until(lambda: inbox.drifts == ["Drift: customer-sum-off found"], what="an alert before the round's end")
     first.process.send_signal(signal.SIGTERM)
     assert first.process.wait(120) == 0, first.stderr.read_text()
     (paused,) = _runs(database)
@@ -89,7 +90,7 @@ def test_a_rolling_check_spreads_its_chunks_and_goes_on_after_a_restart(
     took = (first_round["finished_at"] - first_round["started_at"]).total_seconds()
     assert took > 7, "spread, and not done at once"
     assert (second_round["started_at"] - first_round["started_at"]).total_seconds() > 12
-    assert inbox.titles == ["Drift: customer-sum-off found"]
+    assert inbox.drifts == ["Drift: customer-sum-off found"]
 
 
 def test_only_one_checker_at_a_time(
@@ -157,8 +158,8 @@ def test_a_service_that_starts_after_a_long_pause_compares_before_it_alerts(
     assert run_command("backfill", "drift-check", env=environment).exit_code == 0
     for column in ("started_at", "finished_at"):
         database.execute(f"UPDATE backfill_runs SET {column} = {column} - interval '1 day'")
-    service = start_command("backfill", "drift-check", "--every", "1s", "--alert", "stdout:", env=environment)
-    wait_until(lambda: _count(database, FINISHED) >= 3, what="two rounds")
+    service = start_command("backfill", "drift-check", "--every", "1h", "--alert", "stdout:", env=environment)
+    wait_until(lambda: _count(database, FINISHED) >= 2, what="the first round")
     service.process.send_signal(signal.SIGTERM)
     assert service.process.wait(120) == 0, service.stderr.read_text()
     assert service.stdout.read_text() == ""
