@@ -142,7 +142,7 @@ GRANT SELECT ON backfill_runs, drift, deployment, alembic_version TO {role};
 
 -- name: grant_backfill
 -- The auditor: reads history; writes its own run tables, copies of the balances, the balances, and in history the columns
--- that its steps own. Of dead letters it may read which messages were refused and their state, but not their content.
+-- that its steps own. Of dead letters it may read which messages were refused, when, why and their state, but not their content.
 GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {role};
 GRANT USAGE ON SCHEMA {schema} TO {role};
 GRANT SELECT ON invoices, payments, meter_assignments, customers, positions, deployment, alembic_version TO {role};
@@ -157,7 +157,8 @@ GRANT SELECT, INSERT, UPDATE ({alerts}) ON alerts TO {role};
 GRANT SELECT, INSERT, UPDATE ({backfill_chunks}), DELETE ON backfill_chunks TO {role};
 GRANT SELECT, INSERT, UPDATE ({log_blocks}), DELETE ON log_blocks TO {role};
 GRANT SELECT, INSERT, UPDATE ({log_suspects}), DELETE ON log_suspects TO {role};
-GRANT SELECT (topic, partition, source_offset, timestamp_ms, topic_id, digest, state) ON dead_letters TO {role};
+GRANT SELECT (topic, partition, source_offset, timestamp_ms, topic_id, digest, reason, refused_at, state) ON dead_letters
+    TO {role};
 
 -- name: grant_reader
 -- Reports and monitoring: the contract's tables, `projector status` and `backfill runs show`; of dead letters the count,

@@ -77,6 +77,8 @@ def test_backfill_checks_repairs_and_migrates(as_: As, deployed: Deployed) -> No
     for step in ("meter-balances", "customer-balances", "validate", "runs"):
         as_("backfill", "backfill", step)
     as_("backfill", "backfill", "explain", "--meter", "1")
+    for form in ("table", "json"):
+        as_("backfill", "projector", "status", "--format", form)
 
 
 def test_the_reader_reads_the_contracts_tables_the_status_and_reports(as_: As, deployed: Deployed) -> None:
@@ -85,7 +87,8 @@ def test_the_reader_reads_the_contracts_tables_the_status_and_reports(as_: As, d
         for table in CONTRACT:
             connection.execute(f"SELECT * FROM {table}".encode())
         [(run_id,)] = connection.execute("SELECT run_id FROM backfill_runs")
-    as_("reader", "projector", "status")
+    for form in ("table", "json"):
+        as_("reader", "projector", "status", "--format", form)
     as_("reader", "backfill", "runs")
     assert "No drift." in as_("reader", "backfill", "runs", "show", str(run_id)).stdout
 
