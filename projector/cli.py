@@ -135,24 +135,34 @@ def run(
 def status(
     form: FormatOption = Format.TABLE,
     as_json: Annotated[bool, typer.Option("--json", help="the same as --format json")] = False,
+    max_lag: Annotated[
+        int | None, typer.Option(metavar="MESSAGES", min=0, help="exit with 1 if more messages are not yet applied")
+    ] = None,
+    max_age: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="exit with 1 if a message is not yet applied, is older than this, such as 2m, and its partition's "
+            "position has not moved meanwhile",
+        ),
+    ] = None,
 ) -> None:
-    """Show positions, lag, dead letters and the last drift check."""
-    from dataclasses import asdict, replace
-    from datetime import UTC, datetime
+    """Show positions, lag, consumers, dead letters and the last drift check.
 
-    from projector.database.engines import transaction
-    from projector.deployment.opening import open_deployment
-    from projector.status import status as status_
+    If Kafka cannot be reached, what PostgreSQL knows is shown all the same.
 
-    with open_deployment("projector status") as (settings, engine, broker):
-        logs, problems = broker.logs(), [str(problem) for problem in broker.problems()]
-        with transaction(engine) as connection:
-            found = status_.read(connection, settings.group_id, logs, datetime.now(UTC))
-        found = replace(found, topic_problems=problems)
-    if as_json or form is Format.JSON:
-        console.print_json(asdict(found))
-    else:
-        status_.show(found)
+    Exit code 0: shown, and no limit is exceeded. 1: shown, and --max-lag or --max-age is exceeded. 2: PostgreSQL or
+    Kafka cannot be reached.
+    """
+    from datetime import timedelta
+
+    from events.runtime.option_values import seconds
+    from projector.status.command import status as status_
+    from projector.status.limits import Limits
+
+    age = None if max_age is None else timedelta(seconds=seconds("--max-age", max_age))
+    code = status_(Format.JSON if as_json else form, Limits(lag=max_lag, age=age))
+    raise typer.Exit(code)
 
 
 @app.command()

@@ -52,8 +52,8 @@ def producer(settings: Settings, **own: Any) -> Producer:  # noqa: ANN401 - as a
     return _create_client(Producer, client_config(settings, **{**ours, **own}))
 
 
-def admin(settings: Settings) -> AdminClient:
-    """Make an admin client, and wait until a broker answers.
+def admin(settings: Settings, *, probe_seconds: float | None = None) -> AdminClient:
+    """Make an admin client, and wait until a broker answers, so many seconds or ten.
 
     Raises:
         ServiceUnavailableError: naming the address; at once if the brokers refuse us, or cannot be trusted.
@@ -61,7 +61,7 @@ def admin(settings: Settings) -> AdminClient:
     """
     errors: list[KafkaError] = []
     client = _create_client(AdminClient, client_config(settings, error_cb=errors.append), _quiet)
-    deadline = time.monotonic() + PROBE_SECONDS
+    deadline = time.monotonic() + (probe_seconds or PROBE_SECONDS)
     while True:
         try:
             client.list_topics(timeout=PROBE_SLICE_SECONDS)

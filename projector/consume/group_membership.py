@@ -5,6 +5,8 @@ A revoke waits, within a budget, for the batch in flight. If the budget is too s
 compare-and-set of the positions keeps a batch from counting twice.
 """
 
+import os
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -54,7 +56,8 @@ class Membership:
         self.partitions: set[TopicPartition] = set()
         self.joined = False
         self.interrupted = False  # a connection was lost; reset by the consumer, which then checks the log
-        own = {"group.id": settings.group_id, **OWN_PROPERTIES, "error_cb": self._on_error}
+        name = f"projector-{socket.gethostname()}-{os.getpid()}"  # by which `projector status` shows this consumer
+        own = {"group.id": settings.group_id, "client.id": name, **OWN_PROPERTIES, "error_cb": self._on_error}
         given = kafka.client_config(settings, **own)
         next_generation = given.get("group.protocol") == "consumer"
         strategy = {} if next_generation else COOPERATIVE

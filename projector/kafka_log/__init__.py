@@ -4,7 +4,7 @@ broker               one admin client for a consumer; every question to the brok
 topics               names of the four topics; creating those that are missing
 topic_configuration  what a topic's configuration has to be, and what differs from it
 partitions           ids of topics, first and last offsets of partitions
-group                refuse to go on while the consumer group has members
+group                members of the consumer group; refuse to go on while there are any
 receive              librdkafka's message as ours
 log_reader           a range of a partition, read once from start to end
 kafka_errors         which errors end a consumer, and which are waited for

@@ -1,7 +1,7 @@
 """Questions to the broker beside reading messages: topics, offsets, configuration, the cluster's id."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -13,7 +13,14 @@ from events.runtime import kafka
 from events.runtime.kafka import PROBE_SECONDS
 from events.runtime.settings import Settings
 from projector.kafka_log import group, last_record, topic_configuration
-from projector.kafka_log.partitions import PartitionLog, cluster_id, describe_partitions, describe_topics
+from projector.kafka_log.group import Member
+from projector.kafka_log.partitions import (
+    PartitionLog,
+    cluster_id,
+    describe_partitions,
+    describe_topics,
+    first_since,
+)
 from projector.kafka_log.position_check import Position
 from projector.kafka_log.topic_configuration import Problem
 from projector.kafka_log.topics import topic_names
@@ -28,8 +35,9 @@ class Broker:
     older copy has lower ones: only a new client can talk to it.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, probe_seconds: float | None = None) -> None:
         self._settings = settings
+        self._probe_seconds = probe_seconds  # for a first answer
         self._admin: AdminClient | None = None
         self.topics: Sequence[str] = topic_names(settings)
 
@@ -58,6 +66,21 @@ class Broker:
         """
         with self._client() as admin:
             return cluster_id(admin)
+
+    def members(self) -> list[Member]:
+        """Return the members of the deployment's group.
+
+        Raises:
+            KafkaException, ServiceUnavailableError: as above.
+
+        """
+        with self._client() as admin:
+            return group.members(admin, self._settings.group_id)
+
+    def first_since(self, places: Iterable[TopicPartition], timestamp_ms: int) -> dict[TopicPartition, int]:
+        """Return the offset of each partition's first message since then, where there is one; raises the same."""
+        with self._client() as admin:
+            return first_since(admin, places, timestamp_ms)
 
     def require_no_members(self) -> None:
         """Refuse to go on while a consumer of the deployment's group runs.
@@ -98,7 +121,7 @@ class Broker:
     def _client(self) -> Iterator[AdminClient]:
         client = self._admin  # kept in a local name: another thread may drop the attribute meanwhile
         if client is None:
-            client = self._admin = kafka.admin(self._settings)
+            client = self._admin = kafka.admin(self._settings, probe_seconds=self._probe_seconds)
         try:
             yield client
         except KafkaException as error:

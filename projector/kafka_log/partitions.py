@@ -120,6 +120,17 @@ def cluster_id(client: AdminClient) -> str:
     return str(client.describe_cluster(request_timeout=PROBE_SECONDS).result().cluster_id)
 
 
+def first_since(client: AdminClient, places: Iterable[TopicPartition], timestamp_ms: int) -> dict[TopicPartition, int]:
+    """Ask for each partition's first message with this timestamp or a later one; without one it has no entry.
+
+    Raises:
+        KafkaException: the broker does not answer.
+
+    """
+    found = _offsets(client, places, OffsetSpec.for_timestamp(timestamp_ms))
+    return {place: offset for place, offset in found.items() if offset >= 0}
+
+
 def _offsets(client: AdminClient, places: Iterable[TopicPartition], spec: OffsetSpec) -> dict[TopicPartition, int]:
     asked = client.list_offsets({KafkaPartition(*place): spec for place in places}, request_timeout=PROBE_SECONDS)
     return {(part.topic, part.partition): future.result().offset for part, future in asked.items()}

@@ -1,8 +1,10 @@
-"""`projector status`: positions and lag, open dead letters, and when the figures were last compared."""
+"""What a status holds: positions and lag, consumers, open dead letters, and when the figures were last compared."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 from psycopg import Connection
@@ -11,14 +13,20 @@ from psycopg.rows import dict_row
 from events.contract.types import TopicPartition
 from events.runtime.console import print_table, say
 from projector.database.statements import statements
+from projector.kafka_log.group import Member
 from projector.kafka_log.partitions import PartitionLog
+from projector.status.kafka_view import KafkaView
 
 STATUS: Final = statements("projector.status", "status.sql")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """What PostgreSQL and the broker hold of one consumer group, as plain values."""
+    """What PostgreSQL and the broker hold of one consumer group, as plain values.
+
+    Without an answer of the broker, `kafka_failure` says why; the lag and the consumers are None, unknown. `sessions`
+    are those of every `projector run` in the database. `exceeded` names the limits that were given and are not kept.
+    """
 
     group_id: str
     positions: list[dict[str, Any]]
@@ -27,14 +35,17 @@ class Status:
     dead_letters: list[dict[str, Any]]
     last_check: dict[str, Any] | None
     last_verified: dict[str, Any] | None = None
+    consumers: list[dict[str, Any]] | None = None
+    sessions: Sequence[dict[str, Any]] = ()
+    kafka_failure: str | None = None
+    exceeded: Sequence[str] = ()
     topic_problems: Sequence[str] = ()
     asked_at: datetime
 
 
-def read(
-    connection: Connection[Any], group_id: str, logs: Mapping[TopicPartition, PartitionLog] | None, now: datetime
-) -> Status:
-    """Read a group's status; without the broker's logs the lag is None, unknown."""
+def read(connection: Connection[Any], group_id: str, view: KafkaView, now: datetime) -> Status:
+    """Read a group's status, and combine it with what the broker said."""
+    logs = view.logs
 
     def rows(name: str) -> list[dict[str, Any]]:
         with connection.cursor(row_factory=dict_row) as cursor:
@@ -51,6 +62,10 @@ def read(
         dead_letters=rows("dead_letters"),
         last_check=next(iter(rows("last_check")), None),
         last_verified=next(iter(rows("last_verified")), None),
+        consumers=None if view.members is None else [_consumer(member) for member in view.members],
+        sessions=rows("sessions"),
+        kafka_failure=None if view.failure is None else str(view.failure),
+        topic_problems=view.topic_problems,
         asked_at=now,
     )
 
@@ -65,6 +80,13 @@ def _with_lag(position: dict[str, Any], logs: Mapping[TopicPartition, PartitionL
     return {**position, "end": log.high, "lag": max(0, log.high - position["next_offset"])}
 
 
+def _consumer(member: Member) -> dict[str, Any]:
+    partitions = [{"topic": topic, "partition": partition} for topic, partition in member.partitions]
+    return {
+        "client_id": member.client_id, "host": member.host, "instance": member.instance, "partitions": partitions
+    }  # fmt: skip
+
+
 def show(status: Status) -> None:
     """Print a status as tables."""
     print_table(
@@ -75,6 +97,9 @@ def show(status: Status) -> None:
             for p in status.positions
         ],
     )
+    _show_consumers(status)
+    if status.kafka_failure:
+        say(status.kafka_failure if status.kafka_failure.startswith("Kafka") else f"Kafka: {status.kafka_failure}")
     say(f"Lag: {'unknown' if status.lag is None else f'{status.lag:,} messages'}")
     if status.conflicts:
         say(f"Conflicts: {status.conflicts:,} events had the version of another event, and other content")
@@ -87,6 +112,42 @@ def show(status: Status) -> None:
     say(_check_line(status))
     for problem in status.topic_problems:
         say(f"Warning: {problem}")
+    for limit in status.exceeded:
+        say(f"Behind: {limit}")
+
+
+def _show_consumers(status: Status) -> None:
+    if status.consumers:
+        rows = [[_client(each), each["host"], _partitions(each["partitions"])] for each in status.consumers]
+        print_table("Consumers", ["Client", "Host", "Partitions~"], rows)
+        return
+    if status.consumers is None:
+        hidden = "" if status.kafka_failure else "unknown to us: grant DESCRIBE on the group; "
+        say(f"Consumers: {hidden}{_sessions(status.sessions)}")
+    elif status.sessions:
+        held = _sessions(status.sessions)
+        say(f"Consumers: no consumer is running in this group; {held}: it starts or hangs, or is of another group")
+    else:
+        say("Consumers: no consumer is running")
+
+
+def _sessions(sessions: Sequence[Mapping[str, Any]]) -> str:
+    if not sessions:
+        return "no `projector run` has a session in this database"
+    pids = ", ".join(str(session["pid"]) for session in sessions)
+    many = "a session" if len(sessions) == 1 else f"{len(sessions)} sessions"
+    return f"`projector run` has {many} in this database (PostgreSQL's process {pids})"
+
+
+def _client(consumer: Mapping[str, Any]) -> str:
+    instance = consumer["instance"]
+    return f"{consumer['client_id']} (instance {instance})" if instance else str(consumer["client_id"])
+
+
+def _partitions(places: Sequence[Mapping[str, Any]]) -> str:
+    """Write partitions as `billing.invoices 0 1 2, billing.payments 0`."""
+    topics = groupby(places, key=itemgetter("topic"))
+    return ", ".join(" ".join([topic, *(str(place["partition"]) for place in of_it)]) for topic, of_it in topics)
 
 
 def _check_line(status: Status) -> str:

@@ -5,6 +5,14 @@ FROM positions
 WHERE group_id = %(group_id)s
 ORDER BY topic, partition;
 
+-- name: sessions
+-- The consumers' sessions in this database, of every group and schema. A consumer that hangs keeps its session after Kafka
+-- has removed it from its group. Roles other than the session's own do not see its address and its start.
+SELECT pid, usename::text AS "user", host(client_addr) AS address, backend_start AS began_at
+FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'projector run'
+ORDER BY pid;
+
 -- name: dead_letters
 -- Open dead letters, by reason.
 SELECT reason, count(*) AS open, min(refused_at) AS first_at, max(refused_at) AS last_at

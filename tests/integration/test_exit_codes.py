@@ -102,7 +102,7 @@ def test_no_command_takes_an_accident_for_a_result(
 ) -> None:
     monkeypatch.setenv("PROJECTOR_KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
     if "positions" in command or "status" in command:
-        monkeypatch.setattr("events.runtime.kafka.admin", lambda _: None)
+        monkeypatch.setattr("events.runtime.kafka.admin", lambda *_, **__: None)
         monkeypatch.setattr("projector.kafka_log.partitions.describe_partitions", lambda *_: {})
     monkeypatch.setattr(OTHERS[command], _raising(RuntimeError("boom")))
     assert program(*command.split()) == boundary.EXIT_DEFECT

@@ -52,6 +52,8 @@ def test_compose_starts_in_order_and_checks_health(compose: dict[str, Any]) -> N
         assert compose[name]["depends_on"] == {"init": {"condition": "service_completed_successfully"}}
         assert compose[name]["restart"] == "unless-stopped"
     assert all("healthcheck" in compose[name] for name in ("postgres", "kafka", "projector"))
+    asked = ["CMD", "projector", "status", "--json", "--max-age", "2m"]  # without a limit, one that hangs is healthy
+    assert compose["projector"]["healthcheck"]["test"] == asked
 
 
 def test_our_containers_can_change_nothing_but_tmp(compose: dict[str, Any]) -> None:

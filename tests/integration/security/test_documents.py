@@ -13,6 +13,7 @@ from backfill.runs.session import session
 from events.runtime.errors import StateError
 from projector.database.engines import make_engine, transaction
 from projector.status import status
+from projector.status.kafka_view import KafkaView
 from tests.integration.security.conftest import OWNER, Deployed
 
 RUN: Final = """
@@ -70,7 +71,7 @@ def _status(deployed: Deployed) -> status.Status:
     engine = _engine(deployed, "projector")
     try:
         with transaction(engine) as connection:
-            return status.read(connection, deployed.settings.group_id, None, datetime.now(UTC))
+            return status.read(connection, deployed.settings.group_id, KafkaView(), datetime.now(UTC))
     finally:
         engine.dispose()
 

@@ -1,7 +1,7 @@
 """What `projector status` says of the last check: no more than that check has proved."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import pytest
@@ -32,3 +32,38 @@ def test_a_check_that_did_not_compare_all_does_not_say_that_there_is_no_drift(
         Status(group_id="g", positions=[], lag=0, conflicts=0, dead_letters=[], last_check=SOUND | facts, asked_at=NOW)
     )
     assert " ".join(capsys.readouterr().out.split()).endswith(said)
+
+
+HELD: Final = [{"pid": 17, "user": "consumer", "address": None, "began_at": None}]
+MEMBER: Final = {
+    "client_id": "projector-a[b]-1", "host": "10.0.0.1", "instance": None,
+    "partitions": [{"topic": "t.invoices", "partition": 0}, {"topic": "t.invoices", "partition": 1}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"consumers": []}, "Consumers: no consumer is running\n"),
+        ({"consumers": [], "sessions": HELD}, "no consumer is running in this group; `projector run` has a session"),
+        (
+            {"consumers": None, "sessions": HELD * 2},
+            "Consumers: unknown to us: grant DESCRIBE on the group; `projector",
+        ),
+        ({"consumers": None, "sessions": HELD, "kafka_failure": "Kafka at x y: z"}, "Consumers: `projector run` has a"),
+        (
+            {"consumers": None, "kafka_failure": "topic x"},
+            "no `projector run` has a session in this database\nKafka: topic",
+        ),
+        ({"consumers": [MEMBER], "sessions": HELD}, "projector-a[b]-1"),
+        ({"consumers": [MEMBER], "sessions": HELD}, "t.invoices 0 1"),
+        ({"exceeded": ["[5] wait"]}, "Behind: [5] wait\n"),
+    ],
+)
+def test_who_consumes_is_said_as_far_as_it_is_known(
+    facts: dict[str, Any], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show(
+        Status(group_id="g", positions=[], lag=0, conflicts=0, dead_letters=[], last_check=None, asked_at=NOW, **facts)
+    )
+    assert said in capsys.readouterr().out
