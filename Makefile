@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-unit test-operations test-faults fuzz mutants docs reference tutorial lint types imports format bench soak sandbox lock clean
+.PHONY: help demo test test-unit test-operations test-bench test-faults fuzz mutants docs reference tutorial lint types imports format bench soak sandbox lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ test-operations: $(READY) ## the tests beside a real PgBouncer, which is install
 		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends pgbouncer > /dev/null; } || \
 		{ echo "make: PgBouncer is needed (Debian: apt install pgbouncer)" >&2; exit 1; }; \
 	PATH="$$PATH:/usr/sbin" $(BIN)/python -m pytest -n 2 --dist worksteal tests/operations
+
+test-bench: $(READY) ## every part of the benchmark in a small run: whether it works, not how fast anything is
+	@$(BIN)/python -m pytest tests/bench
 
 test-faults: $(READY) ## forty seeded runs of faults; FAULT_RUNS=500 for more, FAULT_SEED=17 for that one
 	@FAULT_RUNS=$${FAULT_RUNS:-40} $(BIN)/python -m pytest -n 2 --dist worksteal tests/faults
