@@ -1,6 +1,8 @@
 """`events`: publish, simulate, schema."""
 
 import json
+import os
+import stat
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -47,16 +49,31 @@ def _share_option(name: str, help_text: str) -> typer.models.OptionInfo:
 def publish_command(
     file: Annotated[str, typer.Argument(metavar="FILE|-", help="JSON Lines of CloudEvents; - reads standard input")],
     mode: Annotated[Mode, typer.Option(help="how an event is written into a Kafka message")] = Mode.STRUCTURED,
+    from_line: Annotated[int, typer.Option("--from-line", min=1, help="leave out the lines before this one")] = 1,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="validate every line and send nothing")] = False,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Publish CloudEvents to the topics of their types.
 
-    Every line is validated before it is sent. An invalid one is named by its number, and nothing after it is sent.
+    The whole of a file is validated first: if a line is invalid, the first 20 are named by number, and nothing is sent.
+
+    A pipe is validated line by line: an invalid line is named, those before it are sent, and nothing after it.
     """
     from events.publish import publish
+    from events.runtime import logs
 
+    deployment = settings.load()
+    logs.configure(deployment)
+    name = "standard input" if file == STANDARD_INPUT else file
     with _opened(file) as lines:
-        counts = publish(lines, settings.load(), "standard input" if file == STANDARD_INPUT else file, mode)
+        if dry_run:
+            _print_counts(_validated(lines, deployment, name, from_line), form, dry_run=True)
+            return
+        if _is_regular(lines):
+            start = lines.tell()
+            _validated(lines, deployment, name, from_line)
+            lines.seek(start)
+        counts = publish(lines, deployment, name, mode, from_line=from_line)
     _print_counts(counts, form)
 
 
@@ -121,6 +138,35 @@ def schema_command(
         sys.stdout.write(json.dumps(described, indent=2) + "\n")
 
 
+def _validated(lines: BinaryIO, deployment: settings.Settings, name: str, from_line: int) -> Mapping[str, int]:
+    """Count the valid lines by topic; list the invalid ones on standard error, and raise.
+
+    Raises:
+        InputError: a line is invalid.
+
+    """
+    from events.contract.decode import Decoder
+    from events.contract.types import topic_of
+    from events.json_lines import PROBLEMS_MAX, check, describe
+
+    found = check(lines, Decoder(deployment.currency, deployment.topic_prefix), from_line)
+    listed = [describe(name, number, refusal) for number, refusal in found.problems]
+    if found.invalid == 1:
+        raise InputError(f"{listed[0]}; nothing was sent")
+    for line in listed:
+        typer.echo(" ".join(console.printable(line).split()), err=True)
+    if found.invalid:
+        total, limit = found.invalid + sum(found.valid.values()), PROBLEMS_MAX
+        which = f", of which the first {limit} are named" if found.invalid > limit else ""
+        raise InputError(f"{name}: {found.invalid:,} of {total:,} lines are invalid{which}; nothing was sent")
+    return {topic_of(entity, deployment.topic_prefix): count for entity, count in found.valid.items()}
+
+
+def _is_regular(lines: BinaryIO) -> bool:
+    """Tell whether lines can be read twice, and end."""
+    return stat.S_ISREG(os.fstat(lines.fileno()).st_mode)
+
+
 def _require_calendar(start: date, months: int) -> None:
     if start.year + (start.month + months + 1) // 12 > date.max.year:  # the last bills fall due two months later
         raise InputError(f"--start {start} --months {months}: the calendar ends with the year {date.max.year}")
@@ -128,8 +174,10 @@ def _require_calendar(start: date, months: int) -> None:
 
 def _published(options: "Options", deployment: settings.Settings) -> Mapping[str, int]:
     from events.publish import sending
+    from events.runtime import logs
     from events.simulate.traffic import traffic
 
+    logs.configure(deployment)
     with sending(deployment) as sender:
         for sent in traffic(options):
             sender.send(sent.entity, sent.key, sent.line)
@@ -155,9 +203,11 @@ def _opened(file: str) -> Iterator[BinaryIO]:
         raise InputError(f"{file}: {error.strerror}") from None
 
 
-def _print_counts(counts: Mapping[str, int], form: Format) -> None:
+def _print_counts(counts: Mapping[str, int], form: Format, *, dry_run: bool = False) -> None:
     total = sum(counts.values())
     if form is Format.JSON:
-        console.print_json({"published": total, "topics": dict(sorted(counts.items()))})
+        sums = {"published": 0, "valid": total} if dry_run else {"published": total}
+        console.print_json({**sums, "topics": dict(sorted(counts.items()))})
         return
-    console.print_table("Published", ("Topic", "Events>"), [*sorted(counts.items()), ("total", total)])
+    title = "Valid; nothing was sent" if dry_run else "Published"
+    console.print_table(title, ("Topic", "Events>"), [*sorted(counts.items()), ("total", total)])

@@ -5,6 +5,8 @@ errors, defects     the tree of known failures; how an unknown one is reported
 settings, env_file  environment variables, and `.env` if nobody else can have written it
 client_properties   properties of librdkafka that a deployment may not change
 kafka               producers, consumers and admin clients
+client_log          librdkafka's log lines as ours, without repetitions
+advertised          addresses of brokers that this machine cannot resolve or reach
 option_values       durations, points in time, days and shares as people type them
 logs, console       structured logs; tables, JSON and sentences on standard output
 stop, deadline      signals as a request to stop; a time budget

@@ -1,14 +1,17 @@
 """librdkafka clients, configured from the settings."""
 
-import logging
 import time
-from collections.abc import Iterator
+import weakref
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
+from events.runtime import advertised
+from events.runtime.client_log import ClientLog, last_failure
 from events.runtime.client_properties import require_allowed
 from events.runtime.errors import ServiceTemporarilyUnavailableError, ServiceUnavailableError, SettingError
 from events.runtime.settings import Settings, required
@@ -27,10 +30,18 @@ REFUSED: Final = {
 }
 """Errors of authentication and authorization, which a retry does not resolve."""
 
-_log = logging.getLogger("librdkafka")
-_quiet = logging.getLogger("librdkafka.admin")
-_quiet.addHandler(logging.NullHandler())
-_quiet.propagate = False  # connection errors of an admin client become the one line of an error
+UNREACHABLE: Final = {
+    KafkaError._TRANSPORT,  # noqa: SLF001 - as above
+    KafkaError._TIMED_OUT,  # noqa: SLF001 - as above
+    KafkaError._MSG_TIMED_OUT,  # noqa: SLF001 - as above
+    KafkaError._TIMED_OUT_QUEUE,  # noqa: SLF001 - as above
+    KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 - as above
+    KafkaError._RESOLVE,  # noqa: SLF001 - as above
+}
+"""Errors whose cause is a connection; librdkafka's log names it, and the error does not."""
+ERRORS_MAX: Final = 100  # of an admin client that are kept
+
+_admins: "weakref.WeakSet[AdminClient]" = weakref.WeakSet()
 Client = TypeVar("Client", Producer, Consumer, AdminClient)
 
 
@@ -49,22 +60,24 @@ def client_config(settings: Settings, **own: Any) -> dict[str, Any]:  # noqa: AN
 def producer(settings: Settings, **own: Any) -> Producer:  # noqa: ANN401 - as above
     """Make an idempotent producer."""
     ours = {"enable.idempotence": True, "acks": "all", "linger.ms": 5}
-    return _create_client(Producer, client_config(settings, **{**ours, **own}))
+    return _create_client(Producer, settings, client_config(settings, **{**ours, **own}))
 
 
 def admin(settings: Settings, *, probe_seconds: float | None = None) -> AdminClient:
     """Make an admin client, and wait until a broker answers, so many seconds or ten.
 
     Raises:
-        ServiceUnavailableError: naming the address; at once if the brokers refuse us, or cannot be trusted.
+        ServiceUnavailableError: naming the address; at once if the brokers refuse us, or cannot be trusted, or if one
+            advertises an address that this machine cannot resolve.
 
     """
-    errors: list[KafkaError] = []
-    client = _create_client(AdminClient, client_config(settings, error_cb=errors.append), _quiet)
+    errors: deque[KafkaError] = deque(maxlen=ERRORS_MAX)
+    client = _create_client(AdminClient, settings, client_config(settings, error_cb=errors.append))
+    _admins.add(client)
     deadline = time.monotonic() + (probe_seconds or PROBE_SECONDS)
     while True:
         try:
-            client.list_topics(timeout=PROBE_SLICE_SECONDS)
+            brokers = client.list_topics(timeout=PROBE_SLICE_SECONDS).brokers
         except KafkaException as error:
             client.poll(0)  # delivers the errors
             if fatal := _find_fatal(errors):
@@ -72,12 +85,14 @@ def admin(settings: Settings, *, probe_seconds: float | None = None) -> AdminCli
             if time.monotonic() > deadline:
                 raise unavailable(settings, error) from None
         else:
+            found = [(str(broker.host), broker.port) for broker in brokers.values()]
+            advertised.require_resolvable(settings.kafka_bootstrap_servers, found)
             return client
 
 
 def consumer(settings: Settings, **own: Any) -> Consumer:  # noqa: ANN401 - as above
-    """Make a consumer; it connects on its first poll."""
-    return _create_client(Consumer, client_config(settings, **own))
+    """Make a consumer; it connects on its first poll. With an `error_cb`, the caller reports connection failures."""
+    return _create_client(Consumer, settings, client_config(settings, **own))
 
 
 def unavailable(settings: Settings, error: KafkaException) -> ServiceUnavailableError:
@@ -85,8 +100,21 @@ def unavailable(settings: Settings, error: KafkaException) -> ServiceUnavailable
     failure = error.args[0]
     refused = failure.code() in REFUSED
     how = "refuses" if refused or failure.code() > 0 else "cannot be reached"  # librdkafka's own codes are negative
-    message = f"Kafka at {settings.kafka_bootstrap_servers} {how}: {failure.str()}"
+    message = f"Kafka at {settings.kafka_bootstrap_servers} {how}: {describe(settings, failure)}"
     return ServiceUnavailableError(message) if refused else ServiceTemporarilyUnavailableError(message)
+
+
+def describe(settings: Settings, failure: KafkaError) -> str:
+    """Write an error with what the log of our clients says of its cause."""
+    return failure.str() + (explain_silence(settings) if failure.code() in UNREACHABLE else "")
+
+
+def explain_silence(settings: Settings) -> str:
+    """Write why a connection to the brokers failed last, as the end of a sentence; empty if none did lately."""
+    for client in list(_admins):
+        client.poll(0)  # delivers their log
+    servers = settings.kafka_bootstrap_servers
+    return advertised.explain(servers, last_failure(servers))
 
 
 def fatal_error(raised: KafkaException | SystemError) -> KafkaError:
@@ -102,7 +130,7 @@ def fatal_error(raised: KafkaException | SystemError) -> KafkaError:
     return KafkaError(KafkaError._FATAL, "a fatal error, which the log line before names")  # noqa: SLF001 - as above
 
 
-def _find_fatal(errors: list[KafkaError]) -> KafkaError | None:
+def _find_fatal(errors: Iterable[KafkaError]) -> KafkaError | None:
     """Return an error that a retry does not resolve, once every broker has failed; None otherwise."""
     if all(error.code() != KafkaError._ALL_BROKERS_DOWN for error in errors):  # noqa: SLF001 - as above
         return None
@@ -130,8 +158,10 @@ def translate_kafka_errors(settings: Settings) -> Iterator[None]:
         raise unavailable(settings, error) from None
 
 
-def _create_client(make: type[Client], config: dict[str, Any], logger: logging.Logger = _log) -> Client:
+def _create_client(make: type[Client], settings: Settings, config: dict[str, Any]) -> Client:
+    """Make a client whose log lines are ours; who passes an `error_cb` reports connection failures."""
+    log = ClientLog(settings.kafka_bootstrap_servers, connections="error_cb" not in config)
     try:
-        return make(config, logger=logger)
+        return make(config, logger=log)
     except KafkaException as error:
         raise SettingError(f"PROJECTOR_KAFKA__*: {error.args[0].str()}") from None

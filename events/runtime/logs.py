@@ -13,7 +13,7 @@ from events.runtime.settings import Settings
 
 
 def configure(settings: Settings) -> None:
-    """Write structlog's and librdkafka's log lines to standard error, in the configured format."""
+    """Write structlog's log lines, and those of other libraries, to standard error, in the configured format."""
     _configure(for_people=settings.log_format == "console")
 
 

@@ -165,9 +165,9 @@ class Consumer:
 
     def _check_log(self) -> None:
         """Check that the log is still the one that was read; while it is unproven, drop what is read of it."""
-        if self._membership.interrupted:
-            self._membership.interrupted = False
-            self._continuity.doubt()
+        if (reason := self._membership.interrupted) is not None:
+            self._membership.interrupted = None
+            self._continuity.doubt(reason)
         if not self._continuity.doubted:
             self._continuity.check_topic_ids()
             return
@@ -176,7 +176,7 @@ class Consumer:
             if self._membership.partitions <= proven.keys():
                 self._membership.seek(proven)
             else:  # more partitions were assigned meanwhile, and what was read of them was dropped as well
-                self._continuity.doubt()
+                self._continuity.doubt("more partitions were assigned")
 
     def _apply(self) -> None:
         """Begin step 3 if the writer is free."""

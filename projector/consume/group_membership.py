@@ -18,6 +18,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from events.contract.types import TopicPartition
 from events.runtime import kafka
+from events.runtime.client_log import plain
 from events.runtime.deadline import Deadline
 from events.runtime.errors import ProgramError
 from events.runtime.settings import Settings
@@ -52,10 +53,11 @@ class Membership:
         self._start = start
         self._leave = leave
         self._group_id = settings.group_id
+        self._servers = settings.kafka_bootstrap_servers
         self._failure: ProgramError | KafkaException | None = None
         self.partitions: set[TopicPartition] = set()
         self.joined = False
-        self.interrupted = False  # a connection was lost; reset by the consumer, which then checks the log
+        self.interrupted: str | None = None  # why a connection was lost; reset by the consumer, which checks the log
         name = f"projector-{socket.gethostname()}-{os.getpid()}"  # by which `projector status` shows this consumer
         own = {"group.id": settings.group_id, "client.id": name, **OWN_PROPERTIES, "error_cb": self._on_error}
         given = kafka.client_config(settings, **own)
@@ -128,7 +130,7 @@ class Membership:
     def _on_error(self, error: KafkaError) -> None:
         """Handle an error of the client itself; librdkafka calls this within `poll`, before messages fetched later."""
         if error.code() in INTERRUPTED:
-            self.interrupted = True
+            self.interrupted = f"Kafka at {self._servers}: {plain(error.str())}"
         try:
             require_able(error)
         except (ProgramError, KafkaException) as failure:
@@ -152,7 +154,7 @@ class Membership:
             self._failure = failure
             positions = {}
         if not (self._incremental and self.partitions):  # the positions of every partition were checked just now
-            self.interrupted = False
+            self.interrupted = None
         assign = consumer.incremental_assign if self._incremental else consumer.assign
         assign([_start_at(place, position) for place, position in sorted(positions.items())])
         self.partitions = (self.partitions if self._incremental else set()) | set(positions)

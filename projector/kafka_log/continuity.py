@@ -58,7 +58,7 @@ class Question(Generic[Answer]):
         """Return an answer that has arrived, or send the request if it is time; None otherwise.
 
         Raises:
-            ServiceTemporarilyUnavailableError: this request got no answer.
+            ServiceTemporarilyUnavailableError: this request got no answer, or an outdated one got none.
             ProgramError: what else the request failed with.
 
         """
@@ -71,8 +71,10 @@ class Question(Generic[Answer]):
         asked, self._asked = self._asked, None
         self._next = monotonic() + CHECK_SECONDS
         if self._outdated:
-            self._outdated, self._next = False, 0.0
-            return None
+            self._outdated = False
+            if not isinstance(asked.exception(), ServiceTemporarilyUnavailableError):
+                self._next = 0.0
+                return None
         return asked.result()
 
     def at_once(self) -> None:
@@ -118,10 +120,10 @@ class Continuity:
         for place in taken:
             self._topic_ids.pop(place, None)
 
-    def doubt(self) -> None:
+    def doubt(self, reason: str) -> None:
         """Mark the log as unproven: no batch may be submitted until `proven` returns positions."""
         if not self.doubted:
-            _log.warning("broker connection lost, checking the log")
+            _log.warning("broker connection lost, checking the log", reason=reason)
         self.doubted = True
         self._proof.at_once()
 
@@ -136,7 +138,7 @@ class Continuity:
         try:
             found = self._proof.answer()
         except ServiceTemporarilyUnavailableError as error:
-            _log.warning("retrying", reason=str(error))
+            _log.warning("retrying", reason=str(error), wait_seconds=CHECK_SECONDS)
             return None
         if found is not None:
             self.doubted = False

@@ -56,7 +56,8 @@ def reread(
     starts = {place: start for place, log in logs.items() if (start := _start(place, stored.get(place), log))}
     if not starts:
         return dict(logs)
-    consumer = kafka.consumer(settings, **{"group.id": settings.group_id, **PROPERTIES})
+    own = {"group.id": settings.group_id, **PROPERTIES, "error_cb": lambda _: None}  # the caller says what failed
+    consumer = kafka.consumer(settings, **own)
     try:
         consumer.assign(list(starts.values()))
         found = _read(consumer, {place: start.offset for place, start in starts.items()}, stored)

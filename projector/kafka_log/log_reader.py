@@ -116,8 +116,9 @@ class LogReader:
                     self._pending.append(message)
             if not self._pending and monotonic() - received_at > SILENCE_SECONDS:
                 where = self._settings.kafka_bootstrap_servers
+                cause = kafka.explain_silence(self._settings)
                 raise ServiceTemporarilyUnavailableError(
-                    f"Kafka at {where} sends nothing from offset {self._next} of {self._place}"
+                    f"Kafka at {where} sends nothing from offset {self._next} of {self._place}{cause}"
                 )
 
     def _is_message_or_end(self, message: KafkaMessage) -> bool:

@@ -1,6 +1,7 @@
 """The topics of a deployment: their names, and creating those that are missing."""
 
 from concurrent.futures import Future
+from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -8,6 +9,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from events.contract.types import ENTITIES, topic_of
 from events.runtime.settings import Settings
 from projector.kafka_log.topic_configuration import CREATED_WITH
+
+CREATE_SECONDS: Final = 30.0  # a controller that has not created topics by then is not reached
 
 
 def topic_names(settings: Settings) -> list[str]:
@@ -19,12 +22,14 @@ def create_topics(client: AdminClient, settings: Settings) -> list[str]:
     """Create the topics that are missing, configured as the contract needs; return their names."""
     shape = (settings.topic_partitions, settings.topic_replication)
     missing = [NewTopic(name, *shape, config=dict(CREATED_WITH)) for name in topic_names(settings)]
-    return [name for name, future in client.create_topics(missing).items() if _created(future)]
+    asked = client.create_topics(missing, request_timeout=CREATE_SECONDS)
+    return [name for name, future in asked.items() if _created(future)]
 
 
 def create_topic(client: AdminClient, name: str, *, partitions: int, replication: int) -> bool:
     """Create one topic; return whether it was missing."""
-    return _created(client.create_topics([NewTopic(name, partitions, replication)])[name])
+    topic = NewTopic(name, partitions, replication)
+    return _created(client.create_topics([topic], request_timeout=CREATE_SECONDS)[name])
 
 
 def _created(future: Future[None]) -> bool:

@@ -22,6 +22,7 @@ OUTAGE_SECONDS: Final = 8.0
 CPU_SHARE_MAX: Final = 0.1  # of a core: a loop that spins takes all of one
 RETURN_SECONDS: Final = 2 * WAIT_MAX_SECONDS + 110  # the longest wait, a session of the group, and a slow machine
 AT_ONCE_SECONDS: Final = 30.0  # on a busy machine, where the wait itself has no end
+LINES_MAX: Final = 20  # librdkafka would write ten a second
 BUDGET_SECONDS: Final = 5  # of a drain, as a fault run sets it
 WRONG: Final = "wr0ng"
 
@@ -62,7 +63,11 @@ def test_away_later_it_is_waited_for_in_peace(fault_run: FaultRun, service: str,
         tries = [one for one in _tries(consumer) if one["reason"].startswith("PostgreSQL at 127.0.0.1")]
         assert OUTAGE_SECONDS / WAIT_MAX_SECONDS - 1 <= len(tries) <= 20
     else:
-        assert f"127.0.0.1:{fault_run.servers.kafka_proxy.port}" in _log(consumer)
+        _await(lambda: len(_tries(consumer)) > 1, "two tries")
+        where = f"Kafka at 127.0.0.1:{fault_run.servers.kafka_proxy.port}"
+        assert all(one["reason"].startswith(where) and one["wait_seconds"] for one in _tries(consumer))
+        assert len(_records(consumer)) == _log(consumer).count("\n"), "a line that is not ours"
+        assert len([one for one in _records(consumer) if one["level"] != "info"]) <= LINES_MAX
 
     _proxy(fault_run, service).back()
     _found_again(fault_run, run_command)

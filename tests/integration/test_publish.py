@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
@@ -22,6 +23,8 @@ from events.simulate.traffic import simulate, traffic
 from tests.conftest import RunCommand
 from tests.support import examples
 
+GOOD = [examples.line(examples.customer(key, "Wanjiku")) for key in (1, 2, 3)]
+BAD = examples.line(examples.invoice(1, 2, "12.345"))
 TRAFFIC = Options(customers=5, meters=10, months=2, voids=0.2)
 
 
@@ -91,19 +94,48 @@ def test_binary_mode_carries_the_same_events(kafka_settings: Settings) -> None:
     assert found == {event.id: event for event in expected if isinstance(event, Event)}
 
 
-def test_a_bad_line_is_named_and_nothing_after_it_is_sent(
-    kafka_settings: Settings, kafka_environment: dict[str, str], run_command: RunCommand
-) -> None:
-    good = [examples.line(examples.customer(key, "Wanjiku")).decode() for key in (1, 2, 3)]
-    bad = examples.line(examples.invoice(1, 2, "12.345")).decode()
-    done = run_command("events", "publish", "-", env=kafka_environment, stdin="\n".join([*good[:2], "", bad, good[2]]))
-    assert done.exit_code == 2
-    assert done.stdout == ""
+def test_a_bad_line_of_a_pipe_is_named_and_nothing_after_it_is_sent(kafka_settings: Settings) -> None:
     topic = topic_of("customers", kafka_settings.topic_prefix)
-    assert done.stderr.startswith("events: standard input:4: invalid-data: data.amount: '12.345' is not a decimal")
-    assert done.stderr.endswith(f"; sent before it: 2 to {topic}\n")
-    assert done.stderr.count("\n") == 1
-    assert {message.value for message in read_back(kafka_settings)} == {line.encode() for line in good[:2]}
+    with pytest.raises(InputError) as raised:
+        publish([GOOD[0], GOOD[1], b"", BAD, GOOD[2]], kafka_settings, "standard input")
+    assert str(raised.value).startswith("standard input:4: invalid-data: data.amount: '12.345' is not a decimal")
+    assert str(raised.value).endswith(f"; sent before it: 2 to {topic}: continue with --from-line 4")
+    assert {message.value for message in read_back(kafka_settings)} == set(GOOD[:2])
+
+
+def test_nothing_of_a_file_with_bad_lines_is_sent_and_each_is_named(
+    kafka_settings: Settings, kafka_environment: dict[str, str], run_command: RunCommand, tmp_path: Path
+) -> None:
+    file = tmp_path / "some.jsonl"
+    file.write_bytes(b"\n".join([*GOOD, BAD, b"", b"{", GOOD[0]]))
+    done = run_command("events", "publish", str(file), env=kafka_environment)
+    assert (done.exit_code, done.stdout) == (2, "")
+    first, second, last = done.stderr.splitlines()
+    assert first.startswith(f"{file}:4: invalid-data: data.amount: ")
+    assert second.startswith(f"{file}:6: ")
+    assert last == f"events: {file}: 2 of 6 lines are invalid; nothing was sent"
+
+    file.write_bytes(b"\n".join([*GOOD, BAD]))
+    done = run_command("events", "publish", str(file), env=kafka_environment)
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith(f"events: {file}:4: invalid-data: data.amount: ")
+    assert done.stderr.endswith("; nothing was sent\n")
+    assert read_back(kafka_settings) == []
+
+
+def test_a_byte_order_mark_is_left_out_and_lines_may_be(
+    kafka_settings: Settings, kafka_environment: dict[str, str], run_command: RunCommand, tmp_path: Path
+) -> None:
+    file = tmp_path / "from an editor.jsonl"
+    file.write_bytes(b"\xef\xbb\xbf" + b"\r\n".join(GOOD))
+    options = ("--format", "json")
+    assert (
+        json.loads(run_command("events", "publish", str(file), *options, env=kafka_environment).stdout)["published"]
+        == 3
+    )
+    done = run_command("events", "publish", str(file), "--from-line", "3", *options, env=kafka_environment)
+    assert json.loads(done.stdout)["published"] == 1
+    assert Counter(message.value for message in read_back(kafka_settings)) == Counter([*GOOD, GOOD[2]])
 
 
 def test_a_table_for_people(kafka_environment: dict[str, str], run_command: RunCommand) -> None:
@@ -136,7 +168,7 @@ def test_a_missing_topic_is_named_with_what_creates_it(kafka_settings: Settings)
 
 def test_a_message_that_is_too_large_is_refused(kafka_settings: Settings) -> None:
     lines = [{"type": "x" * 1000, "amount": "1.00"}] * 2000
-    with pytest.raises(InputError, match="too large"):
+    with pytest.raises(InputError, match=r"^line 1: a message to .* too large"):
         publish([examples.line(examples.invoice(1, 2, "1.00", "issued", lines=lines))], kafka_settings, "test")
 
 

@@ -49,11 +49,11 @@ def test_a_log_line_is_one_line_of_ours(capsys: pytest.CaptureFixture[str], log_
     evil = "x\x1b[2J\u202e\n2026-01-01T00:00:00Z [info     ] all is well"
     logs.configure(Settings(_env_file=None, log_format=log_format))
     structlog.get_logger().warning(evil, reason=evil, many=[evil])
-    logging.getLogger("librdkafka").warning(evil)
+    logging.getLogger("a.library").warning(evil)
     lines = capsys.readouterr().err.split("\n")
     assert len(lines) == 3
     assert all(line.isprintable() for line in lines)
     failure = ValueError(evil)
     structlog.get_logger().error("failed", exc_info=failure)
-    logging.getLogger("librdkafka").error("failed", exc_info=failure)
+    logging.getLogger("a.library").error("failed", exc_info=failure)
     assert all(line.isprintable() for line in capsys.readouterr().err.split("\n"))

@@ -106,10 +106,10 @@ def test_an_answer_to_an_older_doubt_proves_nothing(wait_until: WaitUntil) -> No
         return next(answers)
 
     watch = _watch(lambda: {PLACE[0]: "ours"}, prove)
-    watch.doubt()
+    watch.doubt("lost")
     assert watch.proven() is None
     assert asked.acquire(timeout=120)
-    watch.doubt()  # the connection was lost once more while the first proof was under way
+    watch.doubt("lost")  # the connection was lost once more while the first proof was under way
     go.release()
     go.release()
     found: list[Positions | None] = [None]
@@ -123,6 +123,30 @@ def test_an_answer_to_an_older_doubt_proves_nothing(wait_until: WaitUntil) -> No
     assert not watch.doubted
 
 
+def test_a_failed_try_is_told_even_if_the_connection_was_lost_again_meanwhile(wait_until: WaitUntil) -> None:
+    """While a broker is away, connections are lost several times a second, and each try takes seconds."""
+    go = threading.Semaphore(0)
+
+    def prove() -> Positions:
+        assert go.acquire(timeout=120)
+        raise ServiceTemporarilyUnavailableError("away")
+
+    watch = _watch(lambda: {PLACE[0]: "ours"}, prove)
+    with capture_logs() as lines:
+        watch.doubt("lost")
+        assert watch.proven() is None
+        watch.doubt("lost")
+        go.release()
+
+        def told() -> bool:
+            assert watch.proven() is None
+            return any(line["event"] == "retrying" for line in lines)
+
+        wait_until(told, what="the line")
+    assert watch.doubted
+    go.release()
+
+
 def test_a_doubt_is_told_once_and_each_try_to_prove_the_log_with_what_was_in_the_way(wait_until: WaitUntil) -> None:
     away = [True, False]
 
@@ -134,17 +158,17 @@ def test_a_doubt_is_told_once_and_each_try_to_prove_the_log_with_what_was_in_the
     watch = _watch(lambda: {PLACE[0]: "ours"}, prove)
     assert watch.doubted is False
     with capture_logs() as lines:
-        watch.doubt()
+        watch.doubt("lost")
         assert watch.doubted
         assert len(lines) == 1
-        watch.doubt()
+        watch.doubt("lost")
         assert watch.proven() is None
         assert watch.doubted
         wait_until(lambda: watch.proven() is not None, what="the proof")
     assert not watch.doubted
     assert lines == [
-        {"event": "broker connection lost, checking the log", "log_level": "warning"},
-        {"event": "retrying", "reason": "no leader", "log_level": "warning"},
+        {"event": "broker connection lost, checking the log", "reason": "lost", "log_level": "warning"},
+        {"event": "retrying", "reason": "no leader", "wait_seconds": 0.02, "log_level": "warning"},
     ]
 
 
