@@ -9,6 +9,8 @@ client_log          librdkafka's log lines as ours, without repetitions
 advertised          addresses of brokers that this machine cannot resolve or reach
 option_values       durations, points in time, days and shares as people type them
 logs, console       structured logs; tables, JSON and sentences on standard output
+extras              how to install what only some commands need
+completion          completion in bash, zsh and fish
 stop, deadline      signals as a request to stop; a time budget
 layout, wording     tables, records and wrapped lines; counts with their nouns
 help_pages          help as plain text that fits the terminal

@@ -23,6 +23,7 @@ from typing import Any, Final, TextIO, cast
 
 import typer
 
+from events.runtime import completion
 from events.runtime.console import printable
 from events.runtime.errors import ProgramError
 from events.runtime.help_pages import use_plain_help
@@ -59,6 +60,8 @@ def run(program: str, app: typer.Typer) -> None:
 def _invoke(program: str, app: typer.Typer) -> int:
     """Run the command; output that cannot be written fails here, and not while the interpreter shuts down."""
     try:
+        if asked := os.environ.get(completion.variable(program)):
+            return completion.answer(program, app, asked)
         command = typer.main.get_command(app)
         use_plain_help(command)
         with command.make_context(program, sys.argv[1:]) as context:

@@ -3,11 +3,14 @@
 import errno
 import json
 import os
+import shlex
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -17,7 +20,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from events.runtime import layout
+from events.runtime import completion, layout
 from events.runtime.errors import InputError
 
 PIPE_WIDTH = 160  # columns of a table that goes to a file or a pipe, unless COLUMNS says otherwise
@@ -46,7 +49,7 @@ def app(help_text: str, *, is_command: bool = False) -> typer.Typer:
 
 
 def program(name: str, help_text: str) -> typer.Typer:
-    """Make a program's outermost command group: it answers `--version` before a setting is read."""
+    """Make a program's outermost command group: it answers these options before a setting is read."""
     group = app(help_text)
 
     def print_version(wanted: bool) -> None:  # noqa: FBT001 - typer hands the flag over
@@ -56,15 +59,44 @@ def program(name: str, help_text: str) -> typer.Typer:
             typer.echo(f"{name} {version(DISTRIBUTION)}")
             raise typer.Exit
 
+    def print_completion(shell: completion.Shell | None) -> None:
+        if shell is not None:
+            raise typer.Exit(completion.answer(name, group, f"source_{shell}"))
+
     @group.callback()
     def take_options(
-        _: Annotated[  # noqa: FBT002 - a flag
+        _version: Annotated[  # noqa: FBT002 - a flag
             bool, typer.Option("--version", callback=print_version, is_eager=True, help="print the version and exit")
         ] = False,
+        _shell: Annotated[
+            completion.Shell | None,
+            typer.Option(
+                "--show-completion", callback=print_completion, is_eager=True, help="print a shell's completion script"
+            ),
+        ] = None,
     ) -> None:
         """Leave everything else to the command."""
 
     return group
+
+
+def as_typed(program: str) -> str:
+    """Write a program's name as the user's shell finds it: alone if it is on the PATH, else as it was started."""
+    started = Path(sys.argv[0])
+    if started.name != program:  # as a module
+        return f"{shlex.quote(sys.executable)} -m {program}"
+    found = shutil.which(program)
+    if started.parent == Path() or (found and Path(found).resolve() == started.resolve()):
+        return program
+    return shlex.quote(sys.argv[0])
+
+
+def activation() -> str | None:
+    """Return the script that puts the programs on the PATH, as it can be typed; None if they are there."""
+    started = Path(sys.argv[0])
+    script = started.with_name("activate")
+    on_path = as_typed(started.name) == started.name
+    return None if on_path or not script.exists() else shlex.quote(str(script))
 
 
 def printable(text: str) -> str:

@@ -1,6 +1,7 @@
 """The deployment's settings: environment variables `PROJECTOR_*` and `.env`, for all three programs."""
 
 import os
+from difflib import get_close_matches
 from functools import cache
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -13,6 +14,7 @@ from events.runtime.errors import SettingError
 
 PREFIX = "PROJECTOR_"
 KAFKA_PREFIX = f"{PREFIX}KAFKA__"
+NEAR = 0.85  # likeness of names, of which all begin alike; a typing mistake leaves more
 
 
 FINER_CURRENCIES = frozenset({"BHD", "CLF", "IQD", "JOD", "KWD", "LYD", "OMR", "TND", "UYW"})
@@ -125,10 +127,26 @@ def _refuse_unknown(given: set[str]) -> None:
 
     Names are in capitals only. Pydantic accepts other spellings as well, which would bypass the checks on names.
     """
-    for name in sorted(given):
-        known = name in known_variables() or (name.startswith(KAFKA_PREFIX) and name.isupper())
-        if name.upper().startswith(PREFIX) and not known:
-            raise SettingError(f"{name} is not a setting; the settings are {', '.join(sorted(known_variables()))}")
+    unknown = [name for name in sorted(given) if name.upper().startswith(PREFIX) and not _is_known(name)]
+    if unknown:
+        raise SettingError("; ".join(f"{name} is not a setting: {_suggestion(name)}" for name in unknown))
+
+
+def _is_known(name: str) -> bool:
+    return name in known_variables() or (name.startswith(KAFKA_PREFIX) and name.isupper())
+
+
+def _suggestion(name: str) -> str:
+    """Name the setting that was probably meant, or all of them."""
+    capitals, single = name.upper(), KAFKA_PREFIX.removesuffix("_")
+    if _is_known(capitals):
+        return f"did you mean {capitals}?"
+    near = get_close_matches(capitals, known_variables(), n=1, cutoff=NEAR)
+    if near:
+        return f"did you mean {near[0]}?"
+    if capitals.startswith(single):
+        return f"did you mean {KAFKA_PREFIX}{capitals.removeprefix(single)}, a property of librdkafka?"
+    return f"the settings are {', '.join(sorted(known_variables()))}"
 
 
 def required(settings: Settings, field: Literal["database_url", "kafka_bootstrap_servers"]) -> str:

@@ -29,3 +29,34 @@ def test_currencies_of_two_digits_or_none_are_taken(currency: str, monkeypatch: 
     monkeypatch.setenv("PROJECTOR_CURRENCY", currency)
     settings.load.cache_clear()
     assert settings.load().currency == currency
+
+
+MISTYPED = {
+    "PROJECTOR_GRUOP_ID": "PROJECTOR_GROUP_ID?",
+    "PROJECTOR_DATABSE_URL": "PROJECTOR_DATABASE_URL?",
+    "PROJECTOR_KAFKA_BOOTSTRAP_SERVER": "PROJECTOR_KAFKA_BOOTSTRAP_SERVERS?",
+    "PROJECTOR_SCHEMA_NAME": "PROJECTOR_SCHEMA?",
+    "projector_group_id": "PROJECTOR_GROUP_ID?",
+    "PROJECTOR_kafka__sasl_username": "PROJECTOR_KAFKA__SASL_USERNAME?",
+    "PROJECTOR_KAFKA_SASL_USERNAME": "PROJECTOR_KAFKA__SASL_USERNAME, a property of librdkafka?",
+}
+
+
+@pytest.mark.parametrize("name", MISTYPED)
+def test_a_mistyped_name_is_refused_with_the_nearest(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "x")
+    settings.load.cache_clear()
+    with pytest.raises(SettingError) as raised:
+        settings.load()
+    assert str(raised.value) == f"{name} is not a setting: did you mean {MISTYPED[name]}"
+
+
+def test_every_name_that_is_unknown_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PROJECTOR_TIME_ZONE", "PROJECTOR_COLOUR"):
+        monkeypatch.setenv(name, "x")
+    settings.load.cache_clear()
+    with pytest.raises(SettingError) as raised:
+        settings.load()
+    first, second = str(raised.value).split("; ")
+    assert first.startswith("PROJECTOR_COLOUR is not a setting: the settings are PROJECTOR_ALERTS, ")
+    assert second == "PROJECTOR_TIME_ZONE is not a setting: did you mean PROJECTOR_TIMEZONE?"
