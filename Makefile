@@ -104,16 +104,28 @@ if [ "$$python" = none ]; then \
 	echo "make: Python 3.11 or newer with venv is needed (Debian: apt install python3-venv); or give make PYTHON=/path" >&2; \
 	exit 1; \
 fi; \
+echo "make: creating $(1)"; \
 $$python -m venv $(1)
+endef
+
+# pip's lines, shortened to one for each twenty packages; what goes wrong stands on standard error.
+define INSTALL
+total=$$(grep -c == $(2)); echo "make: installing $$total packages into $(1), some minutes the first time"; \
+{ $(1)/bin/python -m pip install --progress-bar off --disable-pip-version-check --require-hashes -r $(2) || echo failed; } | awk -v total=$$total ' \
+	/^Collecting / { if (++count % 20 == 0) print "make: " count " of " total " packages are fetched" }; \
+	/^Installing collected / { print "make: unpacking them" }; \
+	/^failed$$/ { failed = 1 }; \
+	{ fflush() }; \
+	END { exit failed }'
 endef
 
 $(READY): requirements.lock pyproject.toml
 	@$(call MAKE_VENV,$(VENV))
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(call INSTALL,$(VENV),requirements.lock)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(DOCS_READY): requirements-docs.lock
 	@$(call MAKE_VENV,$(DOCS_VENV))
-	@$(DOCS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-docs.lock
+	@$(call INSTALL,$(DOCS_VENV),requirements-docs.lock)
 	@touch $@

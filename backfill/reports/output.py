@@ -15,6 +15,7 @@ from backfill.options import ReportFormat
 from backfill.reports import csv_report, json_report, text_report
 from backfill.runs.store import Run
 from events.runtime.errors import InputError, SettingError
+from events.runtime.extras import how_to_install
 from events.runtime.settings import Settings
 
 OWNER_ALONE: Final = 0o600
@@ -47,7 +48,7 @@ def require_possible(report: ReportOptions) -> None:
     if report.output is None:
         raise InputError("--format parquet is not text: give --output FILE")
     if find_spec("pyarrow") is None:
-        raise SettingError("--format parquet needs an extra: pip install 'meter-balance-projector[parquet]'")
+        raise SettingError(f"--format parquet needs an extra: {how_to_install('parquet')}")
 
 
 @contextmanager

@@ -8,6 +8,7 @@
     postgres          one PostgreSQL
     java, jars        Java 17 or newer, and Apache Kafka's jars by checksum
     class_archive     Java's archive of the broker's classes, for a faster start
+    progress          how far a download has come
     kafka             one KRaft node
     sandbox           both together; `throwaway()` for tests and the demo
     cleanup_watchdog  ends a throw-away sandbox when its owner is gone, however it went

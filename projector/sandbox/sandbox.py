@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,11 +62,18 @@ class Sandbox:
             "PROJECTOR_KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
         }
 
-    def up(self) -> dict[str, str]:
-        """Start what does not run, complete what was interrupted, and return the environment."""
+    def up(self, say: Callable[[str], object] = lambda _: None) -> dict[str, str]:
+        """Start what does not run, complete what was interrupted, and return the environment.
+
+        Args:
+            say: takes a line before each step that takes seconds.
+
+        """
         with locked(self.folder):
-            self.postgres.start()
-            self.kafka.start()
+            for name, server in (("PostgreSQL", self.postgres), ("Apache Kafka", self.kafka)):
+                if not server.running:
+                    say(f"starting {name}")
+                server.start()
             return self.environment
 
     def down(self, *, delete: bool = False) -> None:

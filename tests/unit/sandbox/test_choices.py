@@ -119,9 +119,7 @@ def test_no_java_at_all_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_missing_extra_names_its_installation(monkeypatch: pytest.MonkeyPatch) -> None:
     extra.require_extra()
     monkeypatch.setattr(extra, "MODULES", ("no_such_module",))
-    with pytest.raises(
-        SettingError, match=r"needs no_such_module: run `pip install 'meter-balance-projector\[sandbox\]'`"
-    ):
+    with pytest.raises(SettingError, match=r"needs no_such_module: run `pip install '\.\[sandbox\]'` in a clone"):
         extra.require_extra()
 
 
