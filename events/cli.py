@@ -89,6 +89,9 @@ def simulate_command(  # noqa: PLR0913, PLR0917 - one parameter an option
     duplicates: Annotated[float, _share_option("--duplicates", "of events sent twice")] = 0.0,
     shuffle: Annotated[float, _share_option("--shuffle", "of events sent out of order")] = 0.0,
     poison: Annotated[float, _share_option("--poison", "of broken events added")] = 0.0,
+    rate: Annotated[
+        float | None, typer.Option(min=0.01, max=1e6, help="events per second; default: as fast as they are taken")
+    ] = None,
     publish: Annotated[bool, typer.Option("--publish", help="send to Kafka, unvalidated, instead of printing")] = False,
     form: FormatOption = Format.TABLE,
 ) -> None:
@@ -116,9 +119,9 @@ def simulate_command(  # noqa: PLR0913, PLR0917 - one parameter an option
         currency=deployment.currency,
     )
     if publish:
-        _print_counts(_published(options, deployment), form)
+        _print_counts(_published(options, deployment, rate), form)
     else:
-        _write_lines(options)
+        _write_lines(options, rate)
 
 
 @app.command("schema")
@@ -172,23 +175,28 @@ def _require_calendar(start: date, months: int) -> None:
         raise InputError(f"--start {start} --months {months}: the calendar ends with the year {date.max.year}")
 
 
-def _published(options: "Options", deployment: settings.Settings) -> Mapping[str, int]:
+def _published(options: "Options", deployment: settings.Settings, rate: float | None) -> Mapping[str, int]:
     from events.publish import sending
     from events.runtime import logs
+    from events.simulate.pacing import paced
     from events.simulate.traffic import traffic
 
     logs.configure(deployment)
     with sending(deployment) as sender:
-        for sent in traffic(options):
+        stream = traffic(options)
+        for sent in stream if rate is None else paced(stream, rate, before_pause=sender.poll):
             sender.send(sent.entity, sent.key, sent.line)
     return sender.counts
 
 
-def _write_lines(options: "Options") -> None:
+def _write_lines(options: "Options", rate: float | None) -> None:
+    from events.simulate.pacing import paced
     from events.simulate.traffic import simulate
 
-    sys.stdout.buffer.writelines(line + b"\n" for line in simulate(options))
-    sys.stdout.buffer.flush()
+    output, stream = sys.stdout.buffer, simulate(options)
+    lines = stream if rate is None else paced(stream, rate, before_pause=output.flush)
+    output.writelines(line + b"\n" for line in lines)
+    output.flush()
 
 
 @contextmanager
