@@ -82,6 +82,10 @@ CHECKS: Final[tuple[Check, ...]] = (
         "publish billing.payment.reversed or .amended, if that is not intended", SQL["payments_of_voided_invoices"],
     ),
     Check(
+        "invoice-numbers", "warning", "invoices", "invoices that share their number with another; both count",
+        "publish billing.invoice.voided for the one that was issued by mistake", SQL["invoices_that_share_a_number"],
+    ),
+    Check(
         "invoice-currency", "error", "invoices", "invoices in another currency",
         "publish an amended version", SQL["stray_invoices"],
     ),

@@ -99,6 +99,19 @@ WITH found AS MATERIALIZED (
 )
 SELECT (SELECT count(*) FROM found), ARRAY(SELECT id FROM found ORDER BY id LIMIT %(ids_max)s);
 
+-- name: invoices_that_share_a_number
+-- Invoices that are not voided, and whose number stands on another such invoice, too.
+WITH shared AS (
+    SELECT invoice_number FROM invoices
+    WHERE NOT voided AND btrim(invoice_number) <> ''
+    GROUP BY invoice_number HAVING count(*) > 1
+),
+found AS MATERIALIZED (
+    SELECT i.invoice_id AS id FROM invoices i JOIN shared s ON s.invoice_number = i.invoice_number
+    WHERE NOT i.voided
+)
+SELECT (SELECT count(*) FROM found), ARRAY(SELECT id FROM found ORDER BY id LIMIT %(ids_max)s);
+
 -- name: stray_invoices
 -- Invoices in another currency than the deployment's, counted as if they were in it.
 WITH found AS MATERIALIZED (

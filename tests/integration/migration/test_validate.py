@@ -31,6 +31,13 @@ BY_EVENTS: Final[dict[str, tuple[list[CloudEvent], list[int]]]] = {
     "orphan-meters": ([invoice(20, 9, "1.00"), payment(20, "1.00", meter_id=10)], [9, 10]),
     "active-assignments": ([assigned(20, 1, 8, assigned_at=LATER)], [1]),
     "unknown-customers": ([assigned(20, 4, 404)], [20]),
+    "invoice-numbers": (
+        [
+            invoice(number, 1, "1.00", invoice_number=f"INV-{'9' if number < 23 else number}")
+            for number in range(20, 26)
+        ],
+        [20, 21, 22],
+    ),
     "voided-invoices": ([payment(20, "1.00", invoice_id=4)], [20]),
 }
 BY_HAND: Final[dict[str, tuple[str, list[int]]]] = {
@@ -110,6 +117,21 @@ def test_ids_are_capped_and_the_rest_counted(
     print_validation(found, Format.JSON)
     document = json.loads(capsys.readouterr().out)
     assert (document["errors"], document["checks"][0]["count"], document["checks"][0]["severity"]) == (1, 50, "error")
+
+
+def test_a_number_may_stand_on_a_voided_invoice_and_be_missing(
+    filled: MergeHarness, check: Callable[..., Validation]
+) -> None:
+    given = [
+        ("issued", "INV-9"),
+        ("voided", "INV-9"),
+        ("issued", ""),
+        ("issued", " "),
+        ("issued", ""),
+        ("issued", None),
+    ]
+    filled.apply([invoice(n, 1, "1.00", verb, invoice_number=number) for n, (verb, number) in enumerate(given, 20)])
+    assert [each.rows for each in check("invoice-numbers").checked] == [0]
 
 
 def test_an_unknown_check_is_named_with_those_there_are() -> None:
