@@ -19,6 +19,8 @@ RECENT_SECONDS: Final = 60.0  # an older failure explains nothing
 DIFFERENT_MAX: Final = 500  # failures that are remembered; a large cluster has fewer brokers
 CONNECTION: Final = "FAIL"
 """librdkafka's name for lines on connections that were lost or could not be made."""
+REPORTED: Final = {CONNECTION, "SSL"}
+"""Names of lines that are on connections, too: who reports failures does without them."""
 OF_ANOTHER_KIND: Final = re.compile(r"is a (consumer|producer) property and will be ignored")
 """A deployment gives its properties to every client; each leaves out those of the other kind."""
 THREAD: Final = re.compile(r"^\[thrd:[^\]]*\]: ")
@@ -79,7 +81,7 @@ class ClientLog:
         if facility == CONNECTION:
             with _lock:
                 _failures[self._servers] = (monotonic(), line)
-        unwanted = OF_ANOTHER_KIND.search(line) if facility != CONNECTION else not self._connections
+        unwanted = OF_ANOTHER_KIND.search(line) or (facility in REPORTED and not self._connections)
         if level < WARNING or unwanted or not structlog.is_configured():
             return
         with _lock:

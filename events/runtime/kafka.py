@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from events.runtime import advertised
-from events.runtime.client_log import ClientLog, last_failure
+from events.runtime.client_log import ClientLog, last_failure, plain
 from events.runtime.client_properties import require_allowed
 from events.runtime.errors import ServiceTemporarilyUnavailableError, ServiceUnavailableError, SettingError
 from events.runtime.settings import Settings, required
@@ -141,7 +141,7 @@ def _describe_insecure(settings: Settings, error: KafkaError) -> ServiceUnavaila
     """Describe it in one line; librdkafka's message names the broker and the reason, and no secret."""
     refused = error.code() == KafkaError._AUTHENTICATION  # noqa: SLF001 - as above
     how = "refuses us" if refused else "cannot be reached securely"
-    return ServiceUnavailableError(f"Kafka at {settings.kafka_bootstrap_servers} {how}: {error.str()}")
+    return ServiceUnavailableError(f"Kafka at {settings.kafka_bootstrap_servers} {how}: {plain(error.str())}")
 
 
 @contextmanager

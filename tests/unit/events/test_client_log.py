@@ -72,6 +72,7 @@ def test_who_reports_failures_gets_no_lines_on_them_but_on_everything_else() -> 
     with capture_logs() as lines:
         log = ClientLog(SERVERS, connections=False)
         _write(log, 3)
+        _write(log, 3, "SSL", "No matching issuer found")
         _write(log, 3, "CONFWARN", "Configuration property session.timeout.ms is deprecated")
         _write(log, 3, "CONFWARN", "session.timeout.ms is a consumer property and will be ignored by this producer")
         log.log(logging.INFO, "%s [%s] %s", "FETCH", "rdkafka#consumer-1", "fetching")
