@@ -84,13 +84,21 @@ class Batch:
         return replace(self, items=[item._replace(refusal=refusal) for item in self.items])
 
 
+class Conflict(NamedTuple):
+    """Where an event stands that has the version of another one, and other content."""
+
+    entity: Entity
+    partition: int
+    offset: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Staged:
-    """Rows by entity, as lines for COPY; refused messages; the number of conflicts within the batch."""
+    """Rows by entity, as lines for COPY; refused messages; conflicts within the batch."""
 
     rows: Mapping[Entity, list[str]]
     refused: Sequence[tuple[Message, Refusal]]
-    conflicts: int
+    conflicts: Sequence[Conflict]
 
 
 def end_offsets_of(items: Iterable[Item]) -> dict[TopicPartition, int]:
@@ -102,7 +110,7 @@ def stage(items: Iterable[Item]) -> Staged:
     """Reduce items to one row an entity, and separate the refused messages."""
     winners: dict[Entity, dict[int, Item]] = {entity: {} for entity in ENTITIES}
     refused: list[tuple[Message, Refusal]] = []
-    conflicts = 0
+    conflicts: list[Conflict] = []
     for each in items:
         if each.refusal is not None:
             refused.append((each.message, each.refusal))
@@ -111,7 +119,7 @@ def stage(items: Iterable[Item]) -> Staged:
         if winner is each:
             continue
         if winner.rank[0] == each.rank[0] and content_of(winner.row) != content_of(each.row):
-            conflicts += 1
+            conflicts.append(Conflict(each.entity, each.message.partition, each.message.offset))
         if each.rank > winner.rank:
             winners[each.entity][each.key] = each
     rows = {entity: [winner.row for winner in winners[entity].values()] for entity in ENTITIES}

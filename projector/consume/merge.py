@@ -41,15 +41,17 @@ it sees what that consumer committed:
 - Which customer gains or loses a meter is read from that locked row.
 """
 
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from psycopg import Connection, Cursor
 
-from events.contract.types import ENTITIES, Entity
+from events.contract.types import ENTITIES, Entity, TopicPartition
 from events.runtime.totals import Totals
 from projector.consume import dead_letters
-from projector.consume.batch import Batch, Staged, stage
+from projector.consume.batch import Batch, Conflict, Positions, Staged, stage
 from projector.consume.rows import COLUMNS
 from projector.database.connections import tune
 from projector.database.statements import statements
@@ -109,26 +111,34 @@ def apply(connection: Connection[Any], batch: Batch, group_id: str, *, transacti
     """
     staged = stage(batch.items)
     with connection.transaction(), connection.cursor() as cursor:
-        _move_positions(cursor, batch, group_id, transaction_ms)
+        counted_to = _move_positions(cursor, batch, group_id, transaction_ms)
         dead_letters.keep(cursor, staged.refused, batch.topic_ids)
-        applied, conflicts = apply_staged(cursor, staged)
-        if conflicts:
-            positions.add_conflicts(cursor, group_id, min(batch.start_offsets), conflicts)
-    return Applied(events=len(batch.items), applied=applied, refused=len(staged.refused), conflicts=conflicts)
+        applied, found = apply_staged(cursor, staged)
+        if conflicts := _first_seen(batch, found, counted_to):
+            positions.add_conflicts(cursor, group_id, conflicts)
+    refused = len(staged.refused)
+    return Applied(events=len(batch.items), applied=applied, refused=refused, conflicts=conflicts.total())
 
 
-def apply_staged(cursor: Cursor[Any], staged: Staged) -> tuple[int, int]:
+def apply_staged(cursor: Cursor[Any], staged: Staged) -> tuple[int, set[Conflict]]:
     """Apply staged rows to history and projection, in the caller's transaction on a prepared connection.
 
     Returns:
-        How many rows were new or replaced an older state, and how many conflicts there were.
+        How many rows were new or replaced an older state, and the conflicts.
 
     """
     _copy(cursor, staged)
     return _merge(cursor, staged)
 
 
-def _move_positions(cursor: Cursor[Any], batch: Batch, group_id: str, transaction_ms: float | None) -> None:
+def _first_seen(batch: Batch, found: Collection[Conflict], counted_to: Positions) -> Counter[TopicPartition]:
+    """Count conflicts by partition, without those of messages that are read again after a position was set back."""
+    topics = {item.entity: item.message.topic for item in batch.items if item.refusal is None} if found else {}
+    places = [((topics[entity], partition), offset) for entity, partition, offset in found]
+    return Counter(place for place, offset in places if offset >= counted_to[place])
+
+
+def _move_positions(cursor: Cursor[Any], batch: Batch, group_id: str, transaction_ms: float | None) -> Positions:
     last = batch.last_records()
     advances = {
         place: Advance(
@@ -137,9 +147,10 @@ def _move_positions(cursor: Cursor[Any], batch: Batch, group_id: str, transactio
         for place, end in batch.end_offsets.items()
     }
     moved = positions.move(cursor, group_id, advances, transaction_ms)
-    if missing := sorted(advances.keys() - moved):
+    if missing := sorted(advances.keys() - moved.keys()):
         (topic, partition), start = missing[0], advances[missing[0]].start
         raise PositionMovedError(f"{topic}/{partition} is no longer at {start}: another consumer owns it")
+    return moved
 
 
 def _copy(cursor: Cursor[Any], staged: Staged) -> None:
@@ -150,28 +161,28 @@ def _copy(cursor: Cursor[Any], staged: Staged) -> None:
                     copy.write("\n".join([*rows[first : first + COPY_ROWS], ""]))
 
 
-def _merge(cursor: Cursor[Any], staged: Staged) -> tuple[int, int]:
+def _merge(cursor: Cursor[Any], staged: Staged) -> tuple[int, set[Conflict]]:
     """Run the statements that this batch needs; return rows applied and conflicts."""
-    applied, conflicts = 0, staged.conflicts
+    applied, conflicts = 0, {*staged.conflicts}  # an event may conflict with one of its batch and with a stored row
     if staged.rows["invoices"] or staged.rows["payments"]:
-        applied, found = _merge_invoices_and_payments(cursor)
-        conflicts += found
+        applied, of_both = _merge_invoices_and_payments(cursor)
+        conflicts.update(of_both)
     others: list[tuple[Entity, str]] = [("assignments", "merge_assignments"), ("customers", "merge_customers")]
     for entity, statement in others:
         if staged.rows[entity]:
             more, found = _only_row(cursor.execute(MERGE[statement]))
             applied += more
-            conflicts += found
+            conflicts.update(_conflicts(entity, found))
     if applied < sum(map(len, staged.rows.values())):
-        (found,) = _only_row(cursor.execute(MERGE["count_conflicts"]))
-        conflicts += found
+        for entity, found in zip(ENTITIES, _only_row(cursor.execute(MERGE["find_conflicts"])), strict=True):
+            conflicts.update(_conflicts(entity, found))
     if cursor.execute(MERGE["merge_meters"]).rowcount:
         cursor.execute(MERGE["settle_meters"])
         cursor.execute(MERGE["merge_customer_balances"])
     return applied, conflicts
 
 
-def _merge_invoices_and_payments(cursor: Cursor[Any]) -> tuple[int, int]:
+def _merge_invoices_and_payments(cursor: Cursor[Any]) -> tuple[int, list[Conflict]]:
     """Merge both, each row locked first that decides where another one counts; return rows applied and conflicts."""
     locked = cursor.execute(MERGE["stage_invoice_locks"]).rowcount
     invoices, conflicts, moved = _only_row(cursor.execute(MERGE["merge_invoices"]))
@@ -183,7 +194,13 @@ def _merge_invoices_and_payments(cursor: Cursor[Any]) -> tuple[int, int]:
         cursor.execute(MERGE["drop_payment_locks"])
     if moved:
         cursor.execute(MERGE["follow_invoices"], {"moved": moved})
-    return invoices + payments, conflicts + more_conflicts
+    return invoices + payments, [*_conflicts("invoices", conflicts), *_conflicts("payments", more_conflicts)]
+
+
+def _conflicts(entity: Entity, found: Sequence[tuple[int, int]] | None) -> Iterator[Conflict]:
+    """Read the conflicting rows of a statement: partition and offset of each, null if there are none."""
+    for partition, offset in found or ():
+        yield Conflict(entity, partition, offset)
 
 
 def _only_row(cursor: Cursor[Any]) -> tuple[Any, ...]:

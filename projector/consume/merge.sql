@@ -37,7 +37,7 @@ WITH merged AS (
     WHERE (excluded.version, excluded.event_id, stored.source_partition, stored.source_offset)
         > (stored.version, stored.event_id, excluded.source_partition, excluded.source_offset)
     RETURNING
-        new.invoice_id, new.version,
+        new.invoice_id, new.version, new.source_partition, new.source_offset,
         new.version > 0 AND (
             old.invoice_id IS NULL
             OR old.meter_id IS DISTINCT FROM new.meter_id
@@ -56,7 +56,7 @@ lost_and_gained AS (
     UNION ALL
     SELECT new_meter_id, new_amount, 1, new_date, NULL FROM merged WHERE new_meter_id IS NOT NULL
 )
-SELECT count(*) FILTER (WHERE version > 0) AS applied, count(*) FILTER (WHERE conflicts) AS conflicts,
+SELECT count(*) FILTER (WHERE version > 0) AS applied, array_agg(ARRAY[source_partition, source_offset]) FILTER (WHERE conflicts) AS conflicts,
        array_agg(invoice_id) FILTER (WHERE moved) AS moved
 FROM merged;
 
@@ -109,7 +109,7 @@ WITH merged AS (
     WHERE (excluded.version, excluded.event_id, stored.source_partition, stored.source_offset)
         > (stored.version, stored.event_id, excluded.source_partition, excluded.source_offset)
     RETURNING
-        new.version,
+        new.version, new.source_partition, new.source_offset,
         CASE WHEN old.version = new.version THEN
         (old.meter_id, old.customer_id, old.invoice_id, old.amount, old.currency, old.paid_at, old.method,
          old.reference, old.reversed) IS DISTINCT FROM
@@ -124,7 +124,7 @@ lost_and_gained AS (
     UNION ALL
     SELECT new_meter_id, new_amount, 1, new_paid_at, NULL FROM merged WHERE new_meter_id IS NOT NULL
 )
-SELECT count(*) FILTER (WHERE version > 0) AS applied, count(*) FILTER (WHERE conflicts) AS conflicts
+SELECT count(*) FILTER (WHERE version > 0) AS applied, array_agg(ARRAY[source_partition, source_offset]) FILTER (WHERE conflicts) AS conflicts
 FROM merged;
 
 -- name: drop_payment_locks
@@ -171,7 +171,7 @@ WITH merged AS (
     WHERE (excluded.version, excluded.event_id, stored.source_partition, stored.source_offset)
         > (stored.version, stored.event_id, excluded.source_partition, excluded.source_offset)
     RETURNING
-        new.version,
+        new.version, new.source_partition, new.source_offset,
         CASE WHEN old.version = new.version THEN
         (old.meter_id, old.customer_id, old.assigned_at, old.unassigned_at, old.active) IS DISTINCT FROM
         (new.meter_id, new.customer_id, new.assigned_at, new.unassigned_at, new.active) END AS conflicts,
@@ -183,7 +183,7 @@ reassigned AS (
     UNION ALL
     SELECT old_meter_id, NULL, true FROM merged WHERE old_meter_id <> new_meter_id
 )
-SELECT count(*) AS applied, count(*) FILTER (WHERE conflicts) AS conflicts
+SELECT count(*) AS applied, array_agg(ARRAY[source_partition, source_offset]) FILTER (WHERE conflicts) AS conflicts
 FROM merged;
 
 -- name: merge_customers
@@ -198,9 +198,10 @@ WITH merged AS (
         source_partition = excluded.source_partition, source_offset = excluded.source_offset
     WHERE (excluded.version, excluded.event_id, stored.source_partition, stored.source_offset)
         > (stored.version, stored.event_id, excluded.source_partition, excluded.source_offset)
-    RETURNING CASE WHEN old.version = new.version THEN old.name IS DISTINCT FROM new.name END AS conflicts
+    RETURNING new.source_partition, new.source_offset,
+        CASE WHEN old.version = new.version THEN old.name IS DISTINCT FROM new.name END AS conflicts
 )
-SELECT count(*) AS applied, count(*) FILTER (WHERE conflicts) AS conflicts
+SELECT count(*) AS applied, array_agg(ARRAY[source_partition, source_offset]) FILTER (WHERE conflicts) AS conflicts
 FROM merged;
 
 -- name: merge_meters
@@ -311,29 +312,30 @@ ON CONFLICT (customer_id) DO UPDATE SET
     active_meters = stored.active_meters + excluded.active_meters,
     updated_at = now();
 
--- name: count_conflicts
+-- name: find_conflicts
 -- Staged rows that were not applied because a stored row has the same version, with other content. Those rows are locked,
--- so this later snapshot sees them. OFFSET 0 keeps the planner from turning the lookup by key into a join.
+-- so this later snapshot sees them. A staged row of version 0 is a lock. OFFSET 0 keeps the planner from turning the lookup
+-- by key into a join.
 SELECT
-    (SELECT count(*) FROM staged_invoices s
+    (SELECT array_agg(ARRAY[s.source_partition, s.source_offset]) FROM staged_invoices s
      CROSS JOIN LATERAL (SELECT * FROM invoices WHERE invoice_id = s.invoice_id OFFSET 0) h
-     WHERE s.version = h.version
+     WHERE s.version = h.version AND s.version > 0
        AND (s.meter_id, s.customer_id, s.amount, s.balance_brought_forward, s.currency, s.invoice_date, s.due_date,
             s.invoice_number, s.lines, s.voided) IS DISTINCT FROM
            (h.meter_id, h.customer_id, h.amount, h.balance_brought_forward, h.currency, h.invoice_date, h.due_date,
-            h.invoice_number, h.lines, h.voided))
-  + (SELECT count(*) FROM staged_payments s
+            h.invoice_number, h.lines, h.voided)) AS invoices,
+    (SELECT array_agg(ARRAY[s.source_partition, s.source_offset]) FROM staged_payments s
      CROSS JOIN LATERAL (SELECT * FROM payments WHERE payment_id = s.payment_id OFFSET 0) h
-     WHERE s.version = h.version
+     WHERE s.version = h.version AND s.version > 0
        AND (s.meter_id, s.customer_id, s.invoice_id, s.amount, s.currency, s.paid_at, s.method, s.reference,
             s.reversed) IS DISTINCT FROM
            (h.meter_id, h.customer_id, h.invoice_id, h.amount, h.currency, h.paid_at, h.method, h.reference,
-            h.reversed))
-  + (SELECT count(*) FROM staged_assignments s
+            h.reversed)) AS payments,
+    (SELECT array_agg(ARRAY[s.source_partition, s.source_offset]) FROM staged_assignments s
      CROSS JOIN LATERAL (SELECT * FROM meter_assignments WHERE assignment_id = s.assignment_id OFFSET 0) h
      WHERE s.version = h.version
        AND (s.meter_id, s.customer_id, s.assigned_at, s.unassigned_at, s.active) IS DISTINCT FROM
-           (h.meter_id, h.customer_id, h.assigned_at, h.unassigned_at, h.active))
-  + (SELECT count(*) FROM staged_customers s
+           (h.meter_id, h.customer_id, h.assigned_at, h.unassigned_at, h.active)) AS assignments,
+    (SELECT array_agg(ARRAY[s.source_partition, s.source_offset]) FROM staged_customers s
      CROSS JOIN LATERAL (SELECT * FROM customers WHERE customer_id = s.customer_id OFFSET 0) h
-     WHERE s.version = h.version AND s.name IS DISTINCT FROM h.name);
+     WHERE s.version = h.version AND s.name IS DISTINCT FROM h.name) AS customers;

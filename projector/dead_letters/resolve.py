@@ -17,7 +17,7 @@ from psycopg import Connection, Cursor
 from events.contract.types import Event, Message, Refusal
 from events.runtime.totals import Totals
 from projector.consume import merge
-from projector.consume.batch import Item, make_item, stage
+from projector.consume.batch import Conflict, Item, make_item, stage
 from projector.database.bisect import bisect, halve_keys
 from projector.database.failures import describe_error
 from projector.database.sqlstates import CONFLICTS
@@ -86,12 +86,12 @@ def _apply(connection: Connection[Any], ids: Sequence[int], decode: Decode, by: 
         letters = [_letter(row) for row in cursor.execute(SQL["lock_open"], {"ids": list(ids)}).fetchall()]
         items = [make_item(message, decode(message)) for _, message in letters]
         accepted = [letter for (letter, _), item in zip(letters, items, strict=True) if item.refusal is None]
-        conflicts = 0
+        conflicts: set[Conflict] = set()
         if accepted:
             _, conflicts = merge.apply_staged(cursor, stage(items))
             cursor.execute(SQL["close_applied"], {"ids": accepted, "by": by})
         refused = _keep_open(cursor, letters, items, by)
-    return Retried(applied=len(accepted), refused=refused, conflicts=conflicts, elsewhere=len(ids) - len(letters))
+    return Retried(applied=len(accepted), refused=refused, conflicts=len(conflicts), elsewhere=len(ids) - len(letters))
 
 
 def _keep_open(cursor: Cursor[Any], letters: Sequence[Letter], items: Sequence[Item], by: str) -> Counter[str]:

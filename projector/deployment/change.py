@@ -27,7 +27,7 @@ MEANINGS: Final = {
     "topic_prefix": "Consumers read {new}.* from its beginning; positions on {old}.* stay and are not used. Rows that "
     "came from there are shown as if they had come from {new}.*, and offsets of the two cannot be distinguished.",
     "kafka_cluster": "Stored offsets mean nothing on cluster {new}. Consumers stop until `projector positions set "
-    "TOPIC all earliest` for each topic; what is read again changes nothing that was applied, and what only the old "
+    "all all earliest`; what is read again changes nothing that was applied, and what only the old "
     "cluster has is never read.",
 }
 

@@ -73,7 +73,7 @@ def _require_its_topics(connection: Connection[Any], settings: Settings, client:
         raise StateError(
             f"PROJECTOR_KAFKA_BOOTSTRAP_SERVERS names cluster {found}, whose topics are not those that schema "
             f"{settings.schema_name} was filled from; to read them from now on: `projector deployment set "
-            "kafka-cluster`, then `projector positions set TOPIC all earliest` for each"
+            "kafka-cluster`, then `projector positions set all all earliest`"
         )
 
 

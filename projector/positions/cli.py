@@ -1,6 +1,6 @@
 """`projector positions show|set`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 app = console.app("Compare the consumer group's positions with the broker's log, and correct them.")
 
+ALL: Final = "all"  # no topic has this name: each begins with the prefix and a dot
 TopicArgument = Annotated[
-    str, typer.Argument(metavar="TOPIC", help="name of the topic, with its prefix", show_default=False)
+    str, typer.Argument(metavar="TOPIC", help="name of the topic, with its prefix, or `all`", show_default=False)
 ]
 PartitionArgument = Annotated[
     str, typer.Argument(metavar="PARTITION", help="number of the partition, or `all`", show_default=False)
@@ -68,8 +69,9 @@ def set_(
 ) -> None:
     """Move stored positions, while no consumer of the group runs.
 
-    Moving back is harmless: what is read again changes nothing that was applied. Moving forward skips events: they are
-    never applied, and no backfill can detect that.
+    `all all earliest` replays everything. Moving back is harmless: what is read again changes nothing that was applied,
+    and no conflict is counted twice. Moving forward skips events: they are never applied, and no backfill can detect
+    that.
     """
     from dataclasses import asdict
 
@@ -78,14 +80,14 @@ def set_(
     from projector.positions import reset
     from projector.positions import store as positions
 
-    chosen, target = _partition(partition), _target(offset)
+    chosen_topic, chosen, target = None if topic == ALL else topic, _partition(partition), _target(offset)
     if form is Format.JSON and not yes:
         raise InputError("--format json asks no question: add --yes")
     with open_deployment("projector positions set") as (settings, engine, broker):
         broker.require_no_members()
         with transaction(engine) as connection:
             stored = positions.read(connection, settings.group_id)
-        moves = reset.plan(stored, broker.reread(stored, broker.logs()), topic, chosen, target)
+        moves = reset.plan(stored, broker.reread(stored, broker.logs()), chosen_topic, chosen, target)
         if form is Format.TABLE:
             _print_plan(settings.group_id, moves)
         if not (yes or console.confirm("Move?")):
@@ -120,11 +122,11 @@ def _print_plan(group_id: str, moves: "Sequence[Move]") -> None:
     if lost := sum(one.lost for one in moves):
         typer.echo(f"{lost:,} offsets were deleted by retention before they were applied: publish them again.")
     if sum(one.again for one in moves):
-        typer.echo("What is read again changes nothing that was applied.")
+        typer.echo("What is read again changes nothing that was applied, and its conflicts are not counted again.")
 
 
 def _partition(given: str) -> int | None:
-    if given == "all":
+    if given == ALL:
         return None
     return _number(given, f"{given!r} is neither a partition's number nor `all`")
 

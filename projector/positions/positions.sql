@@ -31,7 +31,8 @@ WHERE other.topic = ANY (%(topics)s) AND other.group_id <> %(group_id)s
 -- The compare-and-set that makes a batch count once. It locks positions in key order, moves one only from the offset and
 -- topic id that this consumer read from, and returns a row for each position that was moved. The topic id stays. What
 -- identifies the last message applied is replaced, unless the batch passed only transaction markers. The duration of the
--- consumer's previous transaction, from its first statement to its commit, is stored with it.
+-- consumer's previous transaction, from its first statement to its commit, is stored with it. Also return up to where
+-- conflicts had been counted: behind the new position where an operator has set the old one back.
 WITH wanted AS (
     SELECT *
     FROM unnest(%(topics)s::text[], %(partitions)s::integer[], %(start_offsets)s::bigint[], %(end_offsets)s::bigint[],
@@ -50,6 +51,7 @@ locked AS (
 )
 UPDATE positions p
 SET next_offset = w.end_offset, updated_at = now(),
+    conflicts_counted_to = greatest(p.conflicts_counted_to, w.end_offset),
     last_offset = coalesce(w.last_offset, p.last_offset),
     last_leader_epoch = CASE WHEN w.last_offset IS NULL THEN p.last_leader_epoch ELSE w.last_leader_epoch END,
     last_timestamp_ms = coalesce(w.last_timestamp_ms, p.last_timestamp_ms),
@@ -57,11 +59,11 @@ SET next_offset = w.end_offset, updated_at = now(),
     transaction_ms = coalesce(%(transaction_ms)s::float8, p.transaction_ms)
 FROM locked l JOIN wanted w USING (topic, partition)
 WHERE p.group_id = %(group_id)s AND p.topic = l.topic AND p.partition = l.partition
-RETURNING p.topic, p.partition;
+RETURNING p.topic, p.partition, old.conflicts_counted_to;
 
 -- name: set_positions
 -- An operator's decision: the same compare-and-set, to any offset of the current topic. The last message applied is
--- unknown until the next batch.
+-- unknown until the next batch. Conflicts of a topic that was created again are counted from its beginning.
 WITH wanted AS (
     SELECT *
     FROM unnest(%(topics)s::text[], %(partitions)s::integer[], %(start_offsets)s::bigint[], %(offsets)s::bigint[],
@@ -78,12 +80,15 @@ locked AS (
 )
 UPDATE positions p
 SET next_offset = w.next_offset, topic_id = w.topic_id, updated_at = now(),
-    last_offset = NULL, last_leader_epoch = NULL, last_timestamp_ms = NULL, last_digest = NULL
+    last_offset = NULL, last_leader_epoch = NULL, last_timestamp_ms = NULL, last_digest = NULL,
+    conflicts_counted_to = CASE WHEN p.topic_id <> w.topic_id THEN 0 ELSE p.conflicts_counted_to END
 FROM locked l JOIN wanted w USING (topic, partition)
 WHERE p.group_id = %(group_id)s AND p.topic = l.topic AND p.partition = l.partition;
 
 -- name: add_conflicts
--- Counted on one partition of the batch in which they were found: only the sum over a group has a meaning.
-UPDATE positions
-SET conflicts = conflicts + %(conflicts)s
-WHERE group_id = %(group_id)s AND topic = %(topic)s AND partition = %(partition)s;
+-- Each is counted on the partition of its event.
+UPDATE positions p
+SET conflicts = p.conflicts + found.conflicts
+FROM unnest(%(topics)s::text[], %(partitions)s::integer[], %(conflicts)s::bigint[])
+     AS found (topic, partition, conflicts)
+WHERE p.group_id = %(group_id)s AND p.topic = found.topic AND p.partition = found.partition;

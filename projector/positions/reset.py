@@ -45,20 +45,23 @@ class Move:
 def plan(
     stored: Mapping[TopicPartition, Position],
     logs: Mapping[TopicPartition, PartitionLog],
-    topic: str,
+    topic: str | None,
     partition: int | None,
     target: Target,
 ) -> list[Move]:
-    """Return the moves of one partition, or of all partitions of a topic.
+    """Return the moves of one partition, of all partitions of a topic, or of all partitions of all topics.
 
     Raises:
-        InputError: the topic is none of ours, or the broker has no such partition or offset.
+        InputError: the topic is none of ours, the broker has no such partition or offset, or a partition or an offset
+            is given for all topics.
 
     """
     topics = sorted({name for name, _ in logs})
-    if topic not in topics:
+    if topic is None and (partition is not None or isinstance(target, int)):
+        raise InputError("a partition's number or an offset is one topic's: with all topics, give all, then an end")
+    if topic not in {None, *topics}:
         raise InputError(f"{topic} is none of the projector's topics: {', '.join(topics)}")
-    places = sorted(place for place in logs if place[0] == topic and partition in {None, place[1]})
+    places = sorted(place for place in logs if topic in {None, place[0]} and partition in {None, place[1]})
     if not places:
         raise InputError(f"{topic} has no partition {partition}, only 0 to {sum(t == topic for t, _ in logs) - 1}")
     return [_move(place, stored.get(place), logs[place], target) for place in places]

@@ -71,8 +71,10 @@ def begin(
 
 def move(
     cursor: Cursor[Any], group_id: str, advances: Mapping[TopicPartition, Advance], transaction_ms: float | None
-) -> set[TopicPartition]:
-    """Move positions by compare-and-set in the caller's transaction; return those that were moved.
+) -> dict[TopicPartition, int]:
+    """Move positions by compare-and-set; return those that were moved, each with the offset up to which it counted.
+
+    Conflicts at lower offsets were counted before the position was set back.
 
     Args:
         cursor: of the caller's transaction.
@@ -99,14 +101,17 @@ def move(
             "transaction_ms": transaction_ms,
         },
     )
-    return {(topic, partition) for topic, partition in cursor.fetchall()}
+    return {(topic, partition): counted_to for topic, partition, counted_to in cursor.fetchall()}
 
 
-def add_conflicts(cursor: Cursor[Any], group_id: str, place: TopicPartition, conflicts: int) -> None:
-    """Count conflicts on one partition of the batch in which they were found."""
-    topic, partition = place
-    where = {"group_id": group_id, "topic": topic, "partition": partition}
-    cursor.execute(SQL["add_conflicts"], {**where, "conflicts": conflicts})
+def add_conflicts(cursor: Cursor[Any], group_id: str, conflicts: Mapping[TopicPartition, int]) -> None:
+    """Add to the number of conflicts of partitions whose positions the caller's transaction has moved."""
+    found = {
+        "topics": [topic for topic, _ in conflicts],
+        "partitions": [partition for _, partition in conflicts],
+        "conflicts": [*conflicts.values()],
+    }
+    cursor.execute(SQL["add_conflicts"], {"group_id": group_id, **found})
 
 
 def set_all(
@@ -155,9 +160,9 @@ def _require_known_group(connection: Connection[Any], parameters: Mapping[str, A
     """Refuse a group that never read anything where another has: it would read everything again beside that one."""
     row = connection.execute(SQL["other_group"], parameters).fetchone()
     if row is not None and row[0] is not None:
-        group, topic = parameters["group_id"], parameters["topics"][0]
+        group = parameters["group_id"]
         raise PositionImpossibleError(
             f"group {group} is unknown here: group {row[0]} has read these topics into this schema; set "
             f"PROJECTOR_GROUP_ID={quote(row[0])} to continue from its positions, or replay everything: "
-            f"`projector positions set {topic} all earliest`"
+            "`projector positions set all all earliest`"
         )

@@ -123,12 +123,11 @@ def test_a_group_that_is_unknown_on_the_tables_of_another_stops_the_consumer(dep
     stopped = deployment.command("projector", "run", "--until-caught-up", env=mistyped)
     assert stopped.exit_code == 1
     assert f"set PROJECTOR_GROUP_ID={deployment.settings.group_id}" in stopped.stderr
-    topics = {topic for topic, _ in before}
-    [offered] = [topic for topic in topics if f"`projector positions set {topic} all earliest`" in stopped.stderr]
+    assert "`projector positions set all all earliest`" in stopped.stderr
     assert deployment.positions() == before
     assert deployment.sql("SELECT DISTINCT group_id FROM positions") == [(deployment.settings.group_id,)]
 
-    moved = deployment.command("projector", "positions", "set", offered, "all", "earliest", "--yes", env=mistyped)
+    moved = deployment.command("projector", "positions", "set", "all", "all", "earliest", "--yes", env=mistyped)
     assert moved.exit_code == 0, moved.stderr
     deployment.publish(MORE)
     deployment.catch_up(mistyped)
@@ -202,6 +201,8 @@ def test_nothing_is_moved_that_was_not_asked_for_in_so_many_words(deployment: De
         ((invoices, "0", "earliest"), "add --yes"),
         ((invoices, "0", "earliest", "--format", "json"), "add --yes"),
         (("other", "0", "earliest", "--yes"), "none of the projector's topics"),
+        (("all", "0", "earliest", "--yes"), "with all topics, give all"),
+        (("all", "all", "0", "--yes"), "with all topics, give all"),
         ((invoices, "99", "earliest", "--yes"), "no partition 99"),
         ((invoices, "x", "earliest", "--yes"), "neither a partition's number nor `all`"),
         ((invoices, "0", "newest", "--yes"), "neither an offset"),

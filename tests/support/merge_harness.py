@@ -56,6 +56,10 @@ class MergeHarness:
                 [(self.settings.group_id, self._topic(entity), self.partition) for entity in ENTITIES],
             )
 
+    def restart(self, offset: int) -> None:
+        """Give the next messages the offsets from here on, as a consumer reads them whose positions were set there."""
+        self._next = Counter({(self._topic(entity), self.partition): offset for entity in ENTITIES})
+
     def batch(self, events: Iterable[CloudEvent]) -> Batch:
         """Append events to the harness's log, and hand them out as one batch."""
         items = [self._item(event) for event in events]

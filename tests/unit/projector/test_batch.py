@@ -28,7 +28,7 @@ def test_each_entity_is_staged_once_as_its_greatest_version_whatever_the_order()
         staged = stage(items_of(*order))
         (row,) = staged.rows["invoices"]
         assert row.startswith("1\t3\te3\t")
-        assert staged.conflicts == 0
+        assert not staged.conflicts
 
 
 def test_of_equal_versions_the_greater_id_wins_and_other_content_is_a_conflict() -> None:
@@ -36,7 +36,7 @@ def test_of_equal_versions_the_greater_id_wins_and_other_content_is_a_conflict()
     for order in ((one, other), (other, one)):
         staged = stage(items_of(*order))
         assert [row.split("\t")[2] for row in staged.rows["invoices"]] == ["b"]
-        assert staged.conflicts == 1
+        assert len(staged.conflicts) == 1
 
 
 def test_of_equal_versions_and_ids_what_stands_sooner_wins() -> None:
@@ -46,15 +46,16 @@ def test_of_equal_versions_and_ids_what_stands_sooner_wins() -> None:
     for order in permutations([sooner, later, elsewhere]):
         staged = stage(order)
         assert staged.rows["invoices"] == [sooner.row]
-        assert staged.conflicts > 0
+        assert staged.conflicts
 
 
 def test_each_loser_with_other_content_is_a_conflict() -> None:
-    assert stage(items_of(*(invoice(1, 7, f"{n}.00", event_id=f"e{n}") for n in range(4)))).conflicts == 3
+    found = stage(items_of(*(invoice(1, 7, f"{n}.00", event_id=f"e{n}") for n in range(4)))).conflicts
+    assert found == [("invoices", 0, offset) for offset in (1, 2, 3)]
 
 
 def test_the_same_event_twice_is_no_conflict() -> None:
-    assert stage(items_of(*[payment(1, "5.00", meter_id=7)] * 3)).conflicts == 0
+    assert stage(items_of(*[payment(1, "5.00", meter_id=7)] * 3)).conflicts == []
 
 
 def test_ids_are_ordered_as_their_utf8_bytes() -> None:

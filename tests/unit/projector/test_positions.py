@@ -49,6 +49,15 @@ def test_all_of_a_topics_partitions_are_moved_and_no_others() -> None:
     assert [(m.topic, m.partition) for m in plan({}, logs, TOPIC, None, "latest")] == [(TOPIC, 0), (TOPIC, 1)]
 
 
+def test_all_topics_are_moved_to_an_end_together() -> None:
+    logs = {("billing.payments", 0): LOG, (TOPIC, 1): LOG, (TOPIC, 0): LOG}
+    moves = plan({(TOPIC, 0): at(150)}, logs, None, None, "earliest")
+    assert [(m.topic, m.partition, m.after) for m in moves] == [(*place, 100) for place in sorted(logs)]
+    for partition, target in ((0, "earliest"), (None, 100)):
+        with pytest.raises(InputError, match="with all topics, give all"):
+            plan({}, logs, None, partition, target)  # type: ignore[arg-type]  # the pairs are of several types
+
+
 @pytest.mark.parametrize("offset", [99, 201])
 def test_an_offset_outside_the_log_is_refused(offset: int) -> None:
     with pytest.raises(InputError, match="from 100 to 200"):

@@ -1,0 +1,32 @@
+"""`projector positions set all all earliest` replays every topic, and changes nothing that was counted."""
+
+import json
+
+from tests.support.deployment import Deployment
+from tests.support.examples import assigned, invoice, line, payment
+
+EVENTS = [assigned(1, 1, 7), invoice(1, 1, "5.00"), invoice(2, 1, "6.00"), payment(1, "3.00", meter_id=1)]
+CONFLICTING = [invoice(1, 1, "9.99", event_id="b"), payment(1, "9.99", meter_id=1)]
+LINES = [line(event).decode() for event in EVENTS + CONFLICTING]
+MORE = [line(invoice(3, 1, "1.00")).decode()]
+
+
+def test_one_command_replays_everything_and_no_conflict_is_counted_twice(deployment: Deployment) -> None:
+    deployment.publish(LINES)
+    deployment.catch_up()
+    assert _conflicts(deployment) == 2
+    moved = deployment.command("projector", "positions", "set", "all", "all", "earliest", "--yes")
+    assert moved.exit_code == 0, moved.stderr
+    assert set(deployment.positions().values()) == {0}
+    assert "its conflicts are not counted again" in moved.stdout
+    deployment.publish(MORE)
+    deployment.catch_up()
+    assert deployment.positions() == deployment.ends()
+    assert not deployment.disagreement([*LINES, *MORE])
+    assert _conflicts(deployment) == 2
+
+
+def _conflicts(deployment: Deployment) -> int:
+    conflicts = json.loads(deployment.command("projector", "status", "--json").stdout)["conflicts"]
+    assert isinstance(conflicts, int)
+    return conflicts
