@@ -69,6 +69,9 @@ def drift_check(
 def rebuild(dry_run: DryRunOption = False, *, options: RunOptions) -> None:
     """Compare every meter and customer with history, and repair what differs without stopping a consumer.
 
+    Each chunk is repaired as soon as it is compared, so a run that is cancelled halfway has repaired what it found
+    until then. What involves meters or customers of other chunks is repaired once all are compared.
+
     Exit code 0: everything agrees now. 1: some chunk failed or still differs. 2: could not start. 3: paused by a
     signal, or cancelled.
     """
@@ -145,7 +148,7 @@ def show(
 
 @runs_app.command()
 def cancel(run: RunArgument) -> None:
-    """Cancel a run permanently. Workers finish their chunk; repairs made are kept."""
+    """Cancel a run permanently, and say how much it has repaired. Workers finish their chunk; repairs made are kept."""
     from backfill.runs_command import cancel_run
     from events.runtime.settings import load
 

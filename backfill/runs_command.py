@@ -6,6 +6,7 @@ from typing import Final
 from backfill.reports import output
 from backfill.reports.json_report import head
 from backfill.reports.output import ReportOptions
+from backfill.reports.repaired import so_far
 from backfill.runs import store as runs
 from backfill.runs import workers
 from backfill.runs.chunks import collect_finished, read_with_progress
@@ -51,7 +52,7 @@ def cancel_run(settings: Settings, run_id: str) -> str:
         run = collect_finished(connection, runs.change_state(connection, runs.find(connection, run_id), "cancelled"))
         at_work = workers.count(connection, run.run_id)
     note = f"; its {counted(at_work, 'process', 'processes')} will stop after the current chunk" if at_work else ""
-    return f"{run.title} {run.run_id} is cancelled{note}"
+    return f"{run.title} {run.run_id} is cancelled{note}{'.' if (left := so_far(run)) else ''}{left}"
 
 
 def _row(run: Run, at_work: int) -> tuple[object, ...]:
@@ -69,7 +70,11 @@ def _counts(run: Run) -> Iterator[str]:
         yield f"{counted(tally.customers, 'customer')} and {counted(tally.meters, 'meter')} compared"
     elif run.state == "finished" and run.command in ("drift-check", "rebuild"):
         yield "nothing to compare"
-    for count, verb in ((log.rows_wrong or tally.drifted, "drifted"), (tally.repaired, "repaired")):
+    for count, verb in (
+        (log.rows_wrong or tally.drifted, "drifted"),
+        (tally.repaired, "repaired"),
+        (tally.unrepaired, "not repaired"),
+    ):
         if count:
             yield f"{count:,} {verb}"
     if tally.failed:

@@ -137,8 +137,20 @@ def _explained(cursor: Cursor[Any], run: Run, delta: Tally) -> Tally:
     return delta
 
 
+def found(cursor: Cursor[Any], run: Run, entity: str, ids: Sequence[int]) -> list[int]:
+    """Read, in key order, which of these meters or customers this round found drifted and has not repaired."""
+    where = {"run_id": run.run_id, "round": run.round, "entity": entity, "ids": comparison.array(ids)}
+    return [entity_id for (entity_id,) in cursor.execute(SQL["found_among"], where)]
+
+
+def found_of_customers(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Read the same of these customers: which of the meters assigned to them, and which of the customers."""
+    meters = [meter_id for some in comparison.candidates(cursor, ids) for meter_id in some]
+    return found(cursor, run, "meter", meters), found(cursor, run, "customer", ids)
+
+
 def drifted(cursor: Cursor[Any], run: Run, entity: str, keys: tuple[int, int], size: int | None) -> list[int]:
-    """Read the meters or customers of a range (after its first key, up to its last) that this round found drifted."""
+    """Read the meters or customers of a range (after its first key, up to its last) that this round has to repair."""
     where = {
         "run_id": run.run_id,
         "round": run.round,

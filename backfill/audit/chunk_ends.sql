@@ -112,11 +112,19 @@ SELECT count(*) FROM meter_balances WHERE meter_id > %(after)s;
 SELECT coalesce(max(meter_id), 0) FROM meter_balances;
 
 -- name: next_drifted
--- The meters or customers of a range that this round found drifted, in key order; also finds where the next range ends.
+-- The meters or customers of a range that this round found drifted and has not repaired, in key order; also finds where
+-- the next range ends.
 SELECT DISTINCT entity_id FROM drift
 WHERE run_id = %(run_id)s AND round = %(round)s AND entity = %(entity)s
-  AND entity_id > %(after)s AND entity_id <= %(last)s
+  AND entity_id > %(after)s AND entity_id <= %(last)s AND repaired_at IS NULL
 ORDER BY entity_id LIMIT %(size)s;
+
+-- name: found_among
+-- The same among some meters or customers.
+SELECT DISTINCT entity_id FROM drift
+WHERE run_id = %(run_id)s AND round = %(round)s AND entity = %(entity)s
+  AND entity_id = ANY(%(ids)s::bigint[]) AND repaired_at IS NULL
+ORDER BY entity_id;
 
 -- name: next_meter
 -- The last key of the next window of meter keys: so many keys further in the projection or, beyond its end, so many

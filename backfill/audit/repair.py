@@ -30,6 +30,20 @@ only the marks are what later increments subtract. A mark that is moved takes th
 it reaches into the repair, whichever chunk they belong to. At most `ENTITIES_MAX` meters and as many customers are
 locked at once: a chunk that needs more is halved, down to a single meter or customer. What a single one needs, and the
 history rows that disagree, are locked together, however many they are.
+
+A chunk that was compared is repaired before another is begun (`repair_found_of_customers`, `repair_found_meters`), so a
+run that is cancelled halfway has repaired half. Nothing above asks that other chunks be compared first. The report
+does: it has to name what a check of the same database names, in whatever order the chunks are processed and by however
+many workers. So this repair writes nothing that a chunk to come reads. It leaves out
+
+- a meter with a history row that counts at one meter and is marked at another: the repair would set both;
+- a meter that any customer beyond the chunk has or had: the repair would sum that customer anew. (In the phase of the
+  meters that have no customer, all customers are compared already.)
+- a customer under which a meter is shown that history assigns elsewhere, and the meters of that customer: whether the
+  customer's row counts the meter tells, once its rightful customer is compared, what was edited.
+
+What is left out, what would lock too much, and what PostgreSQL refuses is repaired by the phases that repair, once all
+chunks of the round are compared. A finding is marked as repaired when it was compared once more and found equal.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,7 +52,6 @@ from typing import Any, Final
 from psycopg import Cursor
 
 from backfill.audit import check, comparison
-from backfill.runs import drift
 from backfill.runs.chunks import Chunk
 from backfill.runs.store import Run
 from backfill.runs.tally import Tally
@@ -73,7 +86,8 @@ def repair_meters(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally:
     comparison.find_disagreements(cursor)
     cursor.execute(SQL["add_owners_when_compared"], {"run_id": run.run_id, "ids": list(ids)})
     _weigh(cursor, ids)
-    return _repaired(cursor, run, "meter", ids, recompute(cursor))
+    _record_affected(cursor, run, recompute(cursor))
+    return Tally()
 
 
 def repair_customers(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally | None:
@@ -95,7 +109,37 @@ def repair_customers(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally
             return None
         add_customers(cursor, ids)  # something undoes it: the comparison reports that
         customers += _set_customers(cursor)
-    return _repaired(cursor, run, "customer", ids, customers)
+    _record_affected(cursor, run, customers)
+    return Tally()
+
+
+def repair_found_of_customers(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally:
+    """Repair, of what the comparison of these customers found, what no other chunk has to do with."""
+    found = check.found_of_customers(cursor, run, ids)
+    return _repair_separable(cursor, run, ids, found, among=comparison.array(ids))
+
+
+def repair_found_meters(cursor: Cursor[Any], run: Run, ids: Sequence[int]) -> Tally:
+    """Repair, of what the comparison of these meters found, what no other chunk has to do with."""
+    return _repair_separable(cursor, run, ids, (check.found(cursor, run, "meter", ids), []), among=None)
+
+
+def _repair_separable(
+    cursor: Cursor[Any], run: Run, ids: Sequence[int], found: tuple[Sequence[int], Sequence[int]], *, among: str | None
+) -> Tally:
+    """Repair what is separable of the meters and customers found; `among` are the customers that it may touch."""
+    meters, customers = found
+    if len(ids) > 1 and max(len(meters), len(customers)) > ENTITIES_MAX:
+        raise TooManyError
+    comparison.add_meters_to_scope(cursor, meters[:ENTITIES_MAX])
+    comparison.find_disagreements(cursor)
+    cursor.execute(SQL["keep_separable"], {"run_id": run.run_id, "among": among})
+    kept = [meter_id for (meter_id,) in cursor.execute(SQL["forget_other_rows"])]
+    cursor.execute(SQL["add_owners_when_compared"], {"run_id": run.run_id, "ids": kept})
+    cursor.execute(SQL["add_separable_customers"], {"ids": list(customers)})
+    _weigh(cursor, ids)
+    _record_affected(cursor, run, recompute(cursor))
+    return Tally()
 
 
 def recompute(cursor: Cursor[Any], amend: Callable[[], None] | None = None) -> list[int]:
@@ -152,13 +196,7 @@ def _set_customers(cursor: Cursor[Any]) -> list[int]:
     return [customer_id for (customer_id,) in cursor.execute(SQL["set_customers"])]
 
 
-def _repaired(cursor: Cursor[Any], run: Run, entity: str, ids: Sequence[int], customers: Sequence[int]) -> Tally:
-    """Record the repair in its own transaction, and for a limited run what else it changed."""
-    _record_affected(cursor, run, customers)
-    drift.mark_repaired(cursor, run, entity, ids)
-    return Tally(repaired=len(ids))
-
-
 def _record_affected(cursor: Cursor[Any], run: Run, customers: Sequence[int]) -> None:
+    """Store what else a limited run changed, in the transaction that changed it."""
     if not run.selection.whole:
         cursor.execute(SQL["record_affected"], {"run_id": run.run_id, "customers": list(customers)})

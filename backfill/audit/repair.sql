@@ -130,6 +130,53 @@ INSERT INTO affected_customers (customer_id)
 SELECT unnest(owners) FROM drift
 WHERE run_id = %(run_id)s AND entity = 'meter' AND entity_id = ANY(%(ids)s::bigint[]);
 
+-- name: keep_separable
+-- Remove from the scope the meters whose repair would write, or whose evidence would lose, what a chunk to come reads:
+-- with a row of two meters, of a customer beyond those of the chunk, or of one that is shown a meter of another's.
+-- fill: active_customer
+WITH owned AS MATERIALIZED (
+    SELECT s.meter_id, h.customer_id
+    FROM scope s
+    CROSS JOIN LATERAL (
+        SELECT customer_id FROM meter_balances WHERE meter_id = s.meter_id AND customer_id IS NOT NULL
+        UNION
+        SELECT customer_id FROM meter_assignments WHERE meter_id = s.meter_id AND active
+        UNION
+        SELECT customer_id FROM meter_assignments WHERE meter_id = s.meter_id AND NOT active
+        UNION
+        SELECT unnest(owners) FROM drift
+        WHERE run_id = %(run_id)s AND entity = 'meter' AND entity_id = s.meter_id
+    ) h
+),
+beyond AS (
+    SELECT c.customer_id
+    FROM (SELECT DISTINCT customer_id FROM owned) c
+    WHERE c.customer_id <> ALL(%(among)s::bigint[])
+       OR EXISTS (SELECT FROM meter_balances r
+                  WHERE r.customer_id = c.customer_id AND r.customer_id IS DISTINCT FROM {active_customer})
+),
+rows_of_two AS (
+    SELECT source, row_id FROM disagreements GROUP BY source, row_id HAVING count(DISTINCT meter_id) > 1
+)
+DELETE FROM scope
+WHERE meter_id IN (SELECT meter_id FROM owned JOIN beyond USING (customer_id))
+   OR meter_id IN (SELECT meter_id FROM disagreements JOIN rows_of_two USING (source, row_id));
+
+-- name: forget_other_rows
+-- Forget the rows of the meters that were removed from the scope; returns the meters that are left.
+WITH forgotten AS (
+    DELETE FROM disagreements WHERE meter_id NOT IN (SELECT meter_id FROM scope)
+)
+SELECT meter_id FROM scope ORDER BY meter_id;
+
+-- name: add_separable_customers
+-- Add those of these customers under which no meter of another's is shown.
+-- fill: active_customer
+INSERT INTO affected_customers (customer_id)
+SELECT c.customer_id FROM unnest(%(ids)s::bigint[]) AS c (customer_id)
+WHERE NOT EXISTS (SELECT FROM meter_balances r
+                  WHERE r.customer_id = c.customer_id AND r.customer_id IS DISTINCT FROM {active_customer});
+
 -- name: add_customers
 -- Add the customers to repair.
 INSERT INTO affected_customers (customer_id) SELECT unnest(%(ids)s::bigint[]);

@@ -2,7 +2,7 @@
 
     1 ensure  in a short transaction, make sure that there is a chunk to process
     2 claim   lock the chunk's row, in the transaction that processes the chunk
-    3 do      compare it, repair it, or compare once more what was repaired
+    3 do      compare it, repair what was found, or compare once more what was repaired
     4 finish  store the chunk's new state and its counts, and commit
     5 pace    choose the next chunk's size, and pause where a brake asks for it
 
@@ -51,7 +51,8 @@ class RunTuning:
 class ChunkStage(NamedTuple):
     """One transaction over a chunk: the state in which it takes the chunk, the state in which it leaves it, its work.
 
-    `do` returns None where it did only a part of the chunk, which is then to be taken again.
+    `do` returns None where it did only a part of the chunk, which is then to be taken again. A stage that is `optional`
+    does at once what the phases that repair do otherwise; what it cannot do is left to them.
     """
 
     takes: State
@@ -59,6 +60,13 @@ class ChunkStage(NamedTuple):
     transaction: Callable[[Connection[Any]], AbstractContextManager[Any]]
     keys: Callable[[Cursor[Any], Run, Chunk], Sequence[int]]
     do: Callable[[Cursor[Any], Run, Sequence[int]], Tally | None]
+    optional: bool = False
+
+    def state_after(self, run: Run, delta: Tally) -> State:
+        """Return the state in which a chunk is left: there is nothing to repair where nothing was found."""
+        if self.leaves == "compared" and not (run.repairs and (delta.drifted or delta.found_again)):
+            return "done"
+        return self.leaves
 
 
 class ChunkResult(NamedTuple):
@@ -75,18 +83,27 @@ class ChunkResult(NamedTuple):
         return phase == "repair-meters" and 0 < self.delta.unrepaired >= self.keys
 
 
+LOCKING: Final = Connection.transaction  # READ COMMITTED: what is read after a lock is as of then
 METERS: Final = repair.drifted("meter")
 CUSTOMERS: Final = repair.drifted("customer")
 STAGES: Final[Mapping[Phase, Sequence[ChunkStage]]] = {
-    "customers": [ChunkStage("open", "done", snapshot, check.customers, check.compare_customers)],
-    "meters": [ChunkStage("open", "done", snapshot, check.window_meters, check.compare_meters)],
+    "customers": [
+        ChunkStage("repaired", "done", snapshot, check.customers, verify.verify_found_of_customers, optional=True),
+        ChunkStage("compared", "repaired", LOCKING, check.customers, repair.repair_found_of_customers, optional=True),
+        ChunkStage("open", "compared", snapshot, check.customers, check.compare_customers),
+    ],
+    "meters": [
+        ChunkStage("repaired", "done", snapshot, check.window_meters, verify.verify_found_meters, optional=True),
+        ChunkStage("compared", "repaired", LOCKING, check.window_meters, repair.repair_found_meters, optional=True),
+        ChunkStage("open", "compared", snapshot, check.window_meters, check.compare_meters),
+    ],
     "repair-meters": [
         ChunkStage("repaired", "done", snapshot, METERS, verify.verify_meters),
-        ChunkStage("open", "repaired", Connection.transaction, METERS, repair.repair_meters),
+        ChunkStage("open", "repaired", LOCKING, METERS, repair.repair_meters),
     ],
     "repair-customers": [
         ChunkStage("repaired", "done", snapshot, CUSTOMERS, verify.verify_customers),
-        ChunkStage("open", "repaired", Connection.transaction, CUSTOMERS, repair.repair_customers),
+        ChunkStage("open", "repaired", LOCKING, CUSTOMERS, repair.repair_customers),
     ],
 }
 """The stages of a chunk in each phase, in reverse, so that a half-done chunk is finished before another is begun."""
@@ -131,6 +148,8 @@ def run_worker(
 def process_chunk(connection: Connection[Any], run: Run) -> ChunkResult | None:
     """Process one chunk of the run's phase; None where no chunk is free."""
     for each in STAGES[run.phase]:
+        if each.optional and not run.repairs:
+            continue
         if done := retried(partial(_transaction, connection, run, each)):
             return done
     return None
@@ -152,10 +171,10 @@ def _transaction(connection: Connection[Any], run: Run, each: ChunkStage) -> Chu
         except psycopg.Error as error:
             if connection.closed or given_up(connection):
                 raise
-            return _refused(cursor, run, chunk, keys, error)
+            return _refused(cursor, run, chunk, keys, error, optional=each.optional)
         if delta is None:  # a part of the chunk is done: it stays open
             return ChunkResult(Tally(), 0)
-        chunks.finish_chunk(cursor, run, chunk, each.leaves, rounds.counted(run, delta))
+        chunks.finish_chunk(cursor, run, chunk, each.state_after(run, delta), rounds.counted(run, delta))
         return ChunkResult(delta, len(keys))
 
 
@@ -165,10 +184,16 @@ def _halved(cursor: Cursor[Any], run: Run, chunk: Chunk, keys: Sequence[int]) ->
     return ChunkResult(Tally(), 0)
 
 
-def _refused(cursor: Cursor[Any], run: Run, chunk: Chunk, keys: Sequence[int], error: psycopg.Error) -> ChunkResult:
+def _refused(  # noqa: PLR0913 - a chunk, and what became of it
+    cursor: Cursor[Any], run: Run, chunk: Chunk, keys: Sequence[int], error: psycopg.Error, *, optional: bool
+) -> ChunkResult:
     """Halve a chunk that holds a value which PostgreSQL refuses, down to the one key; record that key as failed."""
-    if chunk.state == "open" and len(keys) > 1 and sqlstates.lies_in_values(error):
+    halves = optional or chunk.state == "open"
+    if halves and len(keys) > 1 and sqlstates.lies_in_values(error):
         return _halved(cursor, run, chunk, keys)
+    if optional:  # the phases that repair do it again, and record what they cannot do
+        chunks.finish_chunk(cursor, run, chunk, "done", Tally())
+        return ChunkResult(Tally(), len(keys))
     first, last = (keys[0], keys[-1]) if keys else (chunk.after, chunk.last)
     _log.error("chunk failed", phase=run.phase, first=first, last=last, reason=describe_error(error))
     delta = tally.failure(run.phase, first, last, describe_error(error))

@@ -3,5 +3,6 @@
 output                                    the format, and the file that a report goes to
 text_report, verify_log_report            tables and sentences
 json_report, csv_report, parquet_report   documents and rows
+repaired                                  how much an unfinished run has repaired
 money                                     amounts as they are printed
 """

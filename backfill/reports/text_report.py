@@ -10,6 +10,7 @@ from psycopg import Connection
 
 from backfill.reports import verify_log_report
 from backfill.reports.money import money, signed
+from backfill.reports.repaired import so_far
 from backfill.runs import drift
 from backfill.runs.phases import State
 from backfill.runs.store import Run
@@ -92,7 +93,7 @@ def sentence(run: Run) -> str:
     if not run.selection.whole:
         seen += f", limited to {run.selection}"
     pace = f"{tally.seconds:,.1f} s, {rate:,.0f} customers/s"
-    return f"{_outcome(run)} {seen} ({pace})."
+    return f"{_outcome(run)} {seen} ({pace}).{so_far(run)}"
 
 
 def _outcome(run: Run) -> str:

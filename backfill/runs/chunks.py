@@ -6,6 +6,7 @@ free again as soon as PostgreSQL notices. The findings of a chunk, its counts an
 is processed once or not at all, so a run that is killed at any moment lacks nothing and counts nothing twice.
 
     open        made, or free again because its worker died
+    compared    something was found that can be repaired at once
     repaired    a repair has committed; the chunk is to be compared once more
     done        its counts are to be collected into the run's tally, which deletes the row
 
@@ -35,7 +36,7 @@ from projector.database.statements import statements
 SQL: Final = statements("backfill.runs", "chunks.sql")
 WAIT_MS: Final = 250  # for another worker's chunk, before checking for a stop
 
-State = Literal["open", "repaired", "done"]
+State = Literal["open", "compared", "repaired", "done"]
 ChunkEnd = Callable[[Cursor[Any], Run, int], int | None]
 """Finds the last key of the next chunk, for so many keys; None where nothing is left."""
 
@@ -64,7 +65,7 @@ def ensure_chunk(connection: Connection[Any], run: Run, size: int, chunk_ends: M
         while run.phase != "done" and not _any(cursor, "any_free", run):
             last = chunk_ends[run.phase](cursor, run, size) if run.cursor < BIGINT_MAX else None
             if last is not None:
-                cursor.execute(SQL["create_chunk"], {**_of(run), "after": run.cursor, "last": last})
+                cursor.execute(SQL["create_chunk"], {**_of(run), "after": run.cursor, "last": last, "state": "open"})
             elif _any(cursor, "any_left", run):
                 break
             run = _next(cursor, run) if last is None else replace(run, cursor=last)
@@ -83,25 +84,30 @@ def _next(cursor: Cursor[Any], run: Run) -> Run:
 
 
 def collect_finished(connection: Connection[Any], run: Run) -> Run:
-    """Collect what is done when a worker leaves or a run is cancelled, whatever state the run is in."""
+    """Collect what is done when a worker leaves or a run is cancelled, whatever state the run is in.
+
+    Of a cancelled run, what is not repaired stays so, and is counted.
+    """
     with connection.transaction(), connection.cursor() as cursor:
         seconds = runs.find(connection, str(run.run_id)).tally.seconds
         run = runs.lock(cursor, run)
-        run = _counted(cursor, "collect_done", run)
+        run = _counted(cursor, "collect_compared" if run.state == "cancelled" else "collect_done", run)
         run = replace(run, tally=replace(run.tally, seconds=seconds))
+        if run.state == "cancelled" and run.repairs:
+            run = replace(run, tally=rounds.left_unrepaired(cursor, run))
         cursor.execute(SQL["store_tally"], {"run_id": run.run_id, "tally": JSON.dump_json(run.tally).decode()})
         return run
 
 
 def read_with_progress(connection: Connection[Any], run_id: str) -> Run:
-    """Read a run with the counts of its finished chunks, in one snapshot and without changing anything.
+    """Read a run with the counts of the chunks that it has compared, in one snapshot and without changing anything.
 
     Raises:
         InputError: there is no such run.
 
     """
     with snapshot(connection), connection.cursor() as cursor:
-        return _counted(cursor, "read_done", runs.find(connection, run_id))
+        return _counted(cursor, "read_compared", runs.find(connection, run_id))
 
 
 def claim(cursor: Cursor[Any], run: Run, state: State) -> Chunk | None:
@@ -120,9 +126,10 @@ def finish_chunk(cursor: Cursor[Any], run: Run, chunk: Chunk, state: State, delt
 
 
 def split(cursor: Cursor[Any], run: Run, chunk: Chunk, middle: int) -> None:
-    """Split a locked chunk: its keys up to and including `middle`, and those behind."""
+    """Split a locked chunk: its keys up to and including `middle`, which keep its counts, and those behind."""
     cursor.execute(SQL["shorten_chunk"], {**_of(run), "after": chunk.after, "middle": middle})
-    cursor.execute(SQL["create_chunk"], {**_of(run), "after": middle, "last": chunk.last})
+    rest = {"after": middle, "last": chunk.last, "state": chunk.state}
+    cursor.execute(SQL["create_chunk"], {**_of(run), **rest})
 
 
 def wait(connection: Connection[Any], run: Run) -> None:

@@ -1,12 +1,21 @@
--- The table of chunks: which ranges of a run's keys are open, repaired, or done.
+-- The table of chunks: which ranges of a run's keys are open, compared, repaired, or done.
 
 -- name: collect_done
 -- Delete the chunks that are done; what they counted is added to the run's tally.
 DELETE FROM backfill_chunks WHERE run_id = %(run_id)s AND state = 'done' RETURNING tally;
 
--- name: read_done
--- What the chunks that are done have counted, for a reader.
-SELECT tally FROM backfill_chunks WHERE run_id = %(run_id)s AND state = 'done';
+-- name: collect_compared
+-- The same of a run that is cancelled, with the chunks that were compared and will not be done: their findings are kept.
+-- A chunk that a worker holds is collected when that worker leaves.
+DELETE FROM backfill_chunks
+WHERE run_id = %(run_id)s AND (round, phase, after_key) IN (
+    SELECT round, phase, after_key FROM backfill_chunks WHERE run_id = %(run_id)s AND state <> 'open'
+    FOR UPDATE SKIP LOCKED)
+RETURNING tally;
+
+-- name: read_compared
+-- What the chunks that are compared or done have counted, for a reader.
+SELECT tally FROM backfill_chunks WHERE run_id = %(run_id)s AND state <> 'open';
 
 -- name: store_tally
 -- Store the tally with what was collected, whatever state the run is in; `updated_at` stays as it is.
@@ -25,9 +34,9 @@ WHERE run_id = %(run_id)s AND round = %(round)s AND phase = %(phase)s AND state 
 LIMIT 1;
 
 -- name: create_chunk
--- Add the next range of keys.
-INSERT INTO backfill_chunks (run_id, round, phase, after_key, last_key)
-VALUES (%(run_id)s, %(round)s, %(phase)s, %(after)s, %(last)s);
+-- Add a range of keys.
+INSERT INTO backfill_chunks (run_id, round, phase, after_key, last_key, state)
+VALUES (%(run_id)s, %(round)s, %(phase)s, %(after)s, %(last)s, %(state)s);
 
 -- name: claim_chunk
 -- Lock the next free chunk in this state up to the end of the transaction.

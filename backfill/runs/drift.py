@@ -31,13 +31,8 @@ def keep(cursor: Cursor[Any], run: Run) -> None:
 
 
 def mark_repaired(cursor: Cursor[Any], run: Run, entity: str, ids: Sequence[int]) -> None:
-    """Record that a run's findings on these were repaired, in the repair's own transaction."""
+    """Record that a run's findings on these were repaired, in the transaction that found them equal or made them so."""
     cursor.execute(SQL["mark_repaired"], {"run_id": run.run_id, "entity": entity, "ids": list(ids)})
-
-
-def unmark_repaired(cursor: Cursor[Any], run: Run, entity: str, ids: Sequence[int]) -> None:
-    """Record that these still differ after their repair."""
-    cursor.execute(SQL["unmark_repaired"], {"run_id": run.run_id, "entity": entity, "ids": list(ids)})
 
 
 def findings(connection: Connection[Any], run: Run, limit: int | None) -> list[tuple[Any, ...]]:

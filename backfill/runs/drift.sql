@@ -28,13 +28,8 @@ FROM (SELECT group_id, jsonb_object_agg(topic, offsets) AS topics
       GROUP BY group_id) groups;
 
 -- name: mark_repaired
--- Record a repair in its own transaction.
+-- Record a repair.
 UPDATE drift SET repaired_at = clock_timestamp()
-WHERE run_id = %(run_id)s AND entity = %(entity)s AND entity_id = ANY(%(ids)s::bigint[]);
-
--- name: unmark_repaired
--- What still differs after the repair was not repaired.
-UPDATE drift SET repaired_at = NULL
 WHERE run_id = %(run_id)s AND entity = %(entity)s AND entity_id = ANY(%(ids)s::bigint[]);
 
 -- name: findings

@@ -16,10 +16,11 @@ Command = Literal[
 ]  # fmt: skip
 State = Literal["running", "paused", "failed", "cancelled", "finished"]
 Phase = Literal[
+    # a run that repairs, repairs in each of the first two what its other chunks have nothing to do with
     "customers",         # compare customers, and the meters that history assigns to them
     "meters",            # compare the meters that history assigns to no customer
-    "repair-meters",     # repair the meters that were found drifted, and compare them once more
-    "repair-customers",  # repair the customers that were found drifted, and compare them once more
+    "repair-meters",     # repair what is left of the meters that were found drifted, and compare them once more
+    "repair-customers",  # the same of customers
     # of `verify-log`: see backfill/verify_log/verify.py
     "log", "rows-invoices", "rows-payments", "rows-assignments", "rows-customers", "places", "winners", "verdicts",
     "done",

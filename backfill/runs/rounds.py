@@ -1,11 +1,12 @@
 """Rounds: a run that repairs ends only when everything that was written meanwhile was compared once more and agrees.
 
-The first round compares what the run covers and repairs what it finds. While it runs, meters change hands: a meter may
-move from a customer that is not compared yet to one that already is, and so be compared with neither; a damaged meter
-may move before it is repaired (`backfill.audit.repair` says which customers are corrected with it); somebody may go on
-editing. Each of these writes rows of the projection. So the second round compares, among what the run covers, every
-meter and customer whose rows were written since the first round began, and repairs what it finds; the third compares
-what was written since the second began; and so on. A round that finds nothing is the last.
+The first round compares what the run covers and repairs what it finds, chunk by chunk and, for what involves several
+chunks, at its end. While it runs, meters change hands: a meter may move from a customer that is not compared yet to one
+that already is, and so be compared with neither; a damaged meter may move before it is repaired
+(`backfill.audit.repair` says which customers are corrected with it); somebody may go on editing. Each of these writes
+rows of the projection. So the second round compares, among what the run covers, every meter and customer whose rows
+were written since the first round began, and repairs what it finds; the third compares what was written since the
+second began; and so on. A round that finds nothing is the last.
 
 The `xmin` of a row, the transaction that wrote it, tells which rows those are. When a round begins, the run stores the
 least transaction id that is still in progress: a transaction that commits later, however long ago it began, has that id
@@ -40,7 +41,6 @@ from typing import Any, Final
 
 from psycopg import Connection, Cursor
 
-from backfill.runs.phases import PHASES
 from backfill.runs.store import BEFORE_ALL_KEYS, Run
 from backfill.runs.tally import Tally
 from projector.database.statements import statements
@@ -52,7 +52,7 @@ GRANTED: Final = 1  # rounds after the one in which a process resumes a run, wha
 
 def needed(cursor: Cursor[Any], run: Run) -> bool:
     """Tell whether a run that has finished a round, with all counts collected, needs another."""
-    if run.dry or "repair-meters" not in PHASES[run.command] or run.tally.failed:
+    if not run.repairs or run.tally.failed:
         return False
     return run.round == 1 or _has_found(cursor, run)
 
@@ -82,6 +82,11 @@ def ended(cursor: Cursor[Any], run: Run) -> Tally:
     """Return the tally of a run whose last round found nothing, with what was not repaired nor compared again since."""
     if run.round == 1 or run.tally.failed:
         return run.tally
+    return left_unrepaired(cursor, run)
+
+
+def left_unrepaired(cursor: Cursor[Any], run: Run) -> Tally:
+    """Return the tally with what the run has found, in whichever round, and neither repaired nor found equal since."""
     return replace(run.tally, unrepaired=sum(_unrepaired(cursor, run)))
 
 

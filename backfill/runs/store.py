@@ -46,6 +46,11 @@ class Run:
         return bool(self.options.get("dry_run"))
 
     @property
+    def repairs(self) -> bool:
+        """Whether it repairs what it finds."""
+        return not self.dry and "repair-meters" in PHASES[self.command]
+
+    @property
     def chunk_size(self) -> int | None:
         """Keys in one chunk, where the user chose it."""
         size = self.options.get("chunk_size")

@@ -41,13 +41,23 @@ DAMAGE: Final = {
 """What a hand does to meter 1 of customer 1, or to meter 9 of customer 5."""
 
 
+def compared(watched: list[Run]) -> bool:
+    """Between the comparison of the first chunk and its repair."""
+    return len(watched) == 2
+
+
 def first_repair(watched: list[Run]) -> bool:
-    """Between the comparison of everything and the first repair."""
+    """Between the comparison of everything and the first repair of what was left to the end of the round."""
     return watched[-1].phase.startswith("repair")
 
 
 def repaired(watched: list[Run]) -> bool:
-    """Once the first repair is done, before anything is compared once more."""
+    """Once the first chunk is repaired, before it is compared once more."""
+    return len(watched) == 3
+
+
+def repaired_at_the_end(watched: list[Run]) -> bool:
+    """Once the first of what was left to the end of the round is repaired, before it is compared once more."""
     return sum(run.phase.startswith("repair") for run in watched) == 2
 
 
@@ -82,6 +92,12 @@ SOME: Final = ("by an amended assignment", "while it is billed")
 PLAYED: Final = [
     (damage, moved) for damage in DAMAGE for moved in (EVERY if damage in {"total", "owner"} else SOME)
 ]  # fmt: skip
+LEFT_TO_THE_END: Final = [(damage, moved) for damage, moved in PLAYED if not damage.startswith("customer")]
+FORMER_CUSTOMER: Final = (
+    "INSERT INTO meter_assignments (assignment_id, meter_id, customer_id, assigned_at, unassigned_at, active)"
+    " VALUES (250, 1, 5, '2025-01-01', '2025-06-01', false)"
+)
+"""Customer 5, who is in another chunk, has had meter 1: so a repair of that meter is left to the end of the round."""
 UNSEEN: Final = [
     (damage, moved)
     for damage in ("total", "count", "row gone", "mark elsewhere")
@@ -131,6 +147,15 @@ def test_moved_between_its_comparison_and_its_repair(
     database: Connection[Any], play: Play, damage: str, moved: str
 ) -> None:
     database.execute(DAMAGE[damage].format(meter=1, owner=1))
+    play.require_right(play.rebuild(compared, moves(1, 1, 6)[moved]))
+
+
+@pytest.mark.parametrize(("damage", "moved"), LEFT_TO_THE_END)
+def test_moved_between_the_comparison_of_everything_and_its_repair(
+    database: Connection[Any], play: Play, damage: str, moved: str
+) -> None:
+    database.execute(FORMER_CUSTOMER)
+    database.execute(DAMAGE[damage].format(meter=1, owner=1))
     play.require_right(play.rebuild(first_repair, moves(1, 1, 6)[moved]))
 
 
@@ -141,6 +166,16 @@ def test_moved_after_its_repair_and_before_the_end(
 ) -> None:
     database.execute(DAMAGE[damage].format(meter=1, owner=1))
     play.require_right(play.rebuild(repaired, moves(1, 1, 6)[moved]))
+
+
+@pytest.mark.parametrize("moved", SOME)
+@pytest.mark.parametrize("damage", ["total", "owner", "mark"])
+def test_moved_after_its_repair_at_the_end_of_the_round(
+    database: Connection[Any], play: Play, damage: str, moved: str
+) -> None:
+    database.execute(FORMER_CUSTOMER)
+    database.execute(DAMAGE[damage].format(meter=1, owner=1))
+    play.require_right(play.rebuild(repaired_at_the_end, moves(1, 1, 6)[moved]))
 
 
 @pytest.mark.parametrize(("damage", "moved"), UNSEEN)

@@ -94,11 +94,11 @@ def test_a_run_gives_up_where_drift_keeps_coming_and_resumed_goes_on_with_one_mo
 def test_an_endless_edit_ends_the_command_in_one_line(
     database: Connection[Any], environment: dict[str, str], run_command: RunCommand
 ) -> None:
-    """A trigger edits a meter whenever one was repaired and compared to be right."""
+    """A trigger edits a meter whenever a round is over."""
     database.execute(EDIT.format(1))
     database.execute(
         "CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-        f" IF old.phase = 'repair-meters' AND new.phase <> old.phase THEN {EDIT.format(1)}; END IF;"
+        f" IF new.round > old.round THEN {EDIT.format(1)}; END IF;"
         " RETURN new; END $$;"
         " CREATE TRIGGER again BEFORE UPDATE ON backfill_runs FOR EACH ROW EXECUTE FUNCTION again()"
     )
