@@ -4,6 +4,12 @@ Every second a thread reads what the consumers store in `positions`: how far eac
 their last transactions took. If Kafka is configured, it also asks the broker for the end offsets, and so knows the lag.
 The baseline is how long the transactions took before the run began.
 
+Consumers are overloaded if they are more than `LAG_MIN` messages behind, or if their transactions take half as long
+again as the baseline and more than `TRANSACTION_MS_FINE`. Below both limits nothing is throttled, whatever the ratio: a
+run of one chunk after another makes transactions of 25 ms take 50, and nobody is worse off. A message waits at most for
+the transaction that is under way and for its own, so within the limit its balance is visible after less than a third of
+a second; a consumer that falls behind nevertheless shows that in its lag.
+
 The duty cycle is the fraction of time in which a run may work: at one half, a second of work is followed by a second of
 rest. It halves on each overloaded check (minimum 10 %), else grows by a quarter. If transactions stay slow after a
 while at the minimum, the run is not the cause, and their current duration becomes the baseline.
@@ -45,7 +51,7 @@ DUTY_CYCLE_MIN: Final = 0.1  # so that a run ends whatever the load
 SLOWER: Final = 0.5
 FASTER: Final = 1.25
 GROWTH_MAX: Final = 1.5  # times the baseline, beyond which the consumers are overloaded
-TRANSACTION_MS_MIN: Final = 20.0  # the least baseline: growth below it is noise
+TRANSACTION_MS_FINE: Final = 150.0  # up to this long, whatever the baseline: nobody waits noticeably
 BASELINE_CHECKS: Final = 10  # at the minimum, until the current duration becomes the baseline
 LAG_MIN: Final = 5_000  # messages; a smaller lag is normal in a busy second
 
@@ -66,10 +72,10 @@ def overload_reason(now: Observation, baseline: Observation) -> str:
         return ""
     if now.lag is not None and now.lag > LAG_MIN:
         return f"consumers are {now.lag:,} messages behind"
-    usual = max(baseline.transaction_ms or 0.0, TRANSACTION_MS_MIN)
-    if now.transaction_ms > usual * GROWTH_MAX:
-        return f"consumers' transactions take {now.transaction_ms:,.0f} ms, {usual:,.0f} ms before the run"
-    return ""
+    if now.transaction_ms <= max(TRANSACTION_MS_FINE, (baseline.transaction_ms or 0.0) * GROWTH_MAX):
+        return ""
+    before = "none" if baseline.transaction_ms is None else f"{baseline.transaction_ms:,.0f} ms"
+    return f"consumers' transactions take {now.transaction_ms:,.0f} ms, {before} before the run"
 
 
 def next_duty_cycle(duty_cycle: float, why: str) -> float:

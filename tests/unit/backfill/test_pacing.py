@@ -10,7 +10,7 @@ from backfill.throttle.governor import (
     BASELINE_CHECKS,
     DUTY_CYCLE_MIN,
     LAG_MIN,
-    TRANSACTION_MS_MIN,
+    TRANSACTION_MS_FINE,
     Governor,
     Observation,
     next_duty_cycle,
@@ -70,15 +70,35 @@ def test_rows_are_held_to_their_rate_whoever_reads_them(monkeypatch: pytest.Monk
 def test_consumers_are_pressed_where_transactions_or_lag_have_grown() -> None:
     assert not overload_reason(CALM, CALM)
     assert not overload_reason(Observation(transaction_ms=None, lag=90_000), CALM), "none is at work"
-    assert "transactions take 100 ms, 40 ms before the run" in overload_reason(
-        Observation(transaction_ms=100.0, lag=0), CALM
+    assert "transactions take 200 ms, 40 ms before the run" in overload_reason(
+        Observation(transaction_ms=200.0, lag=0), CALM
+    )
+    assert "transactions take 200 ms, none before the run" in overload_reason(
+        Observation(transaction_ms=200.0, lag=0), Observation(transaction_ms=None, lag=0)
     )
     assert "90,000 messages behind" in overload_reason(Observation(transaction_ms=40.0, lag=90_000), CALM)
 
 
-def test_what_is_small_anyhow_presses_nobody() -> None:
-    idle = Observation(transaction_ms=1.0, lag=0)
-    assert not overload_reason(Observation(transaction_ms=TRANSACTION_MS_MIN, lag=LAG_MIN), idle)
+@pytest.mark.parametrize("lag", [0, LAG_MIN, None])
+@pytest.mark.parametrize("before", [None, 1.0, 26.0])
+def test_what_is_small_anyhow_presses_nobody_whatever_the_ratio(before: float | None, lag: int | None) -> None:
+    baseline = Observation(transaction_ms=before, lag=0)
+    for small in (53.0, TRANSACTION_MS_FINE):
+        assert not overload_reason(Observation(transaction_ms=small, lag=lag), baseline)
+    assert overload_reason(Observation(transaction_ms=TRANSACTION_MS_FINE + 1, lag=lag), baseline)
+
+
+def test_what_is_slow_already_is_measured_by_its_own_baseline() -> None:
+    slow = Observation(transaction_ms=400.0, lag=0)
+    assert not overload_reason(Observation(transaction_ms=600.0, lag=0), slow)
+    assert overload_reason(Observation(transaction_ms=601.0, lag=0), slow)
+
+
+def test_a_run_is_not_slowed_down_below_the_limit() -> None:
+    governor = Governor(Observation(transaction_ms=26.0, lag=0))
+    for _ in range(20):
+        governor.update(Observation(transaction_ms=53.0, lag=12))
+    assert (governor.duty_cycle, governor(run(), Tally(), 0.2)) == (1.0, 0.0)
 
 
 def test_a_part_shrinks_at_once_to_no_less_than_a_tenth_and_grows_back() -> None:
