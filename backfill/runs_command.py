@@ -1,8 +1,9 @@
 """`backfill runs`: past runs, how they ended and what they found."""
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
+from backfill.audit.estimate import describe, eta_seconds
 from backfill.reports import output
 from backfill.reports.json_report import head
 from backfill.reports.output import ReportOptions
@@ -19,17 +20,31 @@ from events.runtime.wording import counted
 COLUMNS: Final = ("Run", "Command", "State", "Started", "Result~")
 
 
+class _Listed(NamedTuple):
+    """A run, how many processes carry it out, and for how many seconds it still compares, where that is known."""
+
+    run: Run
+    workers: int
+    eta_seconds: int | None
+
+
 def print_runs(settings: Settings, limit: int, form: Format) -> None:
     """Print the latest runs, latest first."""
     with ready(settings) as engine, plain(engine) as connection:
         found = [
-            (run, workers.count(connection, run.run_id) if run.state == "running" else 0)
+            _Listed(
+                run=run,
+                workers=workers.count(connection, run.run_id) if run.state == "running" else 0,
+                eta_seconds=eta_seconds(connection, run),
+            )
             for run in runs.recent(connection, limit)
         ]
     if form is Format.JSON:
-        print_json([{**head(run), "workers": at_work} for run, at_work in found])
+        print_json([
+            {**head(each.run), "workers": each.workers, "eta_seconds": each.eta_seconds} for each in found
+        ])  # fmt: skip
         return
-    print_table("Runs (times in UTC)", COLUMNS, [_row(run, at_work) for run, at_work in found])
+    print_table("Runs (times in UTC)", COLUMNS, [_row(each) for each in found])
 
 
 def show_run(settings: Settings, run_id: str, how: ReportOptions) -> None:
@@ -39,6 +54,8 @@ def show_run(settings: Settings, run_id: str, how: ReportOptions) -> None:
         run = read_with_progress(connection, run_id)
         if sentence := output.write_report(settings, connection, run, how, file):
             say(sentence)
+        if how.to_people and (left := eta_seconds(connection, run)) is not None:
+            say(f"Time left to compare: {describe(left)}.")
 
 
 def cancel_run(settings: Settings, run_id: str) -> str:
@@ -55,9 +72,13 @@ def cancel_run(settings: Settings, run_id: str) -> str:
     return f"{run.title} {run.run_id} is cancelled{note}{'.' if (left := so_far(run)) else ''}{left}"
 
 
-def _row(run: Run, at_work: int) -> tuple[object, ...]:
-    abandoned = f"no process is running it; `{run.resume_command}`" if run.state == "running" and not at_work else None
-    result = "; ".join(filter(None, [run.error, abandoned, str(run.selection), *_counts(run)]))
+def _row(each: _Listed) -> tuple[object, ...]:
+    run = each.run
+    abandoned = None
+    if run.state == "running" and not each.workers:
+        abandoned = f"no process is running it; `{run.resume_command}`"
+    left = None if each.eta_seconds is None else f"{describe(each.eta_seconds)} left to compare"
+    result = "; ".join(filter(None, [run.error, abandoned, str(run.selection), *_counts(run), left]))
     return (run.run_id, run.title, run.state, f"{run.started_at:%Y-%m-%d %H:%M:%S}", result)
 
 

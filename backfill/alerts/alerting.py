@@ -196,6 +196,6 @@ def _in_one_line(connection: Connection[Any]) -> Iterator[None]:
 def _failures(run: Run) -> Found:
     failures = run.tally.failures
     reasons = sorted({failure.reason for failure in failures})
-    first = "; ".join(f"{each.phase} {each.first} to {each.last}: {each.reason}" for each in failures[:3])
+    first = "; ".join(f"{each.phase} {each.keys}: {each.reason}" for each in failures[:3])
     detail = f"{run.tally.failed} chunks could not be compared: {first}"
     return Found(cause=CHECKER_FAILED, digest=digest(*reasons), detail=detail)

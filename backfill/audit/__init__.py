@@ -7,4 +7,5 @@ findings     one cause for each column that differs; pure
 attribution  which history rows were edited, and of which only the counted amounts; pure
 repair       recomputes the rows of a chunk under locks (repair.sql)
 verify       compares what was repaired once more
+estimate     how long a run still compares
 """

@@ -6,11 +6,14 @@ from typing import Any, Final
 
 from psycopg import Connection
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
-from backfill.audit import check
+from backfill.audit import check, estimate
+from backfill.audit.estimate import Work
 from backfill.runs.phases import VERIFY, Phase
 from backfill.runs.store import Run
+from events.contract.limits import BIGINT_MAX
 
 TITLES: Final[dict[Phase, str]] = {
     "customers": "customers",
@@ -50,25 +53,39 @@ def total_to_compare(connection: Connection[Any], run: Run) -> int | None:
 
 @contextmanager
 def shown(connection: Connection[Any], run: Run, total: Total = total_to_compare) -> Iterator[Callable[[Run], None]]:
-    """Show a run's progress: done of all, rate and time left; call the value with the run before each chunk."""
+    """Show a run's progress: done of all, rate and time left; call the value with the run before each chunk.
+
+    The time left is that of both phases that compare, in the first round of a check or a rebuild; else the phase's.
+    """
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda _: None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
-        shown = _Shown(connection, bar, total)
+    work = estimate.work(connection, run) if total is total_to_compare and run.round == 1 else None
+    with Progress(*columns, _TimeLeft(), console=console, transient=True) as bar:
+        shown = _Shown(connection, bar, total, work)
         shown.show(run)
         yield shown.show
+
+
+class _TimeLeft(TimeRemainingColumn):
+    """The time that was estimated for the run, or the bar's own estimate for its phase."""
+
+    def render(self, task: Task) -> Text:
+        """Render it."""
+        seconds = task.fields["left"]
+        return super().render(task) if seconds is None else Text(f"{estimate.describe(seconds)} left")
 
 
 class _Shown:
     """One bar, started again for each phase: customers by number, meters by key, repairs by the drift found."""
 
-    def __init__(self, connection: Connection[Any], bar: Progress, total: Total) -> None:
+    def __init__(self, connection: Connection[Any], bar: Progress, total: Total, work: Work | None) -> None:
         self._connection = connection
         self._bar = bar
         self._total = total
+        self._work = work
         self._task: TaskID | None = None
         self._position: tuple[int, Phase] = (0, "done")
 
@@ -77,7 +94,10 @@ class _Shown:
         if (run.round, run.phase) != self._position or self._task is None:
             self._begin(run)
         if self._task is not None:
-            self._bar.update(self._task, completed=_done(run), rate=_rate(run))
+            task = self._bar.tasks[-1]
+            left = self._work.seconds_left(run) if self._work else None
+            completed = done(run, task.total, task.completed)
+            self._bar.update(self._task, completed=completed, rate=_rate(run), left=left)
 
     def _begin(self, run: Run) -> None:
         self._position = run.round, run.phase
@@ -85,13 +105,18 @@ class _Shown:
             self._bar.remove_task(self._task)
         total = self._total(self._connection, run)
         titles = TITLES if run.round == 1 else TITLES_AGAIN
-        self._task = self._bar.add_task(titles[run.phase], total=total, completed=_done(run), rate="")
+        self._task = self._bar.add_task(titles[run.phase], total=total, completed=0, rate="", left=None)
 
 
-def _done(run: Run) -> int:
+def done(run: Run, total: float | None, before: float) -> float:
+    """Say how much of the phase is done. The last range of keys has no end: it leaves what was done before it."""
     if run.phase == "customers":
         return run.tally.customers if run.round == 1 else run.tally.compared_again
-    return max(0, run.cursor) if run.phase == "meters" or run.phase in VERIFY else run.tally.repaired
+    if run.phase != "meters" and run.phase not in VERIFY:
+        return run.tally.repaired
+    if run.cursor == BIGINT_MAX:
+        return before if total is None else total
+    return min(max(0, run.cursor), BIGINT_MAX if total is None else total)
 
 
 def _rate(run: Run) -> str:

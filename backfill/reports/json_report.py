@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from psycopg import Connection
 
+from backfill.audit.estimate import eta_seconds
 from backfill.reports.text_report import Report
 from backfill.runs import drift
 from backfill.runs.store import Run
@@ -41,6 +42,7 @@ def print_document(connection: Connection[Any], report: Report) -> None:
     """Write the tally, the significant changes and all findings."""
     document = {
         **head(report.run),
+        "eta_seconds": eta_seconds(connection, report.run),
         "currency": report.currency,
         "significant_threshold": report.threshold,
         "significant_count": report.significant_count,

@@ -78,7 +78,7 @@ def print_report(report: Report) -> None:
     if report.drift:
         _drift(report)
     for failed in tally.failures:
-        line = f"Failed: {failed.phase} {failed.first} to {failed.last}: {failed.reason}"
+        line = f"Failed: {failed.phase} {failed.keys}: {failed.reason}"
         say(line)
     say(sentence(report.run))
 

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 from pydantic import Field, TypeAdapter
 
+from events.contract.limits import BIGINT_MAX
 from events.runtime.totals import Totals
 
 Money = Annotated[Decimal, Field(allow_inf_nan=True)]
@@ -21,6 +22,15 @@ class Failure:
     first: int
     last: int
     reason: str
+
+    @property
+    def keys(self) -> str:
+        """The keys in words; the first and the last chunk of a phase have no bound on one side."""
+        if self.first == self.last:
+            return str(self.first)
+        if self.first < -BIGINT_MAX:
+            return "all" if self.last == BIGINT_MAX else f"up to {self.last}"
+        return f"from {self.first} on" if self.last == BIGINT_MAX else f"{self.first} to {self.last}"
 
 
 @dataclass(frozen=True, kw_only=True)
