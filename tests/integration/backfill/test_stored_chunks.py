@@ -21,7 +21,7 @@ CHUNKS = (
 
 
 def test_an_upgrade_keeps_chunks_and_knows_one_state_more(settings: Settings) -> None:
-    with old_schema.before(settings, "0011") as older:
+    with old_schema.before(settings, "0012") as older:
         with older.begin() as connection:
             for statement in (RUN, CHUNKS):
                 connection.execute(text(statement))
