@@ -19,6 +19,7 @@ from projector.sandbox.sandbox import Sandbox
 from tests.conftest import RunCommand, StartCommand, WaitUntil
 
 TOPIC = "kept"
+OFF_THE_PATH = {**os.environ, "PATH": os.defpath}  # the machine's programs, and no virtual environment
 
 
 @pytest.fixture
@@ -149,6 +150,12 @@ ctypes.CDLL(None).pthread_exit(None)  # ends this thread alone
         assert not processes.is_gone(process)
         child.kill()
         wait_until(lambda: processes.is_gone(process), what="the rest to end")
+
+
+def _up_off_the_path(sandbox: Sandbox) -> "subprocess.CompletedProcess[str]":
+    """Type the program's whole path, as after `make sandbox`."""
+    command = [str(Path(sys.executable).parent / "projector"), "sandbox", "up", "--dir", str(sandbox.folder)]
+    return subprocess.run(command, env=OFF_THE_PATH, capture_output=True, text=True, check=False)
 
 
 def _naming(folder: Path) -> list[psutil.Process]:

@@ -89,8 +89,10 @@ def test_a_broker_that_is_away(environment: dict[str, str], run_command: RunComm
     own = {f"PROJECTOR_KAFKA__{name}": value for name, value in kafka.items()}
     away = {**environment, **own, "PROJECTOR_KAFKA_BOOTSTRAP_SERVERS": NOWHERE}
     with ThreadPoolExecutor() as pool:  # each waits out its probe's ten seconds
-        for result in pool.map(lambda command: run_command(*command.split(), env=away), OF_KAFKA):
-            _told_in_one_line(result)
+        results = pool.map(lambda command: run_command(*command.split(), env=away), OF_KAFKA)
+        for command, result in zip(OF_KAFKA, results, strict=True):
+            shown = command == "projector status"  # prints what PostgreSQL knows
+            _told_in_one_line(result._replace(stdout="") if shown else result)
 
 
 @pytest.mark.parametrize("name", ["SASL_PASSWORDD", "SSL_KEY_PEM", "SASL_JAAS_CONFIG", "A__B"])
