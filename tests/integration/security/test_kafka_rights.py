@@ -79,6 +79,23 @@ def test_a_right_that_is_taken_away_ends_the_consumer(  # noqa: PLR0913, PLR0917
     assert last_line(log(consumer), "projector: Kafka at", "refuses", "authorization failed")
 
 
+def test_a_status_that_may_not_know_the_group_shows_everything_else(
+    broker: tuple[SecureKafka, dict[str, str]], environment: dict[str, str], run_command: RunCommand
+) -> None:
+    kafka, door = broker
+    admin = AdminClient({"bootstrap.servers": kafka.own})
+    env = {**environment, **door}
+    _grant(admin)
+    assert run_command("projector", "init", env=env).exit_code == 0
+    allowed = run_command("projector", "status", env=env)
+    assert (allowed.exit_code, "no consumer is running" in allowed.stdout) == (0, True), allowed
+    _take(admin, ResourceType.GROUP, AclOperation.READ)
+    hidden = run_command("projector", "status", "--max-lag", "0", env=env)
+    assert hidden.exit_code == 0, hidden.stderr
+    assert "Consumers: unknown to us: grant DESCRIBE on the group" in hidden.stdout
+    assert "Lag: 0 messages" in hidden.stdout
+
+
 def test_a_producer_that_may_not_write_ends_with_one_line(
     broker: tuple[SecureKafka, dict[str, str]], environment: dict[str, str], run_command: RunCommand
 ) -> None:
