@@ -8,6 +8,7 @@ import typer
 
 from events.runtime import boundary, console
 from events.runtime.console import Format, FormatOption
+from events.runtime.wording import counted
 from projector.dead_letters.cli import app as dead_letters_app
 from projector.deployment.cli import app as deployment_app
 from projector.positions.cli import app as positions_app
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from projector.deployment.schema import Upgraded
 
 COLLECT_AFTER_OBJECTS: Final = 50_000  # about a batch: events hold no cycles; the default of 700 scans each many times
+ON_FUNCTION: Final = "EXECUTE ON FUNCTION "
 THREAD_SWITCH_SECONDS: Final = 0.0005  # with the default of 5 ms the writer would wait as long after each statement
 
 app = console.program(
@@ -67,9 +69,9 @@ def init(
         return
     _print_upgraded(chosen.schema_name, upgraded)
     if adopted:
-        facts_recorded = ", ".join(f"{fact.replace('_', ' ')} {value}" for fact, value in adopted.items())
-        typer.echo(f"recorded of this deployment: {facts_recorded}; every program compares its settings with that")
-    typer.echo(f"topics created: {', '.join(created) or 'none, all exist'}")
+        typer.echo("recorded of this deployment, to be compared with the settings of every program:")
+        typer.echo("  " + ", ".join(f"{fact.replace('_', ' ')} {value}" for fact, value in adopted.items()))
+    typer.echo(f"topics created: {', '.join(created)}" if created else "topics: all exist already")
     for warning in warnings:
         typer.echo(f"warning: {console.printable(warning)}")
 
@@ -83,19 +85,28 @@ def _print_upgraded(schema_name: str, upgraded: "Upgraded") -> None:
         done = "was created"
     typer.echo(f"schema {schema_name} {done} (revision {after})")
     if granted.roles:
-        example = f'CREATE ROLE name LOGIN IN ROLE "{granted.roles[0]}"'
-        typer.echo(f"roles: {', '.join(granted.roles)}; a user of one: {example}")
+        typer.echo(f"roles: {', '.join(granted.roles)}")
+        typer.echo(f'  to create a login user of one: CREATE ROLE name LOGIN IN ROLE "{granted.roles[0]}"')
     for role, members in granted.relieved.items():
         typer.echo(console.printable(f"role {role}, an earlier name, no longer has any right here"))
         if members:
             names = ", ".join(members)
             typer.echo(console.printable(f"  its members are {names}: grant the new role to those of this database"))
-    for statement in granted.closed:
-        typer.echo(console.printable(f"revoked from every user: {statement}"))
+    if granted.closed:
+        typer.echo("revoked from every user of this database, because no program needs it:")
+        typer.echo(console.printable(f"  {'; '.join(_rights(granted.closed))}"))
     if granted.advice:
         typer.echo("still open to every user of this database; its owner or a superuser can revoke it:")
         for statement in granted.advice:
             typer.echo(console.printable(f"  {statement};"))
+
+
+def _rights(statements: list[str]) -> list[str]:
+    """Name the rights that `REVOKE ... FROM PUBLIC` statements took away, those on functions together."""
+    taken = [statement.removeprefix("REVOKE ").removesuffix(" FROM PUBLIC") for statement in statements]
+    functions = [right.removeprefix(ON_FUNCTION).partition("(")[0] for right in taken if right.startswith(ON_FUNCTION)]
+    named = [f"EXECUTE on {', '.join(dict.fromkeys(functions))}"] if functions else []
+    return [right for right in taken if not right.startswith(ON_FUNCTION)] + named
 
 
 @app.command()
@@ -192,7 +203,8 @@ def replay(
         console.print_json(asdict(found))
     else:
         left = f"; unchanged, because what they claim cannot be checked: {', '.join(found.left)}" if found.left else ""
-        console.say(f"{found.replayed:,} entities replayed, {found.refused:,} messages refused{left}")
+        replayed = counted(found.replayed, "entity", "entities")
+        console.say(f"{replayed} replayed, {counted(found.refused, 'message')} refused{left}")
     raise typer.Exit(1 if found.refused or found.left else 0)
 
 

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from backfill.reports.money import money
 from events.runtime.console import printable
+from events.runtime.wording import counted
 
 State = Literal["raised", "changed", "resolved"]
 CHECKER_FAILED: Final = "checker-failed"
@@ -137,7 +138,7 @@ def _lines(document: Mapping[str, Any]) -> list[str]:
     state, run = document["state"], document["run_id"]
     lines = [_deployment(document)]
     if document["amount"] is not None:
-        counts = f"{document['meters']:,} meters and {document['customers']:,} customers"
+        counts = f"{counted(document['meters'], 'meter')} and {counted(document['customers'], 'customer')}"
         amount = money(Decimal(document["amount"]), document["currency"])
         more = "" if document["whole_run"] else " so far"
         lines.append(f"{'It was' if state == 'resolved' else 'Off by'} {amount} in all{more}, on {counts}.")

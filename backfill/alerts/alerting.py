@@ -36,6 +36,7 @@ from backfill.runs.session import ready, session
 from backfill.runs.store import Run
 from events.runtime.errors import ProgramError, ServiceUnavailableError, StateError
 from events.runtime.settings import Settings
+from events.runtime.wording import counted
 from projector.database.address import read_address
 from projector.database.failures import describe_error
 
@@ -197,5 +198,5 @@ def _failures(run: Run) -> Found:
     failures = run.tally.failures
     reasons = sorted({failure.reason for failure in failures})
     first = "; ".join(f"{each.phase} {each.keys}: {each.reason}" for each in failures[:3])
-    detail = f"{run.tally.failed} chunks could not be compared: {first}"
+    detail = f"{counted(run.tally.failed, 'chunk')} could not be compared: {first}"
     return Found(cause=CHECKER_FAILED, digest=digest(*reasons), detail=detail)

@@ -1,17 +1,19 @@
 """`backfill explain`: a meter's balance line by line, and where each line came from."""
 
 from datetime import date
+from decimal import Decimal
 from typing import Any, Final
 
 from psycopg import Connection
 
-from backfill.explain.statement import Counted, Entry, Excluded, Meter, Statement, state
+from backfill.explain.statement import Counted, Entry, Excluded, Holder, Meter, Statement, state
 from backfill.reports.money import money, signed
 from backfill.runs.session import snapshot
 from events.contract.types import Entity, topic_of
 from events.runtime.console import Format, print_json, print_table, say
 from events.runtime.errors import InputError
 from events.runtime.settings import Settings
+from events.runtime.wording import agree, counted
 from projector.database.statements import statements
 
 SQL: Final = statements("backfill.explain", "explain.sql")
@@ -32,10 +34,11 @@ def explain(
     values = {"meter_id": meter_id, "timezone": settings.timezone, "since": since, "at": at}
     with snapshot(connection):
         meter = Meter(*(connection.execute(SQL["recorded"], values).fetchone() or ()))
-        counted = [Counted(*row) for row in connection.execute(SQL["statement"], values)]
+        counts = [Counted(*row) for row in connection.execute(SQL["statement"], values)]
         excluded = [Excluded(*row) for row in connection.execute(SQL["not_counted"], values)]
+        holders = tuple(Holder(*row) for row in connection.execute(SQL["holders"], values))
     days = (since.isoformat() if since else None, at.isoformat() if at else None)
-    found = state(meter_id, days, meter, counted, excluded)
+    found = state(meter_id, days, meter._replace(holders=holders), counts, excluded)
     if not found.is_known:
         raise InputError(f"--meter {meter_id}: no invoice, payment, assignment or balance names this meter")
     return found
@@ -46,10 +49,10 @@ def print_statement(settings: Settings, found: Statement, form: Format) -> None:
     if form is Format.JSON:
         print_json(_document(settings, found))
         return
+    for line in (*_sums(settings, found), *_carried_over(settings, found)):
+        say(line)
     _print_entries(settings, found)
     _print_not_counted(settings, found)
-    for line in _sums(settings, found):
-        say(line)
 
 
 def _print_entries(settings: Settings, found: Statement) -> None:
@@ -91,13 +94,15 @@ def _sums(settings: Settings, found: Statement) -> list[str]:
     lines = []
     if found.later:
         more = found.expected - found.closing
-        lines.append(f"After {found.at}: {len(found.later):,} more entries, {signed(more, currency)} in total.")
-    recorded = money(found.meter.balance, currency)
-    expected = money(found.expected, currency)
+        entries = counted(len(found.later), "more entry", "more entries")
+        lines.append(f"After {found.at}: {entries}, {signed(more, currency)} in total.")
+    recorded, expected = _balance(found.meter.balance, currency), _balance(found.expected, currency)
+    rows = counted(found.contradicting_rows, "row")
     if found.difference == 0 and found.contradicting_rows:
+        differ = agree(found.contradicting_rows, "differs", "differ")
         lines.append(
-            f"The balance is {expected} by history, and recorded as such, but the marks of "
-            f"{found.contradicting_rows:,} rows differ from what counts. `backfill drift-check` names the cause."
+            f"The balance is {expected} by history, and recorded as such, but the marks of {rows} {differ} from what "
+            "counts. `backfill drift-check` names the cause."
         )
     elif found.difference == 0:
         lines.append(f"The balance is {expected} by history, and recorded as such.")
@@ -107,6 +112,20 @@ def _sums(settings: Settings, found: Statement) -> list[str]:
             f"{signed(found.difference, currency)}. `backfill drift-check` names the cause."
         )
     return lines
+
+
+def _balance(amount: Decimal, currency: str) -> str:
+    return money(amount, currency) + (" (a credit)" if amount < 0 else "")
+
+
+def _carried_over(settings: Settings, found: Statement) -> list[str]:
+    """Say that the meter was handed over with a credit or a debt, if it was."""
+    over = found.handed_over
+    if over is None or over.balance == 0:
+        return []
+    what = f"{'debt' if over.balance > 0 else 'credit'} of {money(abs(over.balance), settings.currency)}"
+    whose = f"counts for customer {over.customer_id} now"
+    return [f"The meter's balance goes with the meter: {what} from before {over.day} {whose}."]
 
 
 def _owner(meter: Meter) -> str:
@@ -167,6 +186,7 @@ def _document(settings: Settings, found: Statement) -> dict[str, Any]:
         "recorded_at": meter.updated_at,
         "difference": found.difference,
         "contradicting_rows": found.contradicting_rows,
+        "handed_over": found.handed_over and found.handed_over._asdict(),
         "not_counted": [each._asdict() for each in found.excluded],
     }
 

@@ -67,6 +67,13 @@ SELECT kind, id, day::text, amount, reason,
 FROM excluded
 ORDER BY excluded.day, kind, id;
 
+-- name: holders
+-- Whom the meter was assigned to, in this order, by the business day on which each assignment began.
+SELECT customer_id, (assigned_at AT TIME ZONE %(timezone)s)::date::text AS day
+FROM meter_assignments
+WHERE meter_id = %(meter_id)s
+ORDER BY assigned_at, assignment_id;
+
 -- name: recorded
 -- The recorded row of the meter, and its customer by assignment.
 SELECT m.meter_id IS NOT NULL AS present, m.customer_id AS recorded_customer_id, a.customer_id, c.name,

@@ -47,8 +47,15 @@ class Excluded(NamedTuple):
     contradicts: bool
 
 
+class Holder(NamedTuple):
+    """A customer whom the meter was assigned to, and the day from which on."""
+
+    customer_id: int
+    day: str
+
+
 class Meter(NamedTuple):
-    """The meter's recorded row, and its customer by history."""
+    """The meter's recorded row, its customer by history, and whom it was assigned to, in the order of time."""
 
     present: bool
     recorded_customer_id: int | None
@@ -57,11 +64,20 @@ class Meter(NamedTuple):
     total_billed: Decimal
     total_paid: Decimal
     updated_at: datetime | None
+    holders: Sequence[Holder] = ()
 
     @property
     def balance(self) -> Decimal:
         """The recorded balance; negative is an overpayment."""
         return self.total_billed - self.total_paid
+
+
+class HandOver(NamedTuple):
+    """The day on which the meter came to its customer from another one, and its balance before that day."""
+
+    customer_id: int
+    day: str
+    balance: Decimal
 
 
 class Entry(NamedTuple):
@@ -84,6 +100,7 @@ class Statement:
     later: Sequence[Counted]
     excluded: Sequence[Excluded]
     contradicting_rows: int
+    handed_over: HandOver | None
 
     @property
     def closing(self) -> Decimal:
@@ -128,4 +145,18 @@ def state(
         later=[each for each in counted if each.after],
         excluded=excluded,
         contradicting_rows=sum(each.contradicts for each in counted) + sum(each.contradicts for each in excluded),
+        handed_over=_handed_over(meter, counted),
     )
+
+
+def _handed_over(meter: Meter, counted: Sequence[Counted]) -> HandOver | None:
+    """Find when the meter last came to its customer from another one; None if it never did."""
+    day, from_another = None, False
+    for holder in meter.holders:
+        if holder.customer_id != meter.customer_id:
+            day, from_another = None, True
+        elif from_another and day is None:
+            day = holder.day
+    if meter.customer_id is None or day is None:
+        return None
+    return HandOver(meter.customer_id, day, sum((each.amount for each in counted if each.day < day), Decimal(0)))

@@ -26,6 +26,7 @@ from backfill.runs.tally import Tally
 from events.runtime.console import Format, print_json, say
 from events.runtime.errors import StateError
 from events.runtime.settings import Settings
+from events.runtime.wording import counted
 from projector.database.statements import statements
 
 SQL: Final = statements("backfill.migration", "backup.sql")
@@ -41,6 +42,11 @@ class Backup(NamedTuple):
     run_id: str
     meters: int
     customers: int
+
+    @property
+    def rows(self) -> str:
+        """What was copied, in words."""
+        return f"{counted(self.meters, 'meter')} and {counted(self.customers, 'customer')}"
 
 
 class Kind(NamedTuple):
@@ -138,8 +144,8 @@ def print_restored(restored: Restored, form: Format) -> None:
     if dry:
         say(banner)
     say(
-        f"Result: {restored.meters:,} meters and {restored.customers:,} customers {verb}; the others are as they "
-        f"were then. Duration: {restored.run.tally.seconds:,.1f} s."
+        f"Result: {counted(restored.meters, 'meter')} and {counted(restored.customers, 'customer')} {verb}; the "
+        f"others are as they were then. Duration: {restored.run.tally.seconds:,.1f} s."
     )
     if rows:
         say(DRIFT_AHEAD)

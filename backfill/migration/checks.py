@@ -5,6 +5,7 @@ from typing import Any, Final, Literal, NamedTuple
 from psycopg import Connection
 
 from backfill.runs.store import Run
+from events.runtime.wording import counted
 from projector.database.statements import statements
 
 SQL: Final = statements("backfill.migration", "checks.sql")
@@ -101,7 +102,7 @@ def meters_off(connection: Connection[Any], run: Run, ids_max: int) -> Checked:
     """Report the meters that a drift check found, and the chunks that it could not compare."""
     where = {"run_id": run.run_id, "ids_max": ids_max}
     (ids,) = connection.execute(SQL["drifted_meters_of_run"], where).fetchone() or ([],)
-    note = f"{run.tally.failed:,} chunks could not be compared" if run.tally.failed else ""
+    note = f"{counted(run.tally.failed, 'chunk')} could not be compared" if run.tally.failed else ""
     return Checked(METERS, run.tally.drifted_meters + run.tally.failed, ids, note)
 
 

@@ -31,6 +31,7 @@ from backfill.runs.store import Run
 from backfill.runs.tally import Tally
 from events.runtime.console import Format, print_table, say
 from events.runtime.errors import ProgramError
+from events.runtime.wording import counted
 
 _log = structlog.get_logger()
 
@@ -136,7 +137,7 @@ def _next(
     if migration.people:
         say(f"\nStep {number} of {len(STEPS)}: {name}")
         if progress.backup and name == "meter-balances":
-            say(f"The balances of {_rows(progress.backup)} are copied.")
+            say(f"The balances of {progress.backup.rows} are copied.")
     elif number > 1:
         sys.stdout.write(",")
     began = monotonic()
@@ -165,8 +166,10 @@ def _recalculate(command: Balances) -> Callable[[Migration], Done]:
     def do(migration: Migration) -> Done:
         run = recalculate(migration.database, command, migration.options, migration.form)
         tally, verb = run.tally, "drifted" if run.dry else "repaired"
-        words = f"{tally.customers:,} customers and {tally.meters:,} meters read, {tally.drifted:,} {verb}"
-        return Done(exit_code(run), f"{words}, {tally.failed + tally.unrepaired:,} failed")
+        failed = tally.failed + tally.unrepaired
+        read = f"{counted(tally.customers, 'customer')} and {counted(tally.meters, 'meter')} read"
+        results = [f"{count:,} {word}" for count, word in ((tally.drifted, verb), (failed, "failed")) if count]
+        return Done(exit_code(run), ", ".join((read, *(results or ["no drift"]))))
 
     return do
 
@@ -217,10 +220,11 @@ def _end(migration: Migration, progress: Progress, run: Run) -> None:
         sys.stdout.write("], " + json.dumps(rest)[1:] + "\n")
         return
     rows = [(number, name, done.result, f"{took:,.1f} s") for number, (name, done, took) in enumerate(progress.done, 1)]
-    say("")
+    steps = f"{len(progress.done)} of {counted(len(STEPS), 'step')} done"
+    say(f"\nResult: {steps}{'; nothing was changed' if run.dry else ''}.")
     print_table("Migration", ["Step>", "Command", "Result~", "Took>"], rows)
     if backup:
-        say(f"Backup: {_rows(backup)}; `backfill restore {run.run_id}` restores the balances.")
+        say(f"Backup: {backup.rows}; `backfill restore {run.run_id}` restores the balances.")
     for line in _what_next(progress, run, stopped=stopped):
         say(line)
     banner("migrate", dry=run.dry)
@@ -243,7 +247,3 @@ def _what_next(progress: Progress, run: Run, *, stopped: bool) -> list[str]:
     if progress.exit_code:
         return ["Next: fix what the validation reports as an error, then run `backfill validate`."]
     return ["Next: `backfill drift-check`, now and every night."]
-
-
-def _rows(backup: Backup) -> str:
-    return f"{backup.meters:,} meters and {backup.customers:,} customers"

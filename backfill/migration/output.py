@@ -8,7 +8,9 @@ from typing import Any, Protocol
 from backfill.migration.run_step import Performed
 from backfill.migration.step import Row, Step
 from backfill.reports.text_report import ROWS_MAX
+from backfill.reports.verdict import describe_failure
 from events.runtime.console import escaped, print_table, say
+from events.runtime.wording import counted
 
 
 class Show(Protocol):
@@ -43,16 +45,17 @@ class Tables:
                 kept.append(row)
 
     def end(self, performed: Performed) -> None:
-        """Print the counts, the first rows that need a review, and the sentence."""
+        """Print the result in a sentence, the counts, and the first rows that need a review."""
         step, counts = performed.step, performed.counts
-        shown = [(outcome.words, f"{counts[name]:,}") for name, outcome in step.outcomes.items()]
-        print_table(step.title, [step.noun.capitalize(), "Count>"], shown)
+        paused = f" Paused; resume with `{performed.run.resume_command}`." if performed.run.state == "paused" else ""
+        say(f"Result: {result(performed)}. Duration: {performed.run.tally.seconds:,.1f} s.{paused}")
+        shown = [(outcome.words, f"{counts[name]:,}") for name, outcome in step.outcomes.items() if counts[name]]
+        if shown:
+            print_table(step.title, [step.noun.capitalize(), "Count>"], shown)
         for name, rows in self._first.items():
             self._table(step.outcomes[name].words, rows, counts[name])
         for failed in performed.run.tally.failures:
-            say(f"Failed: {step.noun} {failed.first} to {failed.last}: {failed.reason}")
-        paused = f" Paused; resume with `{performed.run.resume_command}`." if performed.run.state == "paused" else ""
-        say(f"Result: {result(performed)}. Duration: {performed.run.tally.seconds:,.1f} s.{paused}")
+            say(describe_failure(step.noun, failed))
         banner(step.command, dry=performed.run.dry)
 
     def _table(self, title: str, rows: list[Row], count: int) -> None:
@@ -107,9 +110,9 @@ def result(performed: Performed) -> str:
     """Describe in a line what a step did."""
     tally, noun = performed.run.tally, performed.step.noun
     would = "would be changed" if performed.run.dry else "changed"
-    failed = f"; {tally.failed:,} chunks failed" if tally.failed else ""
+    failed = f"; {counted(tally.failed, 'chunk')} failed" if tally.failed else ""
     return (
-        f"{performed.counts.total():,} {noun} read, {performed.changed:,} {would}, "
+        f"{counted(performed.counts.total(), noun.removesuffix('s'))} read, {performed.changed:,} {would}, "
         f"{performed.to_review:,} to review{failed}"
     )
 

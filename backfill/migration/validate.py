@@ -1,5 +1,6 @@
 """`backfill validate`: whether the stored data is plausible, and which command fixes what is not."""
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from time import monotonic
@@ -15,8 +16,11 @@ from backfill.runs.stopping import GivenUpError, asked_to_stop, giving_up_late
 from backfill.runs.store import Run
 from events.runtime.console import Format, print_json, print_table, say
 from events.runtime.errors import InputError
+from events.runtime.wording import agree, counted
 
 IDS_MAX: Final = 20
+COLUMNS: Final = ("Check", "Result", "Count>", "First IDs~", "Problem~", "Fix~")
+COMMAND: Final = re.compile(r"\bbackfill [a-z-]+")
 NOTHING_CHANGED: Final = "DRY RUN: nothing is changed. There is nothing to apply: validate only reads."
 
 
@@ -47,7 +51,9 @@ class Validation(NamedTuple):
     @property
     def result(self) -> str:
         """The result in a line."""
-        return f"{len(self.checked)} checks, {self.count('error')} with errors, {self.count('warning')} with warnings"
+        total = counted(len(self.checked), "check")
+        found = [f"{self.count(each)} with {each}s" for each in ("error", "warning") if self.count(each)]
+        return f"{total}, {' and '.join(found) or agree(len(self.checked), 'passed', 'all passed')}"
 
 
 def choose(names: Sequence[str]) -> list[Check]:
@@ -91,21 +97,14 @@ def print_validation(validation: Validation, form: Format, *, dry: bool = False)
         return
     if dry:
         say(NOTHING_CHANGED)
-    rows = [
-        (
-            each.check.name,
-            each.check.severity if each.rows else "ok",
-            f"{each.rows:,}",
-            _first(each),
-            each.check.problem if each.rows else "",
-            each.check.fix if each.rows else "",
-        )
-        for each in validation.checked
-    ]
-    print_table("Validation", ["Check", "Result", "Count>", "First IDs~", "Problem~", "Fix~"], rows)
     paused = " Paused; run it again." if validation.paused else ""
-    failed = f" {validation.failed:,} chunks could not be compared." if validation.failed else ""
+    failed = f" {counted(validation.failed, 'chunk')} could not be compared." if validation.failed else ""
     say(f"Result: {validation.result}. Duration: {validation.seconds:,.1f} s.{paused}{failed}")
+    found = [each for each in validation.checked if each.rows]
+    if found:
+        print_table("Validation", COLUMNS, map(_row, found))
+    if passed := [each.check.name for each in validation.checked if not each.rows]:
+        say(f"Passed: {', '.join(passed)}")
     if dry:
         say(NOTHING_CHANGED)
 
@@ -143,6 +142,12 @@ def _drift_check(database: Database) -> Run:
     run = run_to_completion(settings, connection, run, engine=engine, tuning=RunTuning(governed=True))
     record(run)
     return run
+
+
+def _row(each: Checked) -> tuple[object, ...]:
+    check = each.check
+    fix = COMMAND.sub(r"`\g<0>`", check.fix)
+    return (check.name, check.severity, f"{each.rows:,}", _first(each), check.problem, fix)
 
 
 def _first(each: Checked) -> str:

@@ -13,6 +13,8 @@ from psycopg import Connection
 
 from backfill.options import ReportFormat
 from backfill.reports import csv_report, json_report, text_report
+from backfill.reports.text_report import Report
+from backfill.reports.verdict import sentence
 from backfill.runs.store import Run
 from events.runtime.errors import InputError, SettingError
 from events.runtime.extras import how_to_install
@@ -116,8 +118,9 @@ def write_report(
         InputError: it cannot be written there.
 
     """
+    found = text_report.read(connection, run, settings.currency, report.significant)
     if file is None:
-        _write(settings, connection, run, report)
+        _write(connection, found, report)
         return ""
     with _written(report):
         if report.format is ReportFormat.PARQUET:
@@ -126,21 +129,20 @@ def write_report(
             parquet_report.write(connection, run, Path(file.name))
         else:
             with redirect_stdout(file):
-                _write(settings, connection, run, report)
+                _write(connection, found, report)
             file.flush()
-    return f"{text_report.sentence(run)} Report: {report.output}"
+    return f"{sentence(run, found.off)} Report: {report.output}"
 
 
-def _write(settings: Settings, connection: Connection[Any], run: Run, report: ReportOptions) -> None:
-    found = text_report.read(connection, run, settings.currency, report.significant)
+def _write(connection: Connection[Any], found: Report, report: ReportOptions) -> None:
     match report.format:
         case ReportFormat.JSON:
             json_report.print_document(connection, found)
         case ReportFormat.CSV:
-            csv_report.print_rows(connection, run)
+            csv_report.print_rows(connection, found.run)
         case ReportFormat.TABLE:
             text_report.print_report(found)
-            text_report.banner(run)
+            text_report.banner(found.run)
         case ReportFormat.PARQUET:
             raise AssertionError("unreachable: Parquet is written into a file")
         case other:

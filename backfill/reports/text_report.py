@@ -1,4 +1,4 @@
-"""A run's report for people: the three tables of the nightly recalculation, the drift, and a sentence."""
+"""A run's report for people: its result in a sentence, the three tables of the nightly recalculation, and the drift."""
 
 import json
 from collections.abc import Sequence
@@ -8,22 +8,15 @@ from typing import Any, Final
 
 from psycopg import Connection
 
-from backfill.reports import verify_log_report
+from backfill.reports import verdict, verify_log_report
 from backfill.reports.money import money, signed
-from backfill.reports.repaired import so_far
+from backfill.reports.verdict import AmountsOff
 from backfill.runs import drift
-from backfill.runs.phases import State
 from backfill.runs.store import Run
 from events.runtime.console import print_table, say
+from events.runtime.wording import agree, counted
 
 ROWS_MAX: Final = 20  # of a table on a terminal; the rest is counted
-UNFINISHED: Final[dict[State, str]] = {
-    "running": "Not finished; `{}` joins the run. So far:",
-    "paused": "Paused; resume with `{}`. So far:",
-    "failed": "Failed; once the cause is removed, resume with `{}`. So far:",
-    "cancelled": "Cancelled. Up to then:",
-}
-NO_CUSTOMERS: Final = "No customers with meter assignments found."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +29,7 @@ class Report:
     significant: Sequence[tuple[Any, ...]]
     significant_count: int
     drift: Sequence[tuple[Any, ...]]
+    off: AmountsOff
 
 
 def read(connection: Connection[Any], run: Run, currency: str, threshold: Decimal) -> Report:
@@ -48,95 +42,46 @@ def read(connection: Connection[Any], run: Run, currency: str, threshold: Decima
         significant=significant,
         significant_count=significant_count,
         drift=drift.findings(connection, run, ROWS_MAX),
+        off=AmountsOff(currency, *drift.amounts_off(connection, run)),
     )
 
 
 def banner(run: Run) -> None:
     """Print, before and after a dry run, that it changes nothing."""
     if run.dry:
-        say(f"DRY RUN: nothing is changed. To apply: {apply_command(run)}")
-
-
-def apply_command(run: Run) -> str:
-    """Return the command that repairs what a check or a dry run found, with the same selection."""
-    command = "rebuild" if run.command == "drift-check" else run.command
-    return " ".join(("backfill", command, *run.selection.arguments))
+        say(f"DRY RUN: nothing is changed. To apply: {verdict.apply_command(run)}")
 
 
 def print_report(report: Report) -> None:
-    """Print the tables and the sentence."""
-    tally = report.run.tally
-    if report.run.command == "verify-log":
-        verify_log_report.print_counts(report.run)
-    elif not tally.customers:
-        if report.run.selection.whole:
-            say(NO_CUSTOMERS)
-    else:
+    """Print the result in a sentence, then the tables, then what was compared."""
+    run, tally = report.run, report.run.tally
+    say(verdict.verdict(run, report.off))
+    if run.command == "verify-log":
+        verify_log_report.print_counts(run)
+    elif tally.customers:
         _results(report)
         _significant(report)
         _totals(report)
+    elif run.selection.whole and tally.meters:
+        say(verdict.NO_CUSTOMERS)
     if report.drift:
         _drift(report)
     for failed in tally.failures:
-        line = f"Failed: {failed.phase} {failed.keys}: {failed.reason}"
-        say(line)
-    say(sentence(report.run))
-
-
-def sentence(run: Run) -> str:
-    """Return the sentence on how a run ended."""
-    if run.command == "verify-log":
-        return f"{_outcome(run)} {verify_log_report.seen(run)}"
-    tally = run.tally
-    rate = tally.customers / max(tally.seconds, 1e-9)
-    seen = f"{tally.customers:,} customers and {tally.meters:,} meters compared with history"
-    if not run.selection.whole:
-        seen += f", limited to {run.selection}"
-    pace = f"{tally.seconds:,.1f} s, {rate:,.0f} customers/s"
-    return f"{_outcome(run)} {seen} ({pace}).{so_far(run)}"
-
-
-def _outcome(run: Run) -> str:
-    if run.state != "finished":
-        return UNFINISHED[run.state].format(run.resume_command)
-    return verify_log_report.outcome(run) if run.command == "verify-log" else _compared(run)
-
-
-def _compared(run: Run) -> str:
-    tally = run.tally
-    if run.matched_nothing:
-        return f"Nothing was compared: the database does not know {run.selection}."
-    failed = f" {tally.failed:,} chunks failed." if tally.failed else ""
-    if not tally.drifted:
-        return f"No drift.{_rounds(run)}{failed}" if not failed else f"No drift in what could be compared.{failed}"
-    found = f"{tally.drifted_meters:,} meters and {tally.drifted_customers:,} customers drifted"
-    if run.command == "drift-check" or run.dry:
-        return f"Drift: {found}; `{apply_command(run)}` repairs them.{failed}"
-    if tally.unrepaired:
-        return f"{found}; {tally.unrepaired:,} of them still differ after the repair.{failed}"
-    how_many = f"{tally.repaired:,} of them" if tally.failed else "all"
-    return f"{found}; {how_many} repaired and compared again.{_rounds(run)}{failed}"
-
-
-def _rounds(run: Run) -> str:
-    """Describe the later rounds, if anything was written while the run repaired."""
-    tally = run.tally
-    if not tally.compared_again:
-        return ""
-    found = f"later rounds found {tally.found_again:,} more, " if tally.found_again else ""
-    return f" {run.round} rounds: {found}the last found nothing among what was written meanwhile."
+        say(verdict.describe_failure(failed.phase, failed))
+    if seen := verdict.compared(run):
+        say(seen)
 
 
 def _results(report: Report) -> None:
     tally = report.run.tally
-    rows = [
-        ("Customers Processed", tally.customers),
+    counts = [
         ("With Balance", tally.with_balance),
         ("With Overpayment", tally.with_overpayment),
         ("Clear (Zero Balance)", tally.clear),
         ("Balances Changed", tally.balances_changed),
         ("Overpayments Changed", tally.overpayments_changed),
     ]
+    rows = [("Customers Processed", tally.customers), *((name, count) for name, count in counts if count)]
     print_table("Recalculation Results", ["Metric", "Count>"], [(name, f"{count:,}") for name, count in rows])
 
 
@@ -183,8 +128,9 @@ def _rest(count: int, run: Run) -> None:
 def describe_evidence(evidence: dict[str, Any]) -> str:
     """Describe evidence in a few words."""
     words = [
-        f"{part['rows']} {part['source']} ({part['field']}): {_ids(part['ids'], part['rows'])}"
+        f"{counted(rows, part['source'].removesuffix('s'))} ({part['field']}): {_ids(part['ids'], rows)}"
         for part in evidence.get("history", ())
+        if (rows := part["rows"])
     ]
     if "uncertain" in evidence:
         words.append(f"{evidence['uncertain']}: the figures fit either edit")
@@ -197,9 +143,11 @@ def describe_evidence(evidence: dict[str, Any]) -> str:
         if (at := evidence.get(name))
     ]
     if evidence.get("assignments"):
-        words.append(f"assignments {_ids(evidence['assignments'])}")
+        words.append(
+            f"{agree(len(evidence['assignments']), 'assignment', 'assignments')} {_ids(evidence['assignments'])}"
+        )
     if evidence.get("meters"):
-        words.append(f"meters {_ids(evidence['meters'])}")
+        words.append(f"{agree(len(evidence['meters']), 'meter', 'meters')} {_ids(evidence['meters'])}")
     if "sum_of_meter_rows" in evidence:
         words.append(f"the sum of its meter rows is {Decimal(evidence['sum_of_meter_rows']):,}")
     return "; ".join(words) or json.dumps(evidence)
@@ -208,9 +156,9 @@ def describe_evidence(evidence: dict[str, Any]) -> str:
 def _of_projection(amount: Decimal, rows: int) -> str:
     """Describe what was counted for history rows, less what the balance row holds: an amount and a number of rows."""
     if rows < 0:
-        return f"the balance row counts {-rows:,} rows of {-amount:+,} that history does not have"
+        return f"the balance row counts {counted(-rows, 'row')} of {-amount:+,} that history does not have"
     if rows > 0:
-        return f"history counts {rows:,} rows of {amount:+,} that the balance row does not have"
+        return f"history counts {counted(rows, 'row')} of {amount:+,} that the balance row does not have"
     return f"the balance row was edited by {-amount:+,}; history counts the same rows"
 
 

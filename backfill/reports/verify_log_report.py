@@ -2,10 +2,11 @@
 
 from backfill.runs.store import Run
 from events.runtime.console import print_table
+from events.runtime.wording import agree, counted
 
 
 def print_counts(run: Run) -> None:
-    """Print what was read, and what the log says about the rows."""
+    """Print what was read, and what the log says about the rows; nothing of what is zero."""
     log = run.tally.log
     rows = [
         ("Messages Read", log.messages),
@@ -19,23 +20,34 @@ def print_counts(run: Run) -> None:
         ("Not Covered: Not From the Stream", log.rows_loaded),
         ("Different From the Log", log.rows_wrong),
     ]
-    print_table("History Against the Log", ["Metric", "Count>"], [(name, f"{count:,}") for name, count in rows])
+    shown = [(name, f"{count:,}") for name, count in rows if count]
+    if shown:
+        print_table("History Against the Log", ["Metric", "Count>"], shown)
 
 
 def outcome(run: Run) -> str:
     """Describe the result of a run that has finished."""
     tally, log = run.tally, run.tally.log
     if not log.rows_wrong and log.unreadable:
-        refused = f"{log.unreadable:,} messages would be refused now and are not dead letters"
-        return f"{refused}; everything else agrees with the log."
+        verb = agree(
+            log.unreadable, "would be refused now and is no dead letter", "would be refused now and are no dead letters"
+        )
+        return f"{counted(log.unreadable, 'message')} {verb}; everything else agrees with the log."
+    if not (log.messages or log.rows):
+        return "There was nothing to compare: no messages and no history."
     if not log.rows_wrong:
-        return "History agrees with the log, as far back as it reaches."
-    found = f"{log.rows_wrong:,} rows of history differ from the log"
+        return "No drift: history agrees with the log, as far back as it reaches."
+    found = f"{counted(log.rows_wrong, 'row')} of history"
     if not run.options.get("repair"):
-        return f"{found}; `backfill verify-log --repair` replays those that have a message in the log."
+        return (
+            f"Drift: {found} {agree(log.rows_wrong, 'differs', 'differ')} from the log; nothing was changed. "
+            "`backfill verify-log --repair` replays what has a message in the log."
+        )
+    found = f"Drift: {found} differed from the log"
     if tally.unrepaired:
-        return f"{found}; {tally.unrepaired:,} of them still differ after the repair."
-    return f"{found}; all replayed and compared again."
+        still = agree(tally.unrepaired, "still differs", "still differ")
+        return f"{found}; {tally.unrepaired:,} {still} after the repair."
+    return f"{found}; {agree(log.rows_wrong, '', 'all ')}replayed and compared again."
 
 
 def seen(run: Run) -> str:
@@ -43,6 +55,6 @@ def seen(run: Run) -> str:
     log = run.tally.log
     uncovered = log.rows_expired + log.rows_loaded
     rate = log.messages / max(run.tally.seconds, 1e-9)
-    rest = f"; {uncovered:,} rows are not covered by the log" if uncovered else ""
+    rest = f"; {counted(uncovered, 'row')} not covered by the log" if uncovered else ""
     pace = f"{run.tally.seconds:,.1f} s, {rate:,.0f} messages/s"
-    return f"{log.messages:,} messages and {log.rows:,} rows compared{rest} ({pace})."
+    return f"{counted(log.messages, 'message')} and {counted(log.rows, 'row')} compared{rest} ({pace})."

@@ -40,6 +40,12 @@ def findings(connection: Connection[Any], run: Run, limit: int | None) -> list[t
     return connection.execute(SQL["findings"], {"run_id": run.run_id, "limit": limit}).fetchall()
 
 
+def amounts_off(connection: Connection[Any], run: Run) -> tuple[Decimal, Decimal]:
+    """Add up, without signs, by how much the balances and overpayments differ: of meters, and of customers."""
+    meters, customers = connection.execute(SQL["amounts_off"], {"run_id": run.run_id}).fetchone() or (0, 0)
+    return Decimal(meters), Decimal(customers)
+
+
 def each_finding(connection: Connection[Any], run: Run) -> Iterator[tuple[Any, ...]]:
     """Read all findings of a run in the same order through a server-side cursor, so that memory holds only a page."""
     return _streamed(connection, "findings", {"run_id": run.run_id, "limit": None})

@@ -42,6 +42,13 @@ WHERE d.run_id = %(run_id)s
 ORDER BY abs(d.difference) DESC NULLS LAST, d.entity DESC, d.entity_id, d.column_name
 LIMIT %(limit)s;
 
+-- name: amounts_off
+-- By how much a run found balances and overpayments to be off, without signs: of meters, and of customers.
+SELECT coalesce(sum(abs(difference)) FILTER (WHERE entity = 'meter'), 0),
+       coalesce(sum(abs(difference)) FILTER (WHERE entity = 'customer'), 0)
+FROM drift
+WHERE run_id = %(run_id)s AND column_name IN ('balance', 'overpayment');
+
 -- name: significant_changes
 -- Customers whose balance or overpayment differs by more than the threshold, largest difference first.
 SELECT d.entity_id, c.name, initcap(d.column_name), d.recorded::numeric, d.expected::numeric, d.difference

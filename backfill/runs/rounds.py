@@ -43,6 +43,7 @@ from psycopg import Connection, Cursor
 
 from backfill.runs.store import BEFORE_ALL_KEYS, Run
 from backfill.runs.tally import Tally
+from events.runtime import wording
 from projector.database.statements import statements
 
 SQL: Final = statements("backfill.runs", "rounds.sql")
@@ -121,14 +122,17 @@ def kept_coming(connection: Connection[Any], run: Run) -> str:
     """Say why a run needs one round too many: the last one found drift, or could not repair it."""
     meters, customers = _unrepaired(connection, run)
     if meters or customers:
-        still = f"{meters:,} meters and {customers:,} customers still differ"
+        still = f"{_both(meters, customers)} still {wording.agree(meters + customers, 'differs', 'differ')}"
         return f"the repair does not hold: {still} in round {run.round - 1}; something undoes it"
     where = {"run_id": run.run_id, "round": run.round - 1}
     meters, customers = connection.execute(SQL["count_found_in_round"], where).fetchone() or (0, 0)
-    return (
-        f"drift keeps coming: {meters:,} meters and {customers:,} customers were found in round {run.round - 1} and "
-        "repaired; somebody keeps editing"
-    )
+    found = f"{_both(meters, customers)} {wording.agree(meters + customers, 'was', 'were')} found"
+    return f"drift keeps coming: {found} in round {run.round - 1} and repaired; somebody keeps editing"
+
+
+def _both(meters: int, customers: int) -> str:
+    parts = [wording.counted(count, noun) for count, noun in ((meters, "meter"), (customers, "customer")) if count]
+    return " and ".join(parts) or "nothing"
 
 
 def _unrepaired(connection: Connection[Any] | Cursor[Any], run: Run) -> tuple[int, int]:

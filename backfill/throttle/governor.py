@@ -36,6 +36,7 @@ from events.contract.types import ENTITIES, TopicPartition, topic_of
 from events.runtime import kafka
 from events.runtime.errors import ProgramError
 from events.runtime.settings import Settings
+from events.runtime.wording import counted
 from projector.database.statements import statements
 from projector.deployment import cluster
 from projector.kafka_log.partitions import cluster_id, describe_partitions
@@ -71,7 +72,7 @@ def overload_reason(now: Observation, baseline: Observation) -> str:
     if now.transaction_ms is None:  # no consumer is active
         return ""
     if now.lag is not None and now.lag > LAG_MIN:
-        return f"consumers are {now.lag:,} messages behind"
+        return f"consumers are {counted(now.lag, 'message')} behind"
     if now.transaction_ms <= max(TRANSACTION_MS_FINE, (baseline.transaction_ms or 0.0) * GROWTH_MAX):
         return ""
     before = "none" if baseline.transaction_ms is None else f"{baseline.transaction_ms:,.0f} ms"

@@ -22,7 +22,7 @@ from backfill.execution.pool import run_pool
 from backfill.execution.runner import Request, brakes, execute, failure_written_down, record
 from backfill.exit_codes import EXIT_CLEAN
 from backfill.options import ReportFormat
-from backfill.reports import output, text_report
+from backfill.reports import output, verdict
 from backfill.runs import check_lock
 from backfill.runs import store as runs
 from backfill.runs.session import ready, session
@@ -205,6 +205,6 @@ class _Service:
         if how.format is not ReportFormat.TABLE or run.tally.drifted:
             output.write_report(self._settings, connection, run, how, None)
         else:
-            line = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC {text_report.sentence(run)}"
+            line = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC {verdict.sentence(run)}"
             say(line)
         sys.stdout.flush()

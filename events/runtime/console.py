@@ -147,14 +147,18 @@ def confirm(question: str) -> bool:
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, indent: int = 0) -> None:
     """Print rows as a table, or as records where it does not fit; `events.runtime.layout` says how to name columns."""
-    out, named = stdout(), [layout.column(name) for name in columns]
-    cells = [[_text(cell) for cell in row] for row in rows]
+    out = stdout()
+    named: Sequence[layout.Column] = [layout.column(name) for name in columns]
+    cells: Sequence[Sequence[str]] = [[_text(cell) for cell in row] for row in rows]
     if not cells:
         say(f"{title}: none")
         return
     if title:
         out.print(Text(printable(title), style="italic"), soft_wrap=True)
     fitted = layout.fitted(named, cells, out.width - indent)
+    if fitted is None:
+        named, cells = layout.without_empty(named, cells)
+        fitted = layout.fitted(named, cells, out.width - indent)
     if fitted is None:
         _print_records(out, named, cells, indent)
         return
@@ -174,11 +178,10 @@ def print_record(title: str, facts: Iterable[tuple[str, object]]) -> None:
 
 
 def _print_records(out: Console, columns: Sequence[layout.Column], rows: Sequence[Sequence[str]], indent: int) -> None:
-    for number, row in enumerate(rows):
-        if number:
-            out.print()
+    for row in rows:
         for line in layout.record(columns, row, out.width - indent):
             out.print(Text(" " * indent + line), soft_wrap=True)
+        out.print()
 
 
 def _text(cell: object) -> str:

@@ -67,6 +67,14 @@ def fitted(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int)
     return Layout(widths, lines)
 
 
+def without_empty(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]]
+) -> tuple[Sequence[Column], Sequence[Sequence[str]]]:
+    """Leave out the columns whose cells are all empty."""
+    kept = [at for at in range(len(columns)) if any(row[at] for row in rows)]
+    return [columns[at] for at in kept], [[row[at] for at in kept] for row in rows]
+
+
 def record(columns: Sequence[Column], row: Sequence[str], width: int) -> Iterator[str]:
     """Yield a row's lines as `Name: value`, without empty values; only prose is wrapped."""
     labels = [f"{each.name}:" for each in columns]

@@ -8,6 +8,7 @@ compare-and-set of the positions keeps a batch from counting twice.
 import os
 import socket
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -159,7 +160,9 @@ class Membership:
         assign([_start_at(place, position) for place, position in sorted(positions.items())])
         self.partitions = (self.partitions if self._incremental else set()) | set(positions)
         self.joined = True
-        _log.info("joined", group=self._group_id, partitions=len(self.partitions), starts=_written(positions))
+        _log.info("joined", group=self._group_id, partitions=len(self.partitions))
+        for topic, offsets in _written(positions).items():
+            _log.info("start positions", topic=topic, offsets=offsets)
 
     def _revoke(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
         revoked = _places(partitions)
@@ -192,7 +195,9 @@ def _start_at(place: TopicPartition, position: Position) -> KafkaPartition:
     return KafkaPartition(*place, position.next_offset, leader_epoch=position.leader_epoch)
 
 
-def _written(positions: Mapping[TopicPartition, Position]) -> str:
-    return " ".join(
-        f"{topic}/{partition}@{position.next_offset}" for (topic, partition), position in sorted(positions.items())
-    )
+def _written(positions: Mapping[TopicPartition, Position]) -> dict[str, str]:
+    """Write each topic's positions as `partition@offset`."""
+    written = defaultdict[str, list[str]](list)
+    for (topic, partition), position in sorted(positions.items()):
+        written[topic].append(f"{partition}@{position.next_offset}")
+    return {topic: " ".join(offsets) for topic, offsets in written.items()}

@@ -11,6 +11,7 @@ from psycopg.rows import dict_row
 from events.runtime import console
 from events.runtime.console import Format
 from events.runtime.errors import InputError
+from events.runtime.wording import agree, counted
 from projector.database.statements import statements
 from projector.dead_letters.resolve import headers_of
 
@@ -38,7 +39,8 @@ def print_list(connection: Connection[Any], filters: Mapping[str, str | None], l
             ],
         )
         if matching > len(rows):
-            console.say(f"{matching - len(rows):,} more match; --limit shows more of them")
+            more = matching - len(rows)
+            console.say(f"{more:,} more {agree(more, 'matches', 'match')}; --limit shows more of them")
 
 
 def read_one(connection: Connection[Any], letter: int) -> dict[str, Any]:
@@ -79,7 +81,7 @@ def print_one(row: Row, form: Format) -> None:
         *((f"Header {name}", shown(value)) for name, value in row["headers"]),
     ]
     console.print_record(f"Dead letter {row['dead_letter_id']}", facts)
-    size = "none" if row["value"] is None else f"{len(row['value']):,} bytes"
+    size = "none" if row["value"] is None else counted(len(row["value"]), "byte")
     sys.stdout.write(f"Value ({size}):\n{console.printable(shown(row['value']))}\n")
 
 

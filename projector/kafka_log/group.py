@@ -8,6 +8,7 @@ from confluent_kafka.admin import AdminClient, ConsumerGroupDescription
 from events.contract.types import TopicPartition
 from events.runtime.errors import StateError
 from events.runtime.kafka import PROBE_SECONDS
+from events.runtime.wording import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +60,8 @@ def require_no_members(client: AdminClient, group_id: str) -> None:
     group = _describe(client, group_id)
     if group and group.members:
         raise StateError(
-            f"group {group_id} is {group.state.name.lower()} with {len(group.members)} members: nothing was changed; "
-            "stop every `projector run` first (the broker removes a killed one after its session timeout)"
+            f"group {group_id} is {group.state.name.lower()} with {counted(len(group.members), 'member')}: nothing was "
+            "changed; stop every `projector run` first (the broker removes a killed one after its session timeout)"
         )
 
 

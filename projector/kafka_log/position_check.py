@@ -6,6 +6,7 @@ An unservable position is never reset automatically: the consumer stops, and the
 from dataclasses import dataclass
 
 from events.contract.types import TopicPartition
+from events.runtime.wording import counted
 from projector.errors import PositionImpossibleError
 from projector.kafka_log.log_identity import Record
 from projector.kafka_log.partitions import PartitionLog
@@ -50,7 +51,8 @@ def require_servable(place: TopicPartition, position: Position, log: PartitionLo
     if offset < log.low:
         raise PositionImpossibleError(
             f"{name}: the position is {offset}, but the broker's log starts at {log.low}: retention deleted "
-            f"{log.low - offset} offsets before they were applied; publish them again from their source, then {again}"
+            f"{counted(log.low - offset, 'offset')} that were not applied yet; publish them again from their "
+            f"source, then {again}"
         )
     if offset > log.high:
         raise PositionImpossibleError(

@@ -8,6 +8,7 @@ from events.contract.limits import BIGINT_MAX
 from events.runtime import console
 from events.runtime.console import Format, FormatOption
 from events.runtime.errors import InputError
+from events.runtime.wording import agree, counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,11 +117,13 @@ def _print_plan(group_id: str, moves: "Sequence[Move]") -> None:
     )
     if skipped := sum(one.skipped for one in moves):
         typer.echo(
-            f"{skipped:,} offsets are skipped: their events are never applied, and `backfill` cannot detect that: "
-            "it compares balances with the history that was applied. Publish them again if they matter."
+            f"{counted(skipped, 'offset')} {agree(skipped, 'is', 'are')} skipped: their events are never applied, and "
+            "`backfill` cannot detect that: it compares balances with the history that was applied. Publish them again "
+            "if they matter."
         )
     if lost := sum(one.lost for one in moves):
-        typer.echo(f"{lost:,} offsets were deleted by retention before they were applied: publish them again.")
+        deleted = f"{counted(lost, 'offset')} {agree(lost, 'was', 'were')} deleted by retention"
+        typer.echo(f"{deleted} before being applied: publish the events again.")
     if sum(one.again for one in moves):
         typer.echo("What is read again changes nothing that was applied, and its conflicts are not counted again.")
 

@@ -12,6 +12,7 @@ from psycopg.rows import dict_row
 
 from events.contract.types import TopicPartition
 from events.runtime.console import print_table, say
+from events.runtime.wording import counted
 from projector.database.statements import statements
 from projector.kafka_log.group import Member
 from projector.kafka_log.partitions import PartitionLog
@@ -100,9 +101,9 @@ def show(status: Status) -> None:
     _show_consumers(status)
     if status.kafka_failure:
         say(status.kafka_failure if status.kafka_failure.startswith("Kafka") else f"Kafka: {status.kafka_failure}")
-    say(f"Lag: {'unknown' if status.lag is None else f'{status.lag:,} messages'}")
+    say(f"Lag: {'unknown' if status.lag is None else counted(status.lag, 'message')}")
     if status.conflicts:
-        say(f"Conflicts: {status.conflicts:,} events had the version of another event, and other content")
+        say(f"Conflicts: {counted(status.conflicts, 'event')} had the version of another event, and other content")
     if status.dead_letters:
         rows = [[d["reason"], d["open"], _ago(d["last_at"], status.asked_at)] for d in status.dead_letters]
         print_table("Open dead letters", ["Reason", "Open>", "Last"], rows)
@@ -156,11 +157,11 @@ def _check_line(status: Status) -> str:
         return "Last drift check: never; `backfill drift-check` compares the balances with history"
     complete = check["state"] == "finished" and check["failed"] == 0
     if check["findings"]:
-        verdict = f"{check['findings']} findings, {check['findings'] - check['repaired']} of them not repaired"
+        verdict = f"{counted(check['findings'], 'finding')}, {check['findings'] - check['repaired']:,} not repaired"
     else:
         verdict = "no drift" if complete else "no drift in what was compared"
     if check["failed"]:
-        verdict += f"; {check['failed']} chunks could not be compared"
+        verdict += f"; {counted(check['failed'], 'chunk')} could not be compared"
     when = _ago(check["finished_at"] or check["started_at"], status.asked_at)
     return f"Last drift check: {when}, {check['command']} {check['run_id']} {check['state']}: {verdict}"
 
@@ -168,11 +169,14 @@ def _check_line(status: Status) -> str:
 def _verified_line(status: Status) -> str:
     verified = status.last_verified
     if verified is None:
-        return "Last verified: never as a whole"
+        return "Last verified: never; no run has compared every balance yet"
     began, ended = (_ago(verified[moment], status.asked_at) for moment in ("started_at", "finished_at"))
     within = timedelta(seconds=verified["promised_seconds"] or 0)
     late = f"; OVERDUE, promised within {within}" if verified["overdue"] else ""
-    return f"Last verified: every balance was compared between {began} and {ended}{late}"
+    if verified["is_empty"]:
+        return f"Last verified: {ended}; there are no balances to compare{late}"
+    when = ended if began == ended else f"between {began} and {ended}"
+    return f"Last verified: every balance was compared {when}{late}"
 
 
 def _ago(then: datetime, now: datetime) -> str:

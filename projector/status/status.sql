@@ -22,9 +22,11 @@ GROUP BY reason
 ORDER BY open DESC, reason;
 
 -- name: last_verified
--- The newest run that compared everything, whatever it found, and whether the latest schedule promised a newer one.
+-- The newest run that compared everything, whatever it found, whether the latest schedule promised a newer one, and
+-- whether there is no balance to compare.
 SELECT r.run_id, r.command, r.started_at, r.finished_at, promised.promised_seconds,
-       coalesce(r.finished_at < now() - make_interval(secs => promised.promised_seconds), false) AS overdue
+       coalesce(r.finished_at < now() - make_interval(secs => promised.promised_seconds), false) AS overdue,
+       NOT (EXISTS (SELECT FROM meter_balances) OR EXISTS (SELECT FROM customer_balances)) AS is_empty
 FROM backfill_runs r
 LEFT JOIN (SELECT promised_seconds FROM backfill_runs
            WHERE command = 'drift-check' AND promised_seconds IS NOT NULL

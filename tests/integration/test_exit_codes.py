@@ -46,7 +46,7 @@ OTHERS: Final[Mapping[str, str]] = {
     "backfill runs": "backfill.runs.store.recent",
     "backfill runs show 00000000-0000-0000-0000-000000000000": "backfill.runs.store.find",
     "backfill runs cancel 00000000-0000-0000-0000-000000000000": "backfill.runs.store.find",
-    "backfill drift-check --every 5m": "backfill.reports.text_report.sentence",
+    "backfill drift-check --every 5m": "backfill.reports.verdict.sentence",
     "projector init": "projector.deployment.schema.upgrade",
     "projector run --until-caught-up": "projector.database.revision.require_current",
     "projector status": "projector.database.revision.current",

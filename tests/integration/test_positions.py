@@ -141,7 +141,7 @@ def test_while_a_consumer_runs_nothing_is_moved(
     running = deployment.consumer(protocol)
     before = deployment.positions()
     refused = deployment.command("projector", "positions", "set", invoices, "0", "earliest", "--yes")
-    assert one_line(refused, 2, deployment.settings.group_id, "1 members", "nothing was changed", "projector run")
+    assert one_line(refused, 2, deployment.settings.group_id, "1 member: nothing was changed", "projector run")
     assert deployment.positions() == before
 
     running.process.terminate()

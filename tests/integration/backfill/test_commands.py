@@ -14,10 +14,12 @@ TITLES = ("Recalculation Results", "Significant Changes Detected (> KES 100)", "
 def test_a_clean_check(database: Connection[Any], environment: dict[str, str], run_command: RunCommand) -> None:
     done = run_command("backfill", "drift-check", env=environment)
     assert done.exit_code == 0, done.stderr
-    assert [title in done.stdout for title in TITLES] == [True, False, True, False]
-    for line in ("Customers Processed", "With Balance", "With Overpayment", "Clear (Zero Balance)", "Balances Changed"):
+    assert done.stdout.startswith("No drift: every balance agrees with history.\n")
+    assert [f"{title}\n" in done.stdout for title in TITLES] == [True, False, True, False]
+    for line in ("Customers Processed", "With Balance", "With Overpayment", "Clear (Zero Balance)"):
         assert line in done.stdout
-    assert "No drift. 6 customers and 11 meters compared with history" in done.stdout
+    assert "Balances Changed" not in done.stdout, "what is zero is left out"
+    assert "6 customers and 11 meters compared with history" in done.stdout.splitlines()[-1]
     assert "run ended" in done.stderr
     assert database.execute("SELECT state, command FROM backfill_runs").fetchall() == [("finished", "drift-check")]
 
@@ -33,16 +35,20 @@ def test_drift_is_shown_then_repaired(
     assert "-KES 5,250.00" in check.stdout
     assert "Eve [red]\\x1b[31m" in check.stdout
     assert "customer-sum-off" in check.stdout
-    assert "Drift: 0 meters and 1 customers drifted; `backfill rebuild` repairs them." in check.stdout
+    found = "Drift: 1 customer (by KES 5,250.00)"
+    assert check.stdout.startswith(
+        f"{found} differs from history; nothing was changed. `backfill rebuild` repairs it.\n"
+    )
 
     dry = run_command("backfill", "rebuild", "--dry-run", env=environment)
     assert dry.exit_code == 0, dry.stderr
     assert dry.stdout.splitlines()[0].startswith("DRY RUN: nothing is changed.")
+    assert dry.stdout.splitlines()[1].startswith(f"{found} differs from history; nothing was changed.")
     assert dry.stdout.splitlines()[-1].startswith("DRY RUN: nothing is changed. To apply: backfill rebuild")
 
     rebuild = run_command("backfill", "rebuild", env=environment)
     assert rebuild.exit_code == 0, rebuild.stderr
-    assert "0 meters and 1 customers drifted; all repaired and compared again." in rebuild.stdout
+    assert rebuild.stdout.startswith(f"{found} differed from history; repaired and compared again.")
     assert run_command("backfill", "drift-check", env=environment).exit_code == 0
 
 
@@ -87,8 +93,8 @@ def test_what_could_not_be_compared_is_no_clean_check(
     )
     check = run_command("backfill", "drift-check", env=environment)
     assert check.exit_code == 2
-    assert "Failed: customers 1: not today" in check.stdout
-    assert "No drift in what could be compared. 1 chunks failed." in check.stdout
+    assert "Failed: customer 1: not today (P0001)" in check.stdout
+    assert "No drift in what could be compared. 1 chunk failed." in check.stdout
     assert run_command("backfill", "rebuild", env=environment).exit_code == 1
 
 

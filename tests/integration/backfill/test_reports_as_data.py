@@ -80,7 +80,7 @@ def test_a_file_appears_once_it_is_whole(
     done = run_command("backfill", "drift-check", "--format", form, "--output", str(file), env=environment)
     assert done.exit_code == 1, done.stderr
     assert len(done.stdout.splitlines()) == 1
-    assert done.stdout.startswith("Drift: 1 meters and 4 customers drifted; `backfill rebuild` repairs them.")
+    assert done.stdout.startswith("Drift: 1 meter and 4 customers (by KES 21,000.00 in all) differ from history")
     assert file.stat().st_size > 100
     assert [path.name for path in tmp_path.iterdir()] == ["report"], "no draft is left"
 

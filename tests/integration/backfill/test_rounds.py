@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from backfill.execution.worker import CHUNK_ENDS, process_chunk
 from backfill.exit_codes import exit_code
-from backfill.reports import text_report
+from backfill.reports import verdict
 from backfill.runs import chunks
 from backfill.runs import store as runs
 from backfill.runs.rounds import ROUNDS_MAX
@@ -25,7 +25,9 @@ from tests.integration.backfill.rebuilding import EDIT, OPTIONS, rebuild, resume
 def test_a_clean_run_compares_nothing_again_where_nothing_was_touched(database: Connection[Any], audit: Audit) -> None:
     run, _ = audit("rebuild")
     assert (run.round, run.tally.customers, run.tally.compared_again) == (2, 6, 0)
-    assert text_report.sentence(run).startswith("No drift. 6 customers and 11 meters compared with history")
+    assert verdict.sentence(run).startswith(
+        "No drift: every balance agrees with history. 6 customers and 11 meters compared with history"
+    )
     for command, dry in (("rebuild", True), ("drift-check", False)):
         database.execute(EDIT.format(1))
         assert audit(command, dry_run=dry)[0].round == 1  # type: ignore[arg-type]
@@ -39,9 +41,7 @@ def test_what_was_repaired_is_compared_again_and_counted_apart(database: Connect
     assert {**vars(run.tally), **counted} == {**vars(run.tally), "compared_again": 0}
     assert (run.tally.compared_again, run.tally.found_again, run.tally.repaired) == (6, 0, 2)
     assert all(each.repaired for each in found)
-    assert "all repaired and compared again. 2 rounds: the last found nothing among what was" in text_report.sentence(
-        run
-    )
+    assert "all repaired and compared again. 2 rounds: the last found nothing among what was" in verdict.sentence(run)
 
 
 @pytest.mark.parametrize("since", ["before the run", "while it runs"])
@@ -66,7 +66,7 @@ def test_what_a_transaction_wrote_that_was_under_way_is_seen_whenever_it_began(
         write()
     run = rebuild(engine, between)
     assert (run.state, run.round, run.tally.found_again, run.tally.drifted) == ("finished", 3, 1, 1)
-    assert "3 rounds: later rounds found 1 more, the last found nothing" in text_report.sentence(run)
+    assert "3 rounds: later rounds found 1 more, the last found nothing" in verdict.sentence(run)
     assert audit()[1] == []
     assert database.execute("SELECT round, repaired_at IS NULL FROM drift").fetchall() == [(2, False)]
 
@@ -82,7 +82,7 @@ def test_a_run_gives_up_where_drift_keeps_coming_and_resumed_goes_on_with_one_mo
             edited.append(run.round)
 
     database.execute(EDIT.format(3))
-    said = f"drift keeps coming: 1 meters and 0 customers were found in round {ROUNDS_MAX} and repaired; somebody"
+    said = f"drift keeps coming: 1 meter was found in round {ROUNDS_MAX} and repaired; somebody"
     with pytest.raises(WorkFailedError, match=said):
         rebuild(engine, between)
     assert edited == list(range(1, ROUNDS_MAX + 1))
@@ -104,7 +104,7 @@ def test_an_endless_edit_ends_the_command_in_one_line(
     )
     stopped = run_command("backfill", "rebuild", env=environment)
     assert (stopped.exit_code, stopped.stdout) == (1, "")
-    assert "stopped: drift keeps coming: 1 meters and 0 customers were found in round 3" in stopped.stderr
+    assert "stopped: drift keeps coming: 1 meter was found in round 3" in stopped.stderr
     shown = json.loads(run_command("backfill", "runs", "--format", "json", env=environment).stdout)
     assert [(run["state"], run["rounds"]) for run in shown] == [("failed", 4)]
 

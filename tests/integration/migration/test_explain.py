@@ -103,6 +103,28 @@ def test_rows_that_contradict_their_marks_are_told_though_the_sums_agree(
     assert [each["id"] for each in document["not_counted"] if each["contradicts"]] == [3]
 
 
+def test_a_credit_that_came_with_the_meter_is_told_first(
+    harness: MergeHarness, settings: Settings, auditor: Connection[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    over = "2026-02-19T21:30:00Z"  # the next day in Nairobi
+    harness.apply([
+        invoice(1, 42, "500.00", invoice_date="2026-01-31"),
+        payment(1, "600.00", meter_id=42, paid_at="2026-02-10T09:15:00+03:00"),
+        assigned(1, 42, 1, "unassigned", version=2, unassigned_at=over),
+        assigned(2, 42, 2, assigned_at=over),
+        invoice(2, 42, "1.00", invoice_date="2026-02-20"),
+    ])  # fmt: skip
+    found = explain(settings, auditor, 42, None, None)
+    print_statement(settings, found, Format.TABLE)
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert first == "The balance is -KES 99.00 (a credit) by history, and recorded as such."
+    goes_with = "The meter's balance goes with the meter: credit of KES 100.00 from before 2026-02-20 counts for"
+    assert second == f"{goes_with} customer 2 now."
+    print_statement(settings, found, Format.JSON)
+    over_document = json.loads(capsys.readouterr().out)["handed_over"]
+    assert over_document == {"customer_id": 2, "day": "2026-02-20", "balance": "-100.00"}
+
+
 @pytest.mark.usefixtures("filled")
 def test_the_document_holds_money_as_strings_and_every_place(
     settings: Settings, auditor: Connection[Any], capsys: pytest.CaptureFixture[str]

@@ -113,7 +113,7 @@ def test_ids_are_capped_and_the_rest_counted(
     print_validation(found, Format.TABLE)
     printed = " ".join(capsys.readouterr().out.split())
     assert "backfill payment-meter-ids" in printed
-    assert "Result: 1 checks, 1 with errors, 0 with warnings." in printed
+    assert "Result: 1 check, 1 with errors." in printed
     print_validation(found, Format.JSON)
     document = json.loads(capsys.readouterr().out)
     assert (document["errors"], document["checks"][0]["count"], document["checks"][0]["severity"]) == (1, 50, "error")

@@ -90,7 +90,7 @@ def test_the_reader_reads_the_contracts_tables_the_status_and_reports(as_: As, d
     for form in ("table", "json"):
         as_("reader", "projector", "status", "--format", form)
     as_("reader", "backfill", "runs")
-    assert "No drift." in as_("reader", "backfill", "runs", "show", str(run_id)).stdout
+    assert "There was nothing to compare." in as_("reader", "backfill", "runs", "show", str(run_id)).stdout
 
 
 def test_a_program_under_the_wrong_role_says_so_in_one_line(as_: As) -> None:
@@ -107,6 +107,8 @@ def test_init_creates_the_roles_and_says_how_to_use_them(as_: As, deployed: Depl
     result = as_(OWNER, "projector", "init", "--roles")
     names = [deployed.group(role) for role in ("projector", "backfill", "reader")]
     assert f"roles: {', '.join(names)}" in result.stdout
+    assert f'CREATE ROLE name LOGIN IN ROLE "{names[0]}"' in result.stdout
+    assert max(map(result.stdout.count, ("REVOKE EXECUTE", "lo_create,"))) <= 1, "the functions are named in one line"
     document = json.loads(as_(OWNER, "projector", "init", "--format", "json").stdout)
     assert document["roles"] == names
 

@@ -57,7 +57,7 @@ def test_one_alert_a_cause_then_silence_then_one_when_it_is_over(
     assert _check(settings, inbox.address) == 1
     assert sorted(inbox.titles) == ["Drift: customer-sum-off found", "Drift: projection-edited found"]
     edited = next(message for message in inbox.messages if "projection-edited" in message["title"])
-    assert "Off by KES 1,000.00 in all, on 1 meters and 0 customers." in edited["message"]
+    assert "Off by KES 1,000.00 in all, on 1 meter and 0 customers." in edited["message"]
     assert "For details: backfill explain --meter 11" in edited["message"]
 
     assert _check(settings, inbox.address) == 1
@@ -101,7 +101,7 @@ def test_amid_a_long_run_new_drift_is_said_at_once_and_its_repair_too(
             process_chunk(connection, run)
             alerting.during_run(connection, run)
         assert inbox.titles == ["Drift: customer-sum-off found"]
-        assert "KES 0.10 in all so far, on 0 meters and 1 customers" in inbox.messages[0]["message"]
+        assert "KES 0.10 in all so far, on 0 meters and 1 customer" in inbox.messages[0]["message"]
         run = run_pool(connection, run, stop=lambda: False, watch=lambda _: None)
         alerting.run_ended(connection, run)
         assert inbox.titles[1:] == ["Drift: customer-sum-off changed"]

@@ -10,7 +10,7 @@ from backfill.reports.text_report import describe_evidence
     [
         ("-300.00", 0, "the balance row was edited by +300.00; history counts the same rows"),
         ("300.00", 0, "the balance row was edited by -300.00; history counts the same rows"),
-        ("-300.00", -1, "the balance row counts 1 rows of +300.00 that history does not have"),
+        ("-300.00", -1, "the balance row counts 1 row of +300.00 that history does not have"),
         ("5250.00", 2, "history counts 2 rows of +5,250.00 that the balance row does not have"),
     ],
 )

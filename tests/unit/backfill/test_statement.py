@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-from backfill.explain.statement import Counted, Excluded, Meter, Statement, state
+from backfill.explain.statement import Counted, Excluded, HandOver, Holder, Meter, Statement, state
 
 
 def _counted(day: str, amount: str, **more: Any) -> Counted:  # noqa: ANN401 - members of any type
@@ -75,3 +75,21 @@ def test_a_meter_is_known_by_any_trace_of_it() -> None:
     assert _state(NOBODYS, [_counted("2026-01-01", "0.00", after=True)]).is_known
     assert _state(NOBODYS._replace(customer_id=3), []).is_known
     assert _state(_meter("0", "0"), []).is_known
+
+
+def test_a_meter_that_was_handed_over_carries_what_it_had_before_that_day() -> None:
+    counted = [
+        _counted("2026-01-01", "10.00", before=True),
+        _counted("2026-02-01", "-30.00"),
+        _counted("2026-02-20", "5.00", after=True),
+    ]
+
+    def handed_over(*holders: tuple[int, str]) -> HandOver | None:
+        meter = _meter("15", "30")._replace(holders=tuple(Holder(*each) for each in holders))
+        return _state(meter, counted).handed_over
+
+    assert handed_over((7, "2026-01-01")) is None
+    assert handed_over((8, "2026-01-01"), (7, "2026-02-20")) == HandOver(7, "2026-02-20", Decimal(-20))
+    back_again = ((7, "2026-01-01"), (8, "2026-01-15"), (7, "2026-02-01"), (7, "2026-03-01"))
+    assert handed_over(*back_again) == HandOver(7, "2026-02-01", Decimal(10))
+    assert handed_over((7, "2026-01-01"), (8, "2026-02-01")) is None, "the other assignment has ended"

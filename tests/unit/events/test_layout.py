@@ -50,7 +50,15 @@ def test_a_table_that_fits_stays_one_and_its_prose_is_wrapped(width: int, capsys
 def test_a_record_leaves_out_what_is_empty(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("COLUMNS", "30")
     console.print_table("Wide", ("Name", "Note", "Long"), [("a", "", "x" * 40), ("b", None, "y\nz")])
-    assert capsys.readouterr().out == f"Wide\nName: a\nLong: {'x' * 40}\n\nName: b\nLong: y\n      z\n"
+    assert capsys.readouterr().out == f"Wide\nName: a\nLong: {'x' * 40}\n\nName: b\nLong: y\n      z\n\n"
+
+
+def test_an_empty_column_makes_room(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    console.print_table("", ("Name", "Note~", "Long"), [("a", "", "x" * 16)])
+    printed = capsys.readouterr().out
+    assert "Note" not in printed
+    assert f"│ a    │ {'x' * 16} │" in printed
 
 
 def test_an_empty_table_says_that_there_is_none(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,6 @@
 """What `projector status` says of the last check: no more than that check has proved."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -22,7 +22,7 @@ SOUND: dict[str, Any] = {
         ({"state": "running", "finished_at": None}, "running: no drift in what was compared"),
         ({"state": "paused", "finished_at": None}, "paused: no drift in what was compared"),
         ({"failed": 2}, "finished: no drift in what was compared; 2 chunks could not be compared"),
-        ({"findings": 3, "repaired": 1}, "finished: 3 findings, 2 of them not repaired"),
+        ({"findings": 3, "repaired": 1}, "finished: 3 findings, 2 not repaired"),
     ],
 )
 def test_a_check_that_did_not_compare_all_does_not_say_that_there_is_no_drift(
@@ -67,3 +67,36 @@ def test_who_consumes_is_said_as_far_as_it_is_known(
         Status(group_id="g", positions=[], lag=0, conflicts=0, dead_letters=[], last_check=None, asked_at=NOW, **facts)
     )
     assert said in capsys.readouterr().out
+
+
+VERIFIED: Final[dict[str, Any]] = {
+    "started_at": NOW,
+    "finished_at": NOW,
+    "promised_seconds": None,
+    "overdue": False,
+    "is_empty": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("verified", "said"),
+    [
+        (None, "Last verified: never; no run has compared every balance yet"),
+        (VERIFIED, "Last verified: every balance was compared 0 s ago"),
+        (
+            VERIFIED | {"started_at": NOW - timedelta(minutes=5)},
+            "Last verified: every balance was compared between 5 min ago and 0 s ago",
+        ),
+        (VERIFIED | {"is_empty": True}, "Last verified: 0 s ago; there are no balances to compare"),
+    ],
+)
+def test_when_everything_was_compared_is_one_time_where_it_is_one(
+    verified: dict[str, Any] | None, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show(
+        Status(
+            group_id="g", positions=[], lag=0, conflicts=0, dead_letters=[], last_check=None, last_verified=verified,
+            asked_at=NOW,
+        )
+    )  # fmt: skip
+    assert said in capsys.readouterr().out.splitlines()

@@ -1,0 +1,80 @@
+"""A report's first line: whether there is drift, how much, and what to type; singular and plural."""
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from backfill.reports.verdict import AmountsOff, compared, verdict
+from backfill.runs.store import Run
+from backfill.runs.tally import LogTally, Tally
+from tests.unit.backfill import examples
+
+OFF = AmountsOff("KES", Decimal(1500), Decimal(500))
+CHECKED = "from history; nothing was changed. `backfill rebuild` repairs"
+FROM_LOG = "from the log; nothing was changed. `backfill verify-log --repair` replays what has a message in the log"
+SEEN: dict[str, Any] = {"customers": 20, "meters": 41}
+
+
+def _run(command: Any = "drift-check", state: Any = "finished", error: str | None = None, **counts: Any) -> Run:  # noqa: ANN401 - a literal; a tally's members
+    return replace(examples.run(), command=command, state=state, error=error, options={}, tally=Tally(**counts))
+
+
+@pytest.mark.parametrize(
+    ("run", "said"),
+    [
+        (_run(**SEEN), "No drift: every balance agrees with history."),
+        (_run(), "No customers with meter assignments found. There was nothing to compare."),
+        (
+            _run(drifted_meters=2, drifted_customers=1, **SEEN),
+            f"Drift: 2 meters (by KES 1,500.00 in all) and 1 customer (by KES 500.00) differ {CHECKED} them.",
+        ),
+        (
+            _run(drifted_meters=1, **SEEN),
+            f"Drift: 1 meter (by KES 1,500.00) differs {CHECKED} it.",
+        ),
+        (
+            _run("rebuild", drifted_meters=2, repaired=2, **SEEN),
+            "Drift: 2 meters (by KES 1,500.00 in all) differed from history; all repaired and compared again.",
+        ),
+        (
+            _run("rebuild", drifted_customers=1, unrepaired=1, **SEEN),
+            "Drift: 1 customer (by KES 500.00) differed from history; 1 still differs after the repair.",
+        ),
+        (_run(failed=1, **SEEN), "No drift in what could be compared. 1 chunk failed."),
+        (_run(failed=2, **SEEN), "No drift in what could be compared. 2 chunks failed."),
+        (_run("payment-meter-ids"), "Finished: payment-meter-ids, in 0.0 s. What it changed was printed when it ran."),
+        (_run("verify-log"), "There was nothing to compare: no messages and no history."),
+        (
+            _run("verify-log", log=LogTally(messages=9, rows=9)),
+            "No drift: history agrees with the log, as far back as it reaches.",
+        ),
+        (
+            _run("verify-log", log=LogTally(messages=9, rows=9, rows_wrong=1)),
+            f"Drift: 1 row of history differs {FROM_LOG}.",
+        ),
+        (
+            _run("verify-log", log=LogTally(messages=9, rows=9, unreadable=1)),
+            "1 message would be refused now and is no dead letter; everything else agrees with the log.",
+        ),
+    ],
+)
+def test_the_result_is_one_sentence(run: Run, said: str) -> None:
+    assert verdict(run, OFF) == said
+
+
+def test_a_failed_run_says_why_and_how_to_go_on() -> None:
+    run = _run("rebuild", "failed", "drift keeps coming")
+    said = (
+        f"Failed: drift keeps coming. Once the cause is removed, resume with `backfill rebuild --resume {run.run_id}`."
+    )
+    assert verdict(run).startswith(said)
+
+
+def test_what_was_compared_is_counted_in_words() -> None:
+    assert compared(_run(customers=1, meters=1)).startswith("1 customer and 1 meter compared with history (")
+    assert compared(_run("verify-log", log=LogTally(messages=1, rows=2, rows_expired=1))).startswith(
+        "1 message and 2 rows compared; 1 row not covered by the log ("
+    )
+    assert compared(_run("migrate")) == ""
