@@ -109,9 +109,9 @@ class Sender:
 
     def give_up(self) -> str:
         """Drop every message that is not delivered; return how many were delivered, and from which line to continue."""
-        with suppress(KafkaException, SystemError):  # after a fatal error a client may do nothing more
-            self._producer.purge()
-            self._producer.flush(GIVE_UP_SECONDS)
+        with suppress(KafkaException):  # after a fatal error a client may do nothing more
+            kafka.call(self._producer.purge)
+            kafka.call(self._producer.flush, GIVE_UP_SECONDS)
         sent = self.counts.total()
         delivered = f"{sent - self._undelivered:,} of {sent:,} messages were delivered"
         return delivered if self._first_line is None else f"{delivered}: continue with --from-line {self._first_line}"
@@ -143,9 +143,9 @@ class Sender:
 
         """
         try:
-            call(*arguments)
-        except (KafkaException, SystemError) as error:
-            raise self._refused(kafka.fatal_error(error)) from None
+            kafka.call(call, *arguments)
+        except KafkaException as error:
+            raise self._refused(error.args[0]) from None
 
 
 @contextmanager

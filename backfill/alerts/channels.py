@@ -94,7 +94,7 @@ class KafkaTopic:
             headers={"content-type": b"application/json"},
             on_delivery=lambda error, _: outcome.append(error.str() if error else ""),
         )
-        producer.flush(2 * DELIVERY_MS / 1000)
+        kafka.call(producer.flush, 2 * DELIVERY_MS / 1000)
         return outcome[-1]
 
     def _require_ours(self, client: "AdminClient") -> None:

@@ -1,9 +1,10 @@
 """librdkafka clients, configured from the settings."""
 
+import sys
 import time
 import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
@@ -43,6 +44,7 @@ ERRORS_MAX: Final = 100  # of an admin client that are kept
 
 _admins: "weakref.WeakSet[AdminClient]" = weakref.WeakSet()
 Client = TypeVar("Client", Producer, Consumer, AdminClient)
+Answer = TypeVar("Answer")
 
 
 def client_config(settings: Settings, **own: Any) -> dict[str, Any]:  # noqa: ANN401 - librdkafka's values are of any type
@@ -117,17 +119,26 @@ def explain_silence(settings: Settings) -> str:
     return advertised.explain(servers, last_failure(servers))
 
 
-def fatal_error(raised: KafkaException | SystemError) -> KafkaError:
-    """Return the fatal error of a client, which may be raised by any call.
+def call(function: Callable[..., Answer], *arguments: object) -> Answer:
+    """Make a call in which a client calls back or may meet a fatal error, after which it does nothing more.
 
-    If the client still calls back afterwards, for example with a delivery report, the call raises a SystemError, which
-    has the fatal error as its cause or has lost it.
+    What the library raises then is a KafkaException; or a SystemError, with that as its cause or with nothing; or, if
+    it called its logger in between, the KafkaError alone, which is no exception and is caught by a bare `except` only.
+    It must be gone before another is raised, because Python would take it for the other's context.
+
+    Raises:
+        KafkaException: with the error.
+
     """
+    try:
+        return function(*arguments)
+    except:  # noqa: E722 - as above
+        raised: object = sys.exc_info()[1]
     cause = raised.__cause__ if isinstance(raised, SystemError) else raised
-    if isinstance(cause, KafkaException):
-        error: KafkaError = cause.args[0]
-        return error
-    return KafkaError(KafkaError._FATAL, "a fatal error, which the log line before names")  # noqa: SLF001 - as above
+    if isinstance(cause, BaseException):
+        raise cause
+    lost = KafkaError(KafkaError._FATAL, "a fatal error, which the log line before names")  # noqa: SLF001 - as above
+    raise KafkaException(cause if isinstance(cause, KafkaError) else lost)
 
 
 def _find_fatal(errors: Iterable[KafkaError]) -> KafkaError | None:

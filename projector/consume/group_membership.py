@@ -139,9 +139,9 @@ class Membership:
 
     def _consume(self, messages_max: int, timeout_seconds: float) -> list[KafkaMessage]:
         try:
-            messages = self._consumer.consume(messages_max, timeout_seconds)
-        except (KafkaException, SystemError) as error:
-            require_able(kafka.fatal_error(error))
+            messages = kafka.call(self._consumer.consume, messages_max, timeout_seconds)
+        except KafkaException as error:
+            require_able(error.args[0])
             raise
         if self._failure is not None:
             raise self._failure
