@@ -49,6 +49,8 @@ TAIL: Final = 4000  # characters of a program's log that a failure shows
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 """A shell that starts us in the background has it ignored, and so would every program that a test interrupts."""
+os.environ.pop("COLUMNS", None)
+"""A test's parallel worker has it set to 80; what programs print would depend on how the tests were started."""
 
 
 @pytest.fixture(scope="session", autouse=True)

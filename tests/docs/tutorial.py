@@ -24,7 +24,7 @@ COMPLAINT: Final = re.compile(r"^(Traceback|(events|projector|backfill): )", re.
 """What a program says that could not do what was asked; log lines begin with a time."""
 SECONDS: Final = 1500
 DRAWN: Final = (
-    (re.compile(r"kafka cluster \S+;"), "kafka cluster ID;"),
+    (re.compile(r"kafka cluster \S+"), "kafka cluster ID"),
     (re.compile(r"\([\d.]+ s, [\d,]+ (\w+)/s\)"), r"(# s, # \1/s)"),
     (re.compile(r"[━─]+"), "-"),
     (re.compile(r" +"), " "),
