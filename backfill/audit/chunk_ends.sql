@@ -136,9 +136,15 @@ SELECT coalesce(
     (SELECT meter_id FROM payments WHERE meter_id > %(after)s AND NOT reversed
      ORDER BY meter_id OFFSET %(rows)s LIMIT 1));
 
+-- name: in_effect
+-- Whether assignment `a` is in effect as of the clock. One whose `ended` is null was loaded by hand: `active` says it.
+CASE WHEN a.ended IS NULL THEN a.active
+     ELSE NOT a.ended AND a.assigned_at <= (SELECT through FROM assignment_clock)
+          AND coalesce(a.unassigned_at > (SELECT through FROM assignment_clock), true) END
+
 -- name: unassigned_meters
--- The meters of a window that history assigns to no active customer: they are compared on their own.
--- fill: selected_meters
+-- The meters of a window that history assigns to no customer: they are compared on their own.
+-- fill: selected_meters, in_effect
 SELECT array_agg(k.meter_id ORDER BY k.meter_id)
 FROM (
     SELECT meter_id FROM meter_balances WHERE meter_id > %(after)s AND meter_id <= %(last)s
@@ -159,9 +165,14 @@ FROM (
     UNION
     SELECT allocated_meter_id FROM payments
     WHERE allocated_meter_id > %(after)s AND allocated_meter_id <= %(last)s AND meter_id IS NULL
+    UNION
+    SELECT a.meter_id FROM meter_assignments a
+    WHERE a.meter_id > %(after)s AND a.meter_id <= %(last)s AND a.active <> {in_effect}
 ) k
 WHERE {selected_meters}
-  AND NOT EXISTS (SELECT FROM meter_assignments a WHERE a.meter_id = k.meter_id AND a.active);
+  AND NOT EXISTS (
+      SELECT FROM meter_assignments a
+      WHERE a.meter_id = k.meter_id AND a.meter_id > %(after)s AND a.meter_id <= %(last)s AND {in_effect});
 
 -- name: selected_customers
 -- A condition on `k.customer_id`. The hash spreads a sample evenly whatever the ids are, and is the same in each run.

@@ -184,9 +184,9 @@ def sum_marks(cursor: Cursor[Any]) -> None:
 
 
 def find_disagreements(cursor: Cursor[Any]) -> None:
-    """Find the history rows of the scope's meters whose marks differ from what counts."""
-    cursor.execute(EVIDENCE["find_disagreeing_invoices"])
-    cursor.execute(EVIDENCE["find_disagreeing_payments"])
+    """Find the history rows of the scope's meters whose marks, or whose `active`, differ from what counts."""
+    for name in ("find_disagreeing_invoices", "find_disagreeing_payments", "find_disagreeing_assignments"):
+        cursor.execute(EVIDENCE[name])
 
 
 def _meter_evidence(cursor: Cursor[Any], drifts: Sequence[MeterDrift]) -> dict[int, MeterEvidence]:

@@ -6,13 +6,13 @@ Money is in the deployment's currency; dates are text as PostgreSQL writes them.
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
-Source = Literal["invoices", "payments"]
+Source = Literal["invoices", "payments", "assignments"]
 Cause = Literal[
     "history-changed",    # a history row's amount, meter or void flag was changed outside the stream
     "history-moved",      # a history row was moved to another meter outside the stream
     "history-added",      # a history row was inserted outside the stream
     "history-deleted",    # history rows that the projection counted are missing
-    "marks-edited",       # a row's counted amount or meter was changed outside the stream, the row itself was not
+    "marks-edited",       # a row's counted amount or meter, or an assignment's `active`, was changed, the row was not
     "projection-edited",  # the projection's row was changed: by somebody, or by a consumer that read an edited mark
     "assignment-edited",  # an assignment was changed, added or deleted outside the stream
     "date-edited",        # only a date differs: it was changed in history or in the projection
@@ -53,7 +53,8 @@ class CustomerFigures(NamedTuple):
 class MeterDrift(NamedTuple):
     """A meter whose recorded figures differ from the expected ones; `present` tells whether it has a row at all.
 
-    `contradicting_rows` is the number of history rows with a wrong mark that count at this meter or are marked at it.
+    `contradicting_rows` is the number of history rows with a wrong mark that count at this meter or are marked at it,
+    and of its assignments whose `active` is wrong.
     """
 
     meter_id: int
@@ -74,6 +75,8 @@ class CustomerDrift(NamedTuple):
 
 class Disagreement(NamedTuple):
     """History rows of one meter that the projection counted differently from what counts now.
+
+    Assignments whose `active` is not what their dates say as of the clock are such rows, too; they move no amount.
 
     `rows`, `amount` and `row_shift` are of all of them. `amount` is what counts now, less what was counted. `row_shift`
     is the same for the number of rows: 1 for a row that counts here and is marked elsewhere, -1 for one that is marked

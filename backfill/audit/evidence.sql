@@ -116,6 +116,22 @@ SELECT source, row_id, meter_id, cause, field, shift, row_shift, mark FROM disag
 INSERT INTO disagreements (source, row_id, meter_id, cause, field, shift, row_shift, mark)
 SELECT source, row_id, meter_id, cause, field, shift, row_shift, mark FROM disagreeing;
 
+-- name: in_effect
+-- Whether assignment `a` is in effect as of the clock. One whose `ended` is null was loaded by hand: `active` says it.
+CASE WHEN a.ended IS NULL THEN a.active
+     ELSE NOT a.ended AND a.assigned_at <= (SELECT through FROM assignment_clock)
+          AND coalesce(a.unassigned_at > (SELECT through FROM assignment_clock), true) END
+
+-- name: find_disagreeing_assignments
+-- Keep the assignments of the scope whose `active` disagrees with their dates. They move no amount.
+-- fill: in_effect
+INSERT INTO disagreements (source, row_id, meter_id, cause, field, shift, row_shift, mark)
+SELECT 'assignments', a.assignment_id, a.meter_id, 'assignment-edited', 'assigned_at, unassigned_at or ended', 0, 0,
+       'active'
+FROM (SELECT DISTINCT meter_id FROM scope) s
+CROSS JOIN LATERAL (SELECT * FROM meter_assignments WHERE meter_id = s.meter_id OFFSET 0) a
+WHERE a.active <> {in_effect};
+
 -- name: disagreements_by_meter
 -- The disagreeing rows of the scope's meters in groups, each with its first ids and what each of these contributes.
 SELECT d.meter_id, d.source, d.cause, d.field, count(*), sum(d.shift),
@@ -156,11 +172,12 @@ CROSS JOIN LATERAL (
 
 -- name: marks
 -- The sums of marks, and whether history has any trace of the meter.
+-- fill: in_effect
 SELECT k.meter_id, k.total_billed, k.total_paid, k.invoice_count, k.payment_count,
        k.last_invoice_date::text, k.last_payment_at::text,
        k.invoice_count + k.payment_count > 0
        OR EXISTS (SELECT FROM disagreements d WHERE d.meter_id = k.meter_id)
-       OR EXISTS (SELECT FROM meter_assignments a WHERE a.meter_id = k.meter_id AND a.active)
+       OR EXISTS (SELECT FROM meter_assignments a WHERE a.meter_id = k.meter_id AND {in_effect})
        OR EXISTS (SELECT FROM invoices i WHERE i.meter_id = k.meter_id AND i.voided) AS known
 FROM marked k;
 
@@ -178,13 +195,12 @@ WHERE c.customer_id IS NOT NULL
 -- name: assignment_evidence
 -- Meters shown under another customer than history assigns them to. If both customers' rows still count the meter rows
 -- that name them, the projection is consistent, so an assignment was edited; else the meter's row was.
+-- fill: in_effect
 SELECT m.meter_id,
        coalesce(r.agrees, true) AND coalesce(e.agrees, true) AS agrees_with_itself,
        ARRAY(
-           SELECT a.assignment_id FROM meter_assignments a WHERE a.meter_id = m.meter_id AND a.active
-           UNION
            SELECT a.assignment_id FROM meter_assignments a
-           WHERE a.meter_id = m.meter_id AND a.customer_id = m.recorded AND NOT a.active
+           WHERE a.meter_id = m.meter_id AND (a.customer_id = m.recorded OR {in_effect})
            ORDER BY 1 LIMIT %(ids_max)s
        ) AS assignment_ids
 FROM unnest(%(meters)s::bigint[], %(recorded)s::bigint[], %(expected)s::bigint[]) AS m (meter_id, recorded, expected)
@@ -194,13 +210,14 @@ LEFT JOIN counted_customers e ON e.customer_id = m.expected;
 -- name: customer_evidence
 -- For drifted customers: the sums over the meter rows that name each, those of the meters that history assigns
 -- elsewhere, and whether it ever had a meter.
+-- fill: in_effect
 SELECT c.customer_id, m.balance, m.overpayment, m.total_billed, m.total_paid, m.active_meters,
        ARRAY(
            SELECT r.meter_id FROM meter_balances r
            WHERE r.customer_id = c.customer_id
              AND c.customer_id IS DISTINCT FROM (
                  SELECT a.customer_id FROM meter_assignments a
-                 WHERE a.meter_id = r.meter_id AND a.active
+                 WHERE a.meter_id = r.meter_id AND {in_effect}
                  ORDER BY a.assigned_at DESC, a.assignment_id DESC LIMIT 1)
            ORDER BY r.meter_id LIMIT %(ids_max)s
        ) AS misassigned,

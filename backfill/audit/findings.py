@@ -7,6 +7,8 @@ these, the second part uses the mark's original value.
 
 Rows that disagree with their marks are a finding of their own, in a column `marks` that the table does not have: their
 number, where 0 is expected. So they are found even where every figure agrees, as after two edits that cancel out.
+An assignment whose `active` is not what its dates say as of the clock is one of them: the meter's customer then tells
+whether its dates were edited, and the projection still follows `active`, or `active` alone.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -69,7 +71,7 @@ def of_meter(drift: MeterDrift, evidence: MeterEvidence) -> Iterator[Finding]:
             reason = _customer(drift, evidence) if column == "customer_id" else reasons[SIDE.get(column, owed_by)]
             yield _finding(("meter", drift.meter_id), column, recorded, expected, reason)
     if drift.contradicting_rows:
-        reason = _marks(found.values())
+        reason = _marks(found.values(), _assignments(drift, evidence))
         yield _finding(("meter", drift.meter_id), MARKS, drift.contradicting_rows, 0, reason)
 
 
@@ -126,10 +128,18 @@ def _side(drift: MeterDrift, evidence: MeterEvidence, found: Attribution) -> _Re
     return _Reason(_projection_cause(drift, evidence, found.amount, found.rows), proof)
 
 
-def _marks(found: Iterable[Attribution]) -> _Reason:
-    """Name what was edited in the rows of a meter that disagree with their marks, over both sources."""
+def _assignments(drift: MeterDrift, evidence: MeterEvidence) -> list[Disagreement]:
+    """Name what was edited in the assignments of a meter: their dates, or only whether they are active."""
+    found = [each for each in evidence.disagreements if each.source == "assignments"]
+    if drift.recorded.customer_id != drift.expected.customer_id:
+        return found
+    return [each._replace(cause="marks-edited", field=each.mark) for each in found]
+
+
+def _marks(found: Iterable[Attribution], assignments: list[Disagreement]) -> _Reason:
+    """Name what was edited in the rows of a meter that disagree with their marks, over all sources."""
     sides = list(found)
-    history = [each for side in sides for each in side.history]
+    history = [each for side in sides for each in side.history] + assignments
     marks = [each for side in sides for each in side.marks]
     proof = _proof(history, marks, certain=all(side.certain for side in sides))
     return _Reason(_heaviest([*history, *marks]).cause, proof)

@@ -7,24 +7,34 @@
 -- A chunk's meters are read as ranges of keys, from each `low` to its `high`: many keys where they are close together,
 -- one where it is alone. OFFSET 0 makes each range a scan of its own: joining whole tables, which the planner prefers,
 -- would cost each chunk the size of the database.
+-- Which assignments are in effect follows from their dates and from the clock in the same snapshot, not from `active`,
+-- which is compared like a mark.
 -- A statement that needs expected figures has `scope` and `recomputed` as its parts, or `kept` in their place.
 
+-- name: in_effect
+-- Whether assignment `a` is in effect as of the clock. One whose `ended` is null was loaded by hand: `active` says it.
+CASE WHEN a.ended IS NULL THEN a.active
+     ELSE NOT a.ended AND a.assigned_at <= (SELECT through FROM assignment_clock)
+          AND coalesce(a.unassigned_at > (SELECT through FROM assignment_clock), true) END
+
 -- name: candidate_meters
--- The meters with an active assignment to one of these customers.
-SELECT coalesce(array_agg(DISTINCT meter_id), '{}')
-FROM meter_assignments
-WHERE customer_id = ANY(%(ids)s::bigint[]) AND active;
+-- The meters with an assignment to one of these customers that is in effect.
+-- fill: in_effect
+SELECT coalesce(array_agg(DISTINCT a.meter_id), '{}')
+FROM meter_assignments a
+WHERE a.customer_id = ANY(%(ids)s::bigint[]) AND {in_effect};
 
 -- name: scope_of_customers
--- Those of them whose active customer is one of these: of several active assignments of a meter the latest wins.
+-- Those of them whose customer is one of these: of several assignments of a meter in effect the latest wins.
+-- fill: in_effect
 WITH winners AS (
     SELECT w.meter_id, w.customer_id
     FROM unnest(%(lows)s::bigint[], %(highs)s::bigint[]) AS r (low, high)
     CROSS JOIN LATERAL (
-        SELECT DISTINCT ON (meter_id) meter_id, customer_id
-        FROM meter_assignments
-        WHERE active AND meter_id BETWEEN r.low AND r.high
-        ORDER BY meter_id, assigned_at DESC, assignment_id DESC
+        SELECT DISTINCT ON (a.meter_id) a.meter_id, a.customer_id
+        FROM meter_assignments a
+        WHERE a.meter_id BETWEEN r.low AND r.high AND {in_effect}
+        ORDER BY a.meter_id, a.assigned_at DESC, a.assignment_id DESC
     ) w
 )
 SELECT array_agg(meter_id), array_agg(customer_id)
@@ -32,13 +42,14 @@ FROM winners
 WHERE customer_id = ANY(%(ids)s::bigint[]);
 
 -- name: scope_of_meters
--- These meters, each with its active customer, if any.
+-- These meters, each with its customer, if any.
+-- fill: in_effect
 SELECT array_agg(asked.meter_id), array_agg(winner.customer_id)
 FROM unnest(%(ids)s::bigint[]) AS asked (meter_id)
 LEFT JOIN LATERAL (
-    SELECT w.customer_id FROM meter_assignments w
-    WHERE w.meter_id = asked.meter_id AND w.active
-    ORDER BY w.assigned_at DESC, w.assignment_id DESC LIMIT 1
+    SELECT a.customer_id FROM meter_assignments a
+    WHERE a.meter_id = asked.meter_id AND {in_effect}
+    ORDER BY a.assigned_at DESC, a.assignment_id DESC LIMIT 1
 ) winner ON true;
 
 -- name: scope
@@ -56,6 +67,7 @@ ranges AS (
 -- Rows of other meters in the ranges are dropped by the join with the scope. Money is unbounded here: a sum too large
 -- for the projection must be found and reported, and not end the check. A payment without a meter of its own takes its
 -- invoice's meter, voided or not, else an allocated one.
+-- fill: in_effect
 billed AS (
     SELECT b.*
     FROM ranges r
@@ -128,6 +140,9 @@ marked_otherwise AS (
         SELECT projected_meter_id FROM payments
         WHERE projected_meter_id BETWEEN r.low AND r.high
           AND (reversed OR meter_id IS DISTINCT FROM projected_meter_id)
+        UNION ALL
+        SELECT a.meter_id FROM meter_assignments a
+        WHERE a.meter_id BETWEEN r.low AND r.high AND a.active <> {in_effect}
         OFFSET 0
     ) m
     GROUP BY meter_id

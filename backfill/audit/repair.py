@@ -1,8 +1,9 @@
 """Repairs what a run found drifted, while consumers run, in short READ COMMITTED transactions.
 
-Locks are taken in the order that consumers use: history rows, then meter rows, then customer rows, each by key. Every
-figure is computed in a statement that begins after the lock that covers it is held. A consumer locks its history rows
-first and its meter rows next, so in the middle of a batch it is in one of these states:
+Locks are taken in the order that consumers use: history rows, then meter rows, then customer rows, each by key; the
+clock of assignments, shared, before the assignments. Every figure is computed in a statement that begins after the lock
+that covers it is held. A consumer locks its history rows first and its meter rows next, so in the middle of a batch it
+is in one of these states:
 
 - It holds a history row that the repair needs, and no meter row yet. The repair waits until it commits, then reads the
   row's mark anew. If the mark agrees by then, the row is left as it is.
@@ -151,11 +152,11 @@ def recompute(cursor: Cursor[Any], amend: Callable[[], None] | None = None) -> l
         The customers whose rows that changed.
 
     """
-    for name in ("lock_invoices", "lock_payments"):
+    for name in ("lock_invoices", "lock_payments", "lock_clock", "lock_assignments"):
         cursor.execute(SQL[name])
     if amend:
         amend()
-    for name in ("mark_invoices", "mark_payments"):
+    for name in ("mark_invoices", "mark_payments", "mark_assignments"):
         cursor.execute(SQL[name])
     lock_meters(cursor)
     cursor.execute(SQL["add_owners"])

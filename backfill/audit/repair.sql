@@ -12,6 +12,16 @@ SELECT payment_id FROM payments
 WHERE payment_id IN (SELECT row_id FROM disagreements WHERE source = 'payments')
 ORDER BY payment_id FOR UPDATE;
 
+-- name: lock_clock
+-- Lock the clock, shared: until the commit no consumer moves it. Before assignments in the order of locks.
+SELECT FROM assignment_clock FOR SHARE;
+
+-- name: lock_assignments
+-- Lock the disagreeing assignments in key order.
+SELECT assignment_id FROM meter_assignments
+WHERE assignment_id IN (SELECT row_id FROM disagreements WHERE source = 'assignments')
+ORDER BY assignment_id FOR UPDATE;
+
 -- name: mark_invoices
 -- Set the mark of each locked invoice to what counts now; the meters that the mark leaves and reaches are repaired too.
 WITH marked AS (
@@ -51,6 +61,18 @@ SELECT left_meter_id FROM marked WHERE left_meter_id IS NOT NULL
 UNION
 SELECT reached_meter_id FROM marked WHERE reached_meter_id IS NOT NULL;
 
+-- name: in_effect
+-- Whether assignment `a` is in effect as of the clock. One whose `ended` is null was loaded by hand: `active` says it.
+CASE WHEN a.ended IS NULL THEN a.active
+     ELSE NOT a.ended AND a.assigned_at <= (SELECT through FROM assignment_clock)
+          AND coalesce(a.unassigned_at > (SELECT through FROM assignment_clock), true) END
+
+-- name: mark_assignments
+-- Set `active` of each locked assignment to what its dates say as of the clock.
+-- fill: in_effect
+UPDATE meter_assignments a SET active = {in_effect}
+WHERE a.assignment_id IN (SELECT row_id FROM disagreements WHERE source = 'assignments') AND a.active <> {in_effect};
+
 -- name: weigh
 -- What a repair of this scope is about to lock: meters, with those that the marks add; the customers of all of them;
 -- and the meter rows that are read for all these customers except the one with most.
@@ -65,9 +87,7 @@ owners AS (
     CROSS JOIN LATERAL (
         SELECT customer_id FROM meter_balances WHERE meter_id = s.meter_id AND customer_id IS NOT NULL
         UNION ALL
-        SELECT customer_id FROM meter_assignments WHERE meter_id = s.meter_id AND active
-        UNION ALL
-        SELECT customer_id FROM meter_assignments WHERE meter_id = s.meter_id AND NOT active
+        SELECT customer_id FROM meter_assignments WHERE meter_id = s.meter_id
         OFFSET 0
     ) h
 ),
@@ -93,17 +113,13 @@ WHERE meter_id IN (SELECT meter_id FROM scope) AND customer_id IS NOT NULL
 UNION
 SELECT a.customer_id
 FROM (SELECT DISTINCT meter_id FROM scope) s
-CROSS JOIN LATERAL (
-    SELECT customer_id FROM meter_assignments WHERE meter_id = s.meter_id AND active
-    UNION ALL
-    SELECT customer_id FROM meter_assignments WHERE meter_id = s.meter_id AND NOT active
-    OFFSET 0
-) a;
+CROSS JOIN LATERAL (SELECT customer_id FROM meter_assignments WHERE meter_id = s.meter_id OFFSET 0) a;
 
 -- name: active_customer
--- The customer of meter row `r` by history: of several active assignments the latest wins.
+-- The customer of meter row `r` by history: of several assignments in effect the latest wins.
+-- fill: in_effect
 (SELECT a.customer_id FROM meter_assignments a
- WHERE a.meter_id = r.meter_id AND a.active
+ WHERE a.meter_id = r.meter_id AND {in_effect}
  ORDER BY a.assigned_at DESC, a.assignment_id DESC LIMIT 1)
 
 -- name: set_meters
@@ -140,9 +156,7 @@ WITH owned AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT customer_id FROM meter_balances WHERE meter_id = s.meter_id AND customer_id IS NOT NULL
         UNION
-        SELECT customer_id FROM meter_assignments WHERE meter_id = s.meter_id AND active
-        UNION
-        SELECT customer_id FROM meter_assignments WHERE meter_id = s.meter_id AND NOT active
+        SELECT customer_id FROM meter_assignments WHERE meter_id = s.meter_id
         UNION
         SELECT unnest(owners) FROM drift
         WHERE run_id = %(run_id)s AND entity = 'meter' AND entity_id = s.meter_id

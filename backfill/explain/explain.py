@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from psycopg import Connection
 
-from backfill.explain.statement import Counted, Entry, Excluded, Holder, Meter, Statement, state
+from backfill.explain.statement import Ahead, Counted, Entry, Excluded, Holder, Meter, Statement, state
 from backfill.reports.money import money, signed
 from backfill.runs.session import snapshot
 from events.contract.types import Entity, topic_of
@@ -37,8 +37,9 @@ def explain(
         counts = [Counted(*row) for row in connection.execute(SQL["statement"], values)]
         excluded = [Excluded(*row) for row in connection.execute(SQL["not_counted"], values)]
         holders = tuple(Holder(*row) for row in connection.execute(SQL["holders"], values))
+        ahead = tuple(Ahead(*row) for row in connection.execute(SQL["ahead"], values))
     days = (since.isoformat() if since else None, at.isoformat() if at else None)
-    found = state(meter_id, days, meter._replace(holders=holders), counts, excluded)
+    found = state(meter_id, days, meter._replace(holders=holders, ahead=ahead), counts, excluded)
     if not found.is_known:
         raise InputError(f"--meter {meter_id}: no invoice, payment, assignment or balance names this meter")
     return found
@@ -49,7 +50,7 @@ def print_statement(settings: Settings, found: Statement, form: Format) -> None:
     if form is Format.JSON:
         print_json(_document(settings, found))
         return
-    for line in (*_sums(settings, found), *_carried_over(settings, found)):
+    for line in (*_sums(settings, found), *_carried_over(settings, found), *_ahead(found)):
         say(line)
     _print_entries(settings, found)
     _print_not_counted(settings, found)
@@ -118,6 +119,11 @@ def _balance(amount: Decimal, currency: str) -> str:
     return money(amount, currency) + (" (a credit)" if amount < 0 else "")
 
 
+def _ahead(found: Statement) -> list[str]:
+    """Say whose the meter becomes on days ahead."""
+    return [f"From {each.day}: {_customer(each.customer_id, each.name)}." for each in found.meter.ahead]
+
+
 def _carried_over(settings: Settings, found: Statement) -> list[str]:
     """Say that the meter was handed over with a credit or a debt, if it was."""
     over = found.handed_over
@@ -129,13 +135,16 @@ def _carried_over(settings: Settings, found: Statement) -> list[str]:
 
 
 def _owner(meter: Meter) -> str:
-    if meter.customer_id is None:
-        whose = "no active customer"
-    else:
-        whose = f"customer {meter.customer_id}" + (f", {meter.name}" if meter.name else "")
+    whose = _customer(meter.customer_id, meter.name)
     if meter.customer_id == meter.recorded_customer_id:
         return whose
     return f"{whose} (recorded: {meter.recorded_customer_id or 'none'})"
+
+
+def _customer(customer_id: int | None, name: str | None) -> str:
+    if customer_id is None:
+        return "no active customer"
+    return f"customer {customer_id}" + (f", {name}" if name else "")
 
 
 def _note(each: Counted, currency: str) -> str:
@@ -184,6 +193,7 @@ def _document(settings: Settings, found: Statement) -> dict[str, Any]:
         "recorded_balance": meter.balance,
         "recorded_customer_id": meter.recorded_customer_id,
         "recorded_at": meter.updated_at,
+        "customers_ahead": [each._asdict() for each in meter.ahead],
         "difference": found.difference,
         "contradicting_rows": found.contradicting_rows,
         "handed_over": found.handed_over and found.handed_over._asdict(),

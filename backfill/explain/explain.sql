@@ -67,22 +67,52 @@ SELECT kind, id, day::text, amount, reason,
 FROM excluded
 ORDER BY excluded.day, kind, id;
 
+-- name: in_effect
+-- Whether assignment `a` is in effect as of the clock. One whose `ended` is null was loaded by hand: `active` says it.
+CASE WHEN a.ended IS NULL THEN a.active
+     ELSE NOT a.ended AND a.assigned_at <= (SELECT through FROM assignment_clock)
+          AND coalesce(a.unassigned_at > (SELECT through FROM assignment_clock), true) END
+
 -- name: holders
--- Whom the meter was assigned to, in this order, by the business day on which each assignment began.
+-- Whom the meter has been assigned to as of the clock, in this order, by the business day on which each assignment began.
 SELECT customer_id, (assigned_at AT TIME ZONE %(timezone)s)::date::text AS day
 FROM meter_assignments
-WHERE meter_id = %(meter_id)s
+WHERE meter_id = %(meter_id)s AND (ended IS NULL OR assigned_at <= (SELECT through FROM assignment_clock))
 ORDER BY assigned_at, assignment_id;
 
 -- name: recorded
 -- The recorded row of the meter, and its customer by assignment.
+-- fill: in_effect
 SELECT m.meter_id IS NOT NULL AS present, m.customer_id AS recorded_customer_id, a.customer_id, c.name,
        coalesce(m.total_billed, 0), coalesce(m.total_paid, 0), m.updated_at
 FROM (SELECT %(meter_id)s::bigint AS meter_id) asked
 LEFT JOIN meter_balances m ON m.meter_id = asked.meter_id
 LEFT JOIN LATERAL (
-    SELECT w.customer_id FROM meter_assignments w
-    WHERE w.meter_id = asked.meter_id AND w.active
-    ORDER BY w.assigned_at DESC, w.assignment_id DESC LIMIT 1
+    SELECT a.customer_id FROM meter_assignments a
+    WHERE a.meter_id = asked.meter_id AND {in_effect}
+    ORDER BY a.assigned_at DESC, a.assignment_id DESC LIMIT 1
 ) a ON true
 LEFT JOIN customers c ON c.customer_id = a.customer_id;
+
+-- name: ahead
+-- Whose the meter becomes at each moment after the clock at which one of its assignments begins or ends; the customer is
+-- null if nobody's.
+WITH moments AS (
+    SELECT a.assigned_at AS moment FROM meter_assignments a
+    WHERE a.meter_id = %(meter_id)s AND NOT a.ended AND coalesce(a.unassigned_at > a.assigned_at, true)
+    UNION
+    SELECT a.unassigned_at FROM meter_assignments a
+    WHERE a.meter_id = %(meter_id)s AND NOT a.ended AND a.unassigned_at > a.assigned_at
+)
+SELECT (m.moment AT TIME ZONE %(timezone)s)::date::text, w.customer_id, c.name
+FROM assignment_clock k
+JOIN moments m ON m.moment > k.through
+LEFT JOIN LATERAL (
+    SELECT a.customer_id FROM meter_assignments a
+    WHERE a.meter_id = %(meter_id)s
+      AND CASE WHEN a.ended IS NULL THEN a.active
+               ELSE NOT a.ended AND a.assigned_at <= m.moment AND coalesce(a.unassigned_at > m.moment, true) END
+    ORDER BY a.assigned_at DESC, a.assignment_id DESC LIMIT 1
+) w ON true
+LEFT JOIN customers c ON c.customer_id = w.customer_id
+ORDER BY m.moment;

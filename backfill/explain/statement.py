@@ -54,8 +54,16 @@ class Holder(NamedTuple):
     day: str
 
 
+class Ahead(NamedTuple):
+    """Whose the meter becomes on a day ahead; the customer is None if nobody's."""
+
+    day: str
+    customer_id: int | None
+    name: str | None
+
+
 class Meter(NamedTuple):
-    """The meter's recorded row, its customer by history, and whom it was assigned to, in the order of time."""
+    """The meter's recorded row, its customer by history, and whom it was and will be assigned to."""
 
     present: bool
     recorded_customer_id: int | None
@@ -65,6 +73,7 @@ class Meter(NamedTuple):
     total_paid: Decimal
     updated_at: datetime | None
     holders: Sequence[Holder] = ()
+    ahead: Sequence[Ahead] = ()
 
     @property
     def balance(self) -> Decimal:
@@ -120,7 +129,7 @@ class Statement:
     @property
     def is_known(self) -> bool:
         """Whether anything names this meter."""
-        named = self.entries or self.later or self.excluded or self.opening
+        named = self.entries or self.later or self.excluded or self.opening or self.meter.ahead
         return bool(named or self.meter.present or self.meter.customer_id is not None)
 
 

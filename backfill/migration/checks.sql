@@ -17,24 +17,32 @@ WITH found AS MATERIALIZED (
 )
 SELECT (SELECT count(*) FROM found), ARRAY(SELECT id FROM found ORDER BY id LIMIT %(ids_max)s);
 
+-- name: in_effect
+-- Whether assignment `a` is in effect as of the clock. One whose `ended` is null was loaded by hand: `active` says it.
+CASE WHEN a.ended IS NULL THEN a.active
+     ELSE NOT a.ended AND a.assigned_at <= (SELECT through FROM assignment_clock)
+          AND coalesce(a.unassigned_at > (SELECT through FROM assignment_clock), true) END
+
 -- name: orphan_meters
 -- Meters that owe or are owed money, and have no active customer.
+-- fill: in_effect
 WITH found AS MATERIALIZED (
     SELECT m.meter_id AS id FROM meter_balances m
     WHERE (m.balance <> 0 OR m.overpayment <> 0)
-      AND NOT EXISTS (SELECT FROM meter_assignments a WHERE a.meter_id = m.meter_id AND a.active)
+      AND NOT EXISTS (SELECT FROM meter_assignments a WHERE a.meter_id = m.meter_id AND {in_effect})
 )
 SELECT (SELECT count(*) FROM found), ARRAY(SELECT id FROM found ORDER BY id LIMIT %(ids_max)s);
 
 -- name: several_active_assignments
 -- Active assignments that another one of the same meter overrides.
-WITH found AS MATERIALIZED (
-    SELECT a.assignment_id AS id FROM meter_assignments a
-    WHERE a.active
-      AND EXISTS (
-          SELECT FROM meter_assignments w
-          WHERE w.meter_id = a.meter_id AND w.active
-            AND (w.assigned_at, w.assignment_id) > (a.assigned_at, a.assignment_id))
+-- fill: in_effect
+WITH active AS MATERIALIZED (
+    SELECT a.assignment_id, row_number() OVER (
+        PARTITION BY a.meter_id ORDER BY a.assigned_at DESC, a.assignment_id DESC) AS place
+    FROM meter_assignments a WHERE {in_effect}
+),
+found AS MATERIALIZED (
+    SELECT assignment_id AS id FROM active WHERE place > 1
 )
 SELECT (SELECT count(*) FROM found), ARRAY(SELECT id FROM found ORDER BY id LIMIT %(ids_max)s);
 

@@ -19,10 +19,24 @@ ORDER BY payment_id LIMIT %(size)s;
 -- Clear the table before deciding again.
 DELETE FROM allocations;
 
+-- name: in_effect
+-- Whether assignment `a` is in effect as of the clock. One whose `ended` is null was loaded by hand: `active` says it.
+CASE WHEN a.ended IS NULL THEN a.active
+     ELSE NOT a.ended AND a.assigned_at <= (SELECT through FROM assignment_clock)
+          AND coalesce(a.unassigned_at > (SELECT through FROM assignment_clock), true) END
+
+-- name: customer_of_meter
+-- The customer of the meter of assignment `held`: of several assignments in effect the latest wins.
+-- fill: in_effect
+(SELECT a.customer_id FROM meter_assignments a
+ WHERE a.meter_id = held.meter_id AND {in_effect}
+ ORDER BY a.assigned_at DESC, a.assignment_id DESC LIMIT 1)
+
 -- name: decide_allocations
 -- The invoice's meter wins; then an earlier allocation; then the only meter whose active customer the payer is; then
 -- the payer's first assigned meter. The payer is the payment's customer, else its invoice's. A payer's meters are read
 -- once for each payer, and of any number of meters the first two are enough.
+-- fill: customer_of_meter
 INSERT INTO allocations (payment_id, customer_id, meter_id, outcome)
 WITH asked AS MATERIALIZED (
     SELECT p.payment_id, i.meter_id AS billed_meter_id, p.allocated_meter_id,
@@ -32,26 +46,19 @@ WITH asked AS MATERIALIZED (
     WHERE p.payment_id = ANY(%(ids)s) AND p.meter_id IS NULL AND NOT p.reversed
 ),
 payers AS MATERIALIZED (
-    SELECT payer.customer_id, CASE WHEN second.meter_id IS NULL THEN held.meter_id END AS only_meter_id,
+    SELECT payer.customer_id, CASE WHEN second.meter_id IS NULL THEN one.meter_id END AS only_meter_id,
            earliest.meter_id AS first_meter_id
     FROM (SELECT DISTINCT customer_id FROM asked
           WHERE billed_meter_id IS NULL AND allocated_meter_id IS NULL AND customer_id IS NOT NULL) payer
     LEFT JOIN LATERAL (
-        SELECT a.meter_id FROM meter_assignments a
-        WHERE a.customer_id = payer.customer_id AND a.active
-          AND a.customer_id = (
-              SELECT w.customer_id FROM meter_assignments w
-              WHERE w.meter_id = a.meter_id AND w.active
-              ORDER BY w.assigned_at DESC, w.assignment_id DESC LIMIT 1)
+        SELECT held.meter_id FROM meter_assignments held
+        WHERE held.customer_id = payer.customer_id AND held.customer_id = {customer_of_meter}
         LIMIT 1
-    ) held ON true
+    ) one ON true
     LEFT JOIN LATERAL (
-        SELECT a.meter_id FROM meter_assignments a
-        WHERE a.customer_id = payer.customer_id AND a.active AND a.meter_id <> held.meter_id
-          AND a.customer_id = (
-              SELECT w.customer_id FROM meter_assignments w
-              WHERE w.meter_id = a.meter_id AND w.active
-              ORDER BY w.assigned_at DESC, w.assignment_id DESC LIMIT 1)
+        SELECT held.meter_id FROM meter_assignments held
+        WHERE held.customer_id = payer.customer_id AND held.meter_id <> one.meter_id
+          AND held.customer_id = {customer_of_meter}
         LIMIT 1
     ) second ON true
     LEFT JOIN LATERAL (

@@ -1,9 +1,16 @@
 -- The table `drift`: what runs found, and whether it was repaired.
 
+-- name: in_effect
+-- Whether assignment `a` is in effect as of the clock. One whose `ended` is null was loaded by hand: `active` says it.
+CASE WHEN a.ended IS NULL THEN a.active
+     ELSE NOT a.ended AND a.assigned_at <= (SELECT through FROM assignment_clock)
+          AND coalesce(a.unassigned_at > (SELECT through FROM assignment_clock), true) END
+
 -- name: keep_findings
 -- Store a chunk's findings. A meter that changes hands during a run may be compared again in a later chunk or round:
 -- the later finding replaces the earlier. Each time, the finding of a meter stores the customer it is shown under and
 -- its customer by history: their sums may rest on what its row says, and once it has moved nothing else names them.
+-- fill: in_effect
 INSERT INTO drift (run_id, entity, entity_id, column_name, recorded, expected, difference, cause, evidence, positions,
                    round, owners)
 SELECT %(run_id)s, entity, entity_id, column_name, recorded, expected, difference, cause, evidence, %(positions)s,
@@ -11,7 +18,7 @@ SELECT %(run_id)s, entity, entity_id, column_name, recorded, expected, differenc
        CASE WHEN entity = 'meter' THEN ARRAY(
            SELECT m.customer_id FROM meter_balances m WHERE m.meter_id = entity_id AND m.customer_id IS NOT NULL
            UNION
-           (SELECT a.customer_id FROM meter_assignments a WHERE a.meter_id = entity_id AND a.active
+           (SELECT a.customer_id FROM meter_assignments a WHERE a.meter_id = entity_id AND {in_effect}
             ORDER BY a.assigned_at DESC, a.assignment_id DESC LIMIT 1)) END
 FROM found
 ON CONFLICT ON CONSTRAINT drift_once_a_run DO UPDATE SET

@@ -63,7 +63,9 @@ def judge(
 def _suspects(cursor: Cursor[Any], run: Run, between: tuple[int, int]) -> Iterator[Suspect]:
     where = {"run_id": run.run_id, "after": between[0], "last": between[1]}
     for entity in ENTITIES:
-        for entity_id, winner, row, noted in cursor.execute(for_entity(SQL["read_suspects"], entity), where).fetchall():
+        logged = SQL["logged_assignment" if entity == "assignments" else "logged"]
+        read = for_entity(SQL["read_suspects"], entity, logged=logged)
+        for entity_id, winner, row, noted in cursor.execute(read, where).fetchall():
             yield Suspect(entity, entity_id, winner, row, noted)
 
 

@@ -8,10 +8,22 @@ SELECT max(suspect_id) FROM (
     SELECT suspect_id FROM log_suspects
     WHERE run_id = %(run_id)s AND suspect_id > %(after)s ORDER BY suspect_id LIMIT %(size)s) page;
 
+-- name: logged
+-- What the log says, as it was stored.
+s.content
+
+-- name: logged_assignment
+-- The same, and whether the assignment is in effect as of the clock now.
+s.content || jsonb_build_object(
+    'active', NOT (s.content ->> 'ended')::boolean
+              AND (s.content ->> 'assigned_at')::timestamptz <= (SELECT through FROM assignment_clock)
+              AND coalesce((s.content ->> 'unassigned_at')::timestamptz
+                           > (SELECT through FROM assignment_clock), true))
+
 -- name: read_suspects
 -- Suspected rows as they are now, and what the log says about each; values as PostgreSQL writes them in JSON.
 SELECT s.entity_id,
-       (SELECT jsonb_object_agg(key, value) FROM jsonb_each_text(s.content)),
+       (SELECT jsonb_object_agg(key, value) FROM jsonb_each_text({logged})),
        (SELECT jsonb_object_agg(key, value) FROM jsonb_each_text(to_jsonb(h))),
        (s.noted_version, s.noted_event_id, s.noted_partition, s.noted_offset)
        IS NOT DISTINCT FROM (h.version, h.event_id, h.source_partition, h.source_offset)

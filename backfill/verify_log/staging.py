@@ -26,10 +26,14 @@ CONTENT: Final[Mapping[Entity, Sequence[str]]] = {
     "payments": (
         "meter_id", "customer_id", "invoice_id", "amount", "currency", "paid_at", "method", "reference", "reversed",
     ),
-    "assignments": ("meter_id", "customer_id", "assigned_at", "unassigned_at", "active"),
+    "assignments": ("meter_id", "customer_id", "assigned_at", "unassigned_at", "ended", "active"),
     "customers": ("name",),
 }  # fmt: skip
-"""The columns that an event decides, besides key, version, event id and place."""
+"""The columns that an event decides, besides key, version, event id and place; `active` together with the clock."""
+BY_THE_CLOCK: Final = {"active"}  # not staged, but computed when it is compared, by the clock in the same snapshot
+STAGED: Final[Mapping[Entity, Sequence[str]]] = {
+    entity: [name for name in names if name not in BY_THE_CLOCK] for entity, names in CONTENT.items()
+}
 BROUGHT_FORWARD: Final = "BALANCE"
 
 
@@ -54,17 +58,17 @@ def _flag(event: Event) -> bool:
         case "payments":
             return event.type == "billing.payment.reversed"
         case _:
-            return event.type == "billing.meter.assigned" and event.data["unassigned_at"] is None
+            return event.type == "billing.meter.unassigned" and event.data["unassigned_at"] is None
 
 
-FLAGS: Final = {"voided", "reversed", "active"}
+FLAGS: Final = {"voided", "reversed", "ended"}
 
 
 def row(event: Event, message: Message, *, expected: bool) -> Row:
     """Compute an event's row."""
     data = event.data
     lines = data.get("lines")
-    content = tuple(_flag(event) if name in FLAGS else data[name] for name in CONTENT[event.entity])
+    content = tuple(_flag(event) if name in FLAGS else data[name] for name in STAGED[event.entity])
     charges, brought = _read(lines) if lines else (None, None)
     return Row(
         entity_id=data[KEY_OF[event.entity]],
@@ -93,13 +97,14 @@ def _read(lines: Iterable[Mapping[str, str]]) -> tuple[Decimal, Decimal]:
 def for_entity(statement: str, entity: Entity, **more: str) -> str:
     """Fill in a statement for one entity's table, key and columns."""
     content = CONTENT[entity]
+    logged = [SQL["in_effect"] if column in BY_THE_CLOCK else f"m.{column}" for column in content]
     return statement.format(
         entity=entity,
         table=TABLES[entity],
         key=KEY_OF[entity],
-        content=", ".join(content),
+        content=", ".join(STAGED[entity]),
         h_content=", ".join(f"h.{column}" for column in content),
-        m_content=", ".join(f"m.{column}" for column in content),
+        m_content=", ".join(logged),
         **more,
     )
 

@@ -11,6 +11,11 @@ CREATE TEMP TABLE IF NOT EXISTS logged_{entity} ON COMMIT DELETE ROWS AS
            true AS expected, NULL::numeric AS charges, NULL::numeric AS brought_forward
     FROM {table} WITH NO DATA;
 
+-- name: in_effect
+-- In {m_content}: whether the assignment of message `m` is in effect as of the clock.
+NOT m.ended AND m.assigned_at <= (SELECT through FROM assignment_clock)
+AND coalesce(m.unassigned_at > (SELECT through FROM assignment_clock), true)
+
 -- name: clear_staged
 -- Clear the table before the next messages.
 DELETE FROM logged_{entity};

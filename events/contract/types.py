@@ -146,7 +146,11 @@ class PaymentData(TypedDict):
 
 @strict
 class AssignmentData(TypedDict):
-    """The full current state of one assignment of a meter to a customer."""
+    """The full current state of one assignment of a meter to a customer.
+
+    It is in effect from `assigned_at` until just before `unassigned_at`; both may lie ahead. An event of type
+    `billing.meter.unassigned` without `unassigned_at` ends it at once.
+    """
 
     assignment_id: Id
     version: Id

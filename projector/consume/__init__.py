@@ -8,6 +8,8 @@ batch, rows       a batch reduced to one row an entity; rows as COPY writes them
 writer            a thread with one connection: applies batches, retries, bisects a batch that is refused
 refusals          whether an error of PostgreSQL lies in an event of the batch
 merge             one batch in one transaction: the invariants and the lock order (merge.sql, staging.sql)
+clock_schedule    when a consumer looks whether an assignment is due
+clock             moves the stored clock, as of which assignments are in effect, when one begins or ends (clock.sql)
 dead_letters      refused messages, stored in the batch's transaction
 circuit_breaker   stops a consumer if too many messages are refused
 retry             repeats an action while a service is temporarily unavailable

@@ -6,15 +6,15 @@
     4 commit   the positions to Kafka, for tools that show lag
     5 observe  one log line
 
+Between two batches, and when there is none, it moves the clock of assignments that are due (`projector.consume.clock`).
+
 PostgreSQL's positions are authoritative: partitions start there, and a batch moves them in its own transaction. If that
 finds that another consumer has moved a position, everything that was read is dropped, and this consumer rejoins.
 """
 
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
-from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -27,14 +27,14 @@ from events.runtime.deadline import Deadline
 from events.runtime.errors import ServiceTemporarilyUnavailableError
 from events.runtime.settings import Settings
 from events.runtime.stop import Stop
-from projector.consume.batch import Batch
 from projector.consume.buffer import Buffer
 from projector.consume.circuit_breaker import Breaker
+from projector.consume.clock_schedule import ClockSchedule
 from projector.consume.group_membership import Membership
 from projector.consume.merge import NOTHING, Applied
 from projector.consume.retry import retry_until_available
 from projector.consume.start_positions import StartPositions, check_deployment
-from projector.consume.writer import Writer
+from projector.consume.writer import InFlightBatch, Writer
 from projector.database.engines import transaction
 from projector.database.failures import translate_database_errors
 from projector.errors import PositionMovedError
@@ -93,15 +93,6 @@ def run(settings: Settings, engine: Engine, stop: Stop, *, until_caught_up: bool
     return total
 
 
-@dataclass(frozen=True, kw_only=True)
-class InFlightBatch:
-    """A batch that the writer is applying."""
-
-    batch: Batch
-    future: Future[Applied]
-    since: float
-
-
 class Consumer:
     """The loop and its state: a buffer that is being filled, and a batch that is being applied."""
 
@@ -113,6 +104,7 @@ class Consumer:
         self._buffer = Buffer()
         self._breaker = Breaker(run_max=settings.refused_run_max, share_max=settings.refused_share_max)
         self._writer = Writer(engine, settings)
+        self._clock = ClockSchedule(self._writer)
         self._in_flight: InFlightBatch | None = None
         self._applied: dict[TopicPartition, int] = {}
         self.total = NOTHING
@@ -135,7 +127,7 @@ class Consumer:
         self._budget = self._deadline()
         self._writer.drain()
         try:
-            self._drain(self._budget)
+            self._drain(self._budget, settle=ends is not None and not self._stop.requested)
         except ServiceTemporarilyUnavailableError as error:
             _log.warning("not drained", reason=str(error))  # what was not applied is read again at the next start
 
@@ -178,9 +170,11 @@ class Consumer:
             else:  # more partitions were assigned meanwhile, and what was read of them was dropped as well
                 self._continuity.doubt("more partitions were assigned")
 
-    def _apply(self) -> None:
+    def _apply(self, wait_seconds: float = 0.0) -> None:
         """Begin step 3 if the writer is free."""
-        if self._in_flight is None and self._buffer.has_work() and not self._continuity.doubted:
+        if self._in_flight is not None or not self._clock.look(wait_seconds):
+            return
+        if self._buffer.has_work() and not self._continuity.doubted:
             batch = self._buffer.take()
             self._breaker.observe(item.refusal and item.refusal.reason for item in batch.items)
             self._in_flight = InFlightBatch(batch=batch, future=self._writer.submit(batch), since=time.monotonic())
@@ -193,6 +187,7 @@ class Consumer:
         applied = done.future.result()
         self.total += applied
         self._applied.update(done.batch.end_offsets)
+        self._clock.applied(done.batch)
         self._membership.commit_offsets(done.batch.end_offsets)
         self._breaker.observe_late(applied.refused - sum(item.refusal is not None for item in done.batch.items))
         seconds = time.monotonic() - done.since
@@ -202,13 +197,15 @@ class Consumer:
             conflicts=applied.conflicts, ms=round(seconds * 1000, 1), lag=self._lag(),
         )  # fmt: skip
 
-    def _drain(self, deadline: Deadline) -> None:
-        """Apply what was read, within the budget; the rest is read again at the next start."""
+    def _drain(self, deadline: Deadline, *, settle: bool) -> None:
+        """Apply what was read, and what is due then, within the budget; the rest is read again at the next start."""
         while (self._in_flight or self._buffer.has_work()) and deadline.remaining_seconds:
-            self._apply()
+            self._apply(deadline.remaining_seconds)
             if self._in_flight:
                 wait_for([self._in_flight.future], deadline.remaining_seconds)
             self._finish()
+        if settle and self._in_flight is None:
+            self._clock.settle(deadline.remaining_seconds)
 
     def _start(self, assigned: set[TopicPartition]) -> Mapping[TopicPartition, Position]:
         """Return where assigned partitions start; nothing if a stop is requested meanwhile."""

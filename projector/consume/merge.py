@@ -7,6 +7,9 @@ Invariants, each kept by every transaction of this module:
   counts nowhere, they are zero and null.
 - A meter's totals and counts are the sums over the rows whose `projected_meter_id` is that meter.
 - A customer's figures are the sums over the meter rows whose `customer_id` is that customer.
+- An assignment's `active` says whether it is in effect as of the clock (`assignment_clock.through`): begun by then, and
+  not ended by then. A row whose `ended` is null was loaded by hand; its `active` is what whoever loaded it said.
+- A meter's `customer_id` is that of its latest active assignment.
 - A position is the offset after exactly the messages whose effects are stored. Its row also holds the id of the topic
   that was read, which no batch changes, and what identifies the last message applied.
 
@@ -17,9 +20,11 @@ order, and says so (`projector.replay.replay`):
    letter that another transaction has locked. A consumer inserts its dead letters after locking its positions, and may
    wait there for a retry of the same message;
 1. positions, by topic and partition;
-2. history: invoices, payments, assignments, customers, each by key;
-3. meter rows, by meter;
-4. customer rows, by customer.
+2. history: invoices and payments, each by key;
+3. the clock: shared by whoever writes assignments, exclusively by whoever moves it (`projector.consume.clock`);
+4. history: assignments and customers, each by key;
+5. meter rows, by meter;
+6. customer rows, by customer.
 
 A statement that reads rows which another consumer may be changing starts after the lock that covers them is held, so
 it sees what that consumer committed:
@@ -36,6 +41,9 @@ it sees what that consumer committed:
   we get the lock, our search finds the payment; if it gets the lock after our commit, it reads the invoice's new
   meter. If the invoice's meter does not change, every version of the invoice names the same meter, so a duplicate, an
   amended amount or a void needs none of its payments, however many there are.
+- Which of a batch's assignments are active depends on the clock. The statement that merges them locks the clock first
+  and keeps it until the commit, so all assignments of a transaction are merged at one clock. A batch without
+  assignments changes no customer of a meter and does not need the clock.
 - The latest dates and the active customer are looked up while the meter's row is locked, or as it is inserted. Another
   consumer with uncommitted history of that meter needs the same row next, and applies its own change after ours.
 - Which customer gains or loses a meter is read from that locked row.
@@ -49,6 +57,7 @@ from typing import Any, Final
 from psycopg import Connection, Cursor
 
 from events.contract.types import ENTITIES, Entity, TopicPartition
+from events.runtime.errors import StateError
 from events.runtime.totals import Totals
 from projector.consume import dead_letters
 from projector.consume.batch import Batch, Conflict, Positions, Staged, stage
@@ -131,6 +140,19 @@ def apply_staged(cursor: Cursor[Any], staged: Staged) -> tuple[int, set[Conflict
     return _merge(cursor, staged)
 
 
+def apply_changes(cursor: Cursor[Any]) -> None:
+    """Apply the changes that history's merge, or the clock, recorded: to meters, then to customers."""
+    if cursor.execute(MERGE["merge_meters"]).rowcount:
+        cursor.execute(MERGE["settle_meters"])
+        cursor.execute(MERGE["merge_customer_balances"])
+
+
+def clear_changes(cursor: Cursor[Any]) -> None:
+    """Clear the recorded changes before others of the same transaction; a commit clears them, too."""
+    cursor.execute(MERGE["clear_changes"])
+    cursor.execute(MERGE["clear_touched_meters"])
+
+
 def _first_seen(batch: Batch, found: Collection[Conflict], counted_to: Positions) -> Counter[TopicPartition]:
     """Count conflicts by partition, without those of messages that are read again after a position was set back."""
     topics = {item.entity: item.message.topic for item in batch.items if item.refusal is None} if found else {}
@@ -170,15 +192,15 @@ def _merge(cursor: Cursor[Any], staged: Staged) -> tuple[int, set[Conflict]]:
     others: list[tuple[Entity, str]] = [("assignments", "merge_assignments"), ("customers", "merge_customers")]
     for entity, statement in others:
         if staged.rows[entity]:
-            more, found = _only_row(cursor.execute(MERGE[statement]))
+            more, found, *clocks = _only_row(cursor.execute(MERGE[statement]))
+            if clocks == [0]:
+                raise StateError("the row of assignment_clock is missing: insert one, then run `backfill rebuild`")
             applied += more
             conflicts.update(_conflicts(entity, found))
     if applied < sum(map(len, staged.rows.values())):
         for entity, found in zip(ENTITIES, _only_row(cursor.execute(MERGE["find_conflicts"])), strict=True):
             conflicts.update(_conflicts(entity, found))
-    if cursor.execute(MERGE["merge_meters"]).rowcount:
-        cursor.execute(MERGE["settle_meters"])
-        cursor.execute(MERGE["merge_customer_balances"])
+    apply_changes(cursor)
     return applied, conflicts
 
 

@@ -154,27 +154,34 @@ UNION ALL
 SELECT new_meter_id, new_amount, 1, paid_at, NULL FROM moved WHERE new_meter_id IS NOT NULL;
 
 -- name: merge_assignments
--- As for invoices. The meter's active customer is determined once the meter's row is locked.
-WITH merged AS (
+-- As for invoices. The clock is locked before any assignment, and decides which of them are active. The meter's active
+-- customer is determined once the meter's row is locked.
+WITH clock AS (
+    SELECT through FROM assignment_clock FOR SHARE
+),
+merged AS (
     INSERT INTO meter_assignments AS stored (
-        assignment_id, version, event_id, meter_id, customer_id, assigned_at, unassigned_at, active,
+        assignment_id, version, event_id, meter_id, customer_id, assigned_at, unassigned_at, ended, active,
         source_partition, source_offset)
-    SELECT assignment_id, version, event_id, meter_id, customer_id, assigned_at, unassigned_at, active,
+    SELECT assignment_id, version, event_id, meter_id, customer_id, assigned_at, unassigned_at, ended,
+           NOT ended AND assigned_at <= through AND coalesce(unassigned_at > through, true),
            source_partition, source_offset
-    FROM staged_assignments
+    FROM staged_assignments CROSS JOIN clock
     ORDER BY assignment_id
     ON CONFLICT (assignment_id) DO UPDATE SET
         version = excluded.version, event_id = excluded.event_id,
         meter_id = excluded.meter_id, customer_id = excluded.customer_id,
-        assigned_at = excluded.assigned_at, unassigned_at = excluded.unassigned_at, active = excluded.active,
+        assigned_at = excluded.assigned_at, unassigned_at = excluded.unassigned_at,
+        ended = excluded.ended, active = excluded.active,
         source_partition = excluded.source_partition, source_offset = excluded.source_offset
     WHERE (excluded.version, excluded.event_id, stored.source_partition, stored.source_offset)
         > (stored.version, stored.event_id, excluded.source_partition, excluded.source_offset)
     RETURNING
         new.version, new.source_partition, new.source_offset,
         CASE WHEN old.version = new.version THEN
-        (old.meter_id, old.customer_id, old.assigned_at, old.unassigned_at, old.active) IS DISTINCT FROM
-        (new.meter_id, new.customer_id, new.assigned_at, new.unassigned_at, new.active) END AS conflicts,
+        (old.meter_id, old.customer_id, old.assigned_at, old.unassigned_at,
+         coalesce(old.ended, NOT old.active AND old.unassigned_at IS NULL)) IS DISTINCT FROM
+        (new.meter_id, new.customer_id, new.assigned_at, new.unassigned_at, new.ended) END AS conflicts,
         old.meter_id AS old_meter_id, new.meter_id AS new_meter_id, new.customer_id AS new_customer_id
 ),
 reassigned AS (
@@ -183,7 +190,8 @@ reassigned AS (
     UNION ALL
     SELECT old_meter_id, NULL, true FROM merged WHERE old_meter_id <> new_meter_id
 )
-SELECT count(*) AS applied, array_agg(ARRAY[source_partition, source_offset]) FILTER (WHERE conflicts) AS conflicts
+SELECT count(*) AS applied, array_agg(ARRAY[source_partition, source_offset]) FILTER (WHERE conflicts) AS conflicts,
+       (SELECT count(*) FROM clock) AS clocks
 FROM merged;
 
 -- name: merge_customers
@@ -312,6 +320,14 @@ ON CONFLICT (customer_id) DO UPDATE SET
     active_meters = stored.active_meters + excluded.active_meters,
     updated_at = now();
 
+-- name: clear_changes
+-- What was applied.
+DELETE FROM changes;
+
+-- name: clear_touched_meters
+-- And the meters to which it was.
+DELETE FROM touched_meters;
+
 -- name: find_conflicts
 -- Staged rows that were not applied because a stored row has the same version, with other content. Those rows are locked,
 -- so this later snapshot sees them. A staged row of version 0 is a lock. OFFSET 0 keeps the planner from turning the lookup
@@ -334,8 +350,9 @@ SELECT
     (SELECT array_agg(ARRAY[s.source_partition, s.source_offset]) FROM staged_assignments s
      CROSS JOIN LATERAL (SELECT * FROM meter_assignments WHERE assignment_id = s.assignment_id OFFSET 0) h
      WHERE s.version = h.version
-       AND (s.meter_id, s.customer_id, s.assigned_at, s.unassigned_at, s.active) IS DISTINCT FROM
-           (h.meter_id, h.customer_id, h.assigned_at, h.unassigned_at, h.active)) AS assignments,
+       AND (s.meter_id, s.customer_id, s.assigned_at, s.unassigned_at, s.ended) IS DISTINCT FROM
+           (h.meter_id, h.customer_id, h.assigned_at, h.unassigned_at,
+            coalesce(h.ended, NOT h.active AND h.unassigned_at IS NULL))) AS assignments,
     (SELECT array_agg(ARRAY[s.source_partition, s.source_offset]) FROM staged_customers s
      CROSS JOIN LATERAL (SELECT * FROM customers WHERE customer_id = s.customer_id OFFSET 0) h
      WHERE s.version = h.version AND s.name IS DISTINCT FROM h.name) AS customers;

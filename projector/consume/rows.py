@@ -28,7 +28,7 @@ CONTENT: Final[Mapping[Entity, tuple[str, ...]]] = {
     "customers": ("name",),
 }  # fmt: skip
 """The members of `data` that a row stores under the same names."""
-FLAG: Final[Mapping[Entity, str]] = {"invoices": "voided", "payments": "reversed", "assignments": "active"}
+FLAG: Final[Mapping[Entity, str]] = {"invoices": "voided", "payments": "reversed", "assignments": "ended"}
 """The column that holds what the event's type means for the entity."""
 
 COLUMNS: Final[Mapping[Entity, str]] = {
@@ -75,5 +75,5 @@ def _written(value: Any) -> str:  # noqa: ANN401 - any value of an event's data 
 
 def _flag(event: Event) -> str:
     if event.entity == "assignments":
-        return "t" if event.type == "billing.meter.assigned" and event.data["unassigned_at"] is None else "f"
+        return "t" if event.type == "billing.meter.unassigned" and event.data["unassigned_at"] is None else "f"
     return "t" if event.type in {"billing.invoice.voided", "billing.payment.reversed"} else "f"

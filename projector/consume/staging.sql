@@ -11,7 +11,7 @@ CREATE TEMP TABLE staged_payments ON COMMIT DELETE ROWS AS
            paid_at, method, reference, reversed, source_partition, source_offset
     FROM payments WITH NO DATA;
 CREATE TEMP TABLE staged_assignments ON COMMIT DELETE ROWS AS
-    SELECT assignment_id, version, event_id, meter_id, customer_id, assigned_at, unassigned_at, active,
+    SELECT assignment_id, version, event_id, meter_id, customer_id, assigned_at, unassigned_at, ended,
            source_partition, source_offset
     FROM meter_assignments WITH NO DATA;
 CREATE TEMP TABLE staged_customers ON COMMIT DELETE ROWS AS

@@ -4,10 +4,12 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from contextlib import suppress
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
 
 import psycopg
 import structlog
@@ -17,7 +19,7 @@ from sqlalchemy import Engine
 from events.runtime.deadline import Deadline
 from events.runtime.errors import ServiceTemporarilyUnavailableError, WorkFailedError
 from events.runtime.settings import Settings
-from projector.consume import merge
+from projector.consume import clock, merge
 from projector.consume.batch import Batch
 from projector.consume.merge import NOTHING, Applied
 from projector.consume.refusals import Refusals
@@ -29,15 +31,26 @@ CANCEL_SECONDS: Final = 2.0  # for PostgreSQL to receive a request to cancel, an
 
 _log = structlog.get_logger()
 
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InFlightBatch:
+    """A batch that the writer is applying."""
+
+    batch: Batch
+    future: Future[Applied]
+    since: float
+
 
 class Writer:
-    """Applies one batch at a time."""
+    """Applies one batch at a time, and moves the clock of assignments between two of them."""
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
         self._settings = settings
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
-        self._current: Future[Applied] | None = None
+        self._current: Future[Any] | None = None
         self._pooled: Any = None
         self._transaction_ms: float | None = None
         self._draining = threading.Event()
@@ -50,8 +63,19 @@ class Writer:
         refuses the login or a privilege is missing, and `ServiceTemporarilyUnavailableError` if it is unavailable while
         the consumer drains.
         """
-        self._current = self._thread.submit(self._write, batch)
-        return self._current
+        refusals = Refusals(batch)
+        self._current = applied = self._thread.submit(
+            self._write, lambda connection: self._bisect(connection, batch, refusals)
+        )
+        return applied
+
+    def advance_clock(self) -> Future[float]:
+        """Begin to move the clock, if an assignment is due; returns after how many seconds to look again.
+
+        The future raises what that of a batch does.
+        """
+        self._current = moved = self._thread.submit(self._write, clock.advance)
+        return moved
 
     def drain(self) -> None:
         """Stop retrying while PostgreSQL is unavailable; unapplied messages are re-read at the next start."""
@@ -68,12 +92,11 @@ class Writer:
         self._thread.shutdown(wait=True)
         self._disconnect()
 
-    def _write(self, batch: Batch) -> Applied:
-        refusals = Refusals(batch)
+    def _write(self, action: Callable[[Connection[Any]], Answer]) -> Answer:
         try:
             for attempt in retry_attempts(self._worth_a_retry):
                 with attempt, translate_database_errors(self._settings):
-                    return self._bisect(self._connected(), batch, refusals)
+                    return action(self._connected())
         except psycopg.Error as error:
             raise WorkFailedError(f"PostgreSQL refused a batch: {describe_error(error, detail=True)}") from error
         raise AssertionError("unreachable: attempts are not limited")

@@ -134,6 +134,7 @@ GRANT SELECT, INSERT, UPDATE ({invoices}), DELETE ON invoices TO {role};
 GRANT SELECT, INSERT, UPDATE ({payments}), DELETE ON payments TO {role};
 GRANT SELECT, INSERT, UPDATE ({meter_assignments}) ON meter_assignments TO {role};
 GRANT SELECT, INSERT, UPDATE ({customers}) ON customers TO {role};
+GRANT SELECT, UPDATE ({assignment_clock}) ON assignment_clock TO {role};
 GRANT SELECT, INSERT, UPDATE ({meter_balances}) ON meter_balances TO {role};
 GRANT SELECT, INSERT, UPDATE ({customer_balances}) ON customer_balances TO {role};
 GRANT SELECT, INSERT, UPDATE ({positions}) ON positions TO {role};
@@ -142,12 +143,15 @@ GRANT SELECT ON backfill_runs, drift, deployment, alembic_version TO {role};
 
 -- name: grant_backfill
 -- The auditor: reads history; writes its own run tables, copies of the balances, the balances, and in history the columns
--- that its steps own. Of dead letters it may read which messages were refused, when, why and their state, but not their content.
+-- that its steps own. It may lock the clock, which requires a right to update some column, and not move it. Of dead
+-- letters it may read which messages were refused, when, why and their state, but not their content.
 GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {role};
 GRANT USAGE ON SCHEMA {schema} TO {role};
 GRANT SELECT ON invoices, payments, meter_assignments, customers, positions, deployment, alembic_version TO {role};
 GRANT UPDATE (amount, balance_brought_forward, projected_amount, projected_meter_id) ON invoices TO {role};
 GRANT UPDATE (allocated_meter_id, projected_amount, projected_meter_id) ON payments TO {role};
+GRANT UPDATE (active) ON meter_assignments TO {role};
+GRANT SELECT, UPDATE (only_one) ON assignment_clock TO {role};
 GRANT SELECT, INSERT, UPDATE ({meter_balances}) ON meter_balances TO {role};
 GRANT SELECT, INSERT, UPDATE ({customer_balances}) ON customer_balances TO {role};
 GRANT SELECT, INSERT ON backups, backup_meter_balances, backup_customer_balances, backfill_touched TO {role};
@@ -166,6 +170,7 @@ GRANT SELECT (topic, partition, source_offset, timestamp_ms, topic_id, digest, r
 GRANT CONNECT ON DATABASE {database} TO {role};
 GRANT USAGE ON SCHEMA {schema} TO {role};
 GRANT SELECT ON invoices, payments, meter_assignments, customers, meter_balances, customer_balances TO {role};
+GRANT SELECT ON assignment_clock TO {role};
 GRANT SELECT ON positions, backfill_runs, backfill_chunks, drift, deployment, alembic_version TO {role};
 GRANT SELECT (dead_letter_id, topic, partition, source_offset, timestamp_ms, topic_id, reason, refused_at, state,
               closed_at, closed_by, attempts, tried_at, tried_by) ON dead_letters TO {role};

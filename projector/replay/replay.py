@@ -13,8 +13,8 @@ have read that offset yet, or it holds another message, the row's claim is false
 
     1 look     without locks: read which version and place the rows of these entities claim
     2 read     the messages at those places
-    3 lock     the rows, in the lock order of every writer (invoices, payments, assignments, customers, each by key),
-               and read them again: a row that has changed is left for another round
+    3 lock     the rows, in the lock order of every writer (invoices, payments, the clock, assignments, customers, rows
+               by key), and read them again: a row that has changed is left for another round
     4 lower    the rank of the rows that are unchanged
     5 merge    by `projector.consume.merge.apply_staged`, and commit
 
@@ -179,6 +179,8 @@ class Replayer:
         with self.connection.transaction(), self.connection.cursor() as cursor:
             for entity in ENTITIES:
                 keys = sorted(key for of, key in items if of == entity)
+                if keys and entity == "assignments":
+                    cursor.execute(SQL["lock_clock"])
                 if keys:
                     now = _lock(cursor, entity, keys)
                     gone = {(entity, key) for key in keys if now.get(key) != claims.get((entity, key))}

@@ -25,6 +25,10 @@ SELECT {key}, version, event_id, source_partition, source_offset FROM {table} WH
 SELECT {key}, version, event_id, source_partition, source_offset FROM {table}
 WHERE {key} = ANY(%(ids)s) ORDER BY {key} FOR UPDATE;
 
+-- name: lock_clock
+-- The clock, shared, as the merge of assignments does.
+SELECT FROM assignment_clock FOR SHARE;
+
 -- name: lower
 -- Set the rank below that of any event, whose version is at least 1 and whose id is not empty. Counted amounts stay.
 UPDATE {table} SET version = 0, event_id = '', source_partition = NULL, source_offset = NULL

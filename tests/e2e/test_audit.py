@@ -11,7 +11,8 @@ from typing import Any, Final
 from events.publish import publish
 from tests.conftest import Result
 from tests.support.deployment import EAGER, Deployment, ended, log
-from tests.support.oracle import differences, drifted, read_projection, recomputed
+from tests.support.oracle import differences, drifted, recomputed
+from tests.support.recorded import read_projection
 
 BATCHES: Final = {"PROJECTOR_BATCH_EVENTS_MAX": "50"}
 CHUNKS: Final = ("--chunk-size", "10")

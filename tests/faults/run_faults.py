@@ -10,7 +10,7 @@ from tests.faults.hands import rebuild_beside
 from tests.faults.injections import Heal, inject
 from tests.faults.plan import Fault
 from tests.faults.program import Program
-from tests.support.oracle import differences, expected, read_projection
+from tests.support.recorded import disagreement
 
 BEGIN_SECONDS: Final = 180.0
 CATCH_UP_SECONDS: Final = 240.0
@@ -81,7 +81,7 @@ def judge(run: FaultRun) -> None:
     assert {tuple(row) for row in run.sql(LETTERS)} == run.poison | run.outlived
     assert run.edits or run.sql("SELECT * FROM billing.drift") == []
     with run.engine.connect() as connection:
-        difference = differences(expected(sent.line for sent in run.sound), read_projection(connection))
+        difference = disagreement((sent.line for sent in run.sound), connection)
     assert not difference, difference
     for program in (*run.consumers, run.auditor):
         for started in program.logs:

@@ -11,7 +11,8 @@ from backfill.runs import store as runs
 from backfill.runs.phases import Command
 from backfill.runs.tally import Tally
 from events.runtime.settings import Settings
-from tests.support.oracle import State, read_projection
+from tests.support.oracle import State
+from tests.support.recorded import read_projection
 
 CHUNK_SIZE: Final = 2
 

@@ -24,7 +24,7 @@ from projector.dead_letters.resolve import headers_of
 from tests.property.hypothesis_profiles import effort, patient
 from tests.support.hostile import message
 from tests.support.merge_harness import empty
-from tests.support.oracle import differences, expected, read_projection
+from tests.support.recorded import disagreement
 
 pytestmark = patient
 
@@ -67,7 +67,7 @@ def test_every_message_ends_up_applied_overtaken_or_kept_with_its_bytes(
     # The oracle keeps the first of equal ones: here that is the one that stands sooner in its topic.
     in_order = [_written(taken[place]) for place in sorted(taken, key=lambda place: place[1:])]
     with engine.connect() as connection:
-        assert not differences(expected(in_order), read_projection(connection))
+        assert not disagreement(in_order, connection)
 
 
 def _log(seeds: Sequence[int], settings: Settings) -> list[Message]:

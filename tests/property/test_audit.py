@@ -1,8 +1,8 @@
 """The auditor finds what is wrong, all of it and nothing else, and mends it, beside consumers as well."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
@@ -16,7 +16,7 @@ from tests.property.hypothesis_profiles import effort, patient
 from tests.support.examples import CloudEvent
 from tests.support.merge_harness import MergeHarness, disagreement, empty
 from tests.support.oracle import differences, drifted, recomputed
-from tests.support.strategies import deliveries, histories
+from tests.support.strategies import clocks, deliveries, histories
 
 pytestmark = patient
 
@@ -29,6 +29,12 @@ HISTORY: Final = (
     "UPDATE meter_assignments SET customer_id = {other} WHERE assignment_id = {key}",
     "UPDATE meter_assignments SET meter_id = {other} WHERE assignment_id = {key}",
     "UPDATE meter_assignments SET assigned_at = '2027-01-01' WHERE assignment_id = {key}",
+    "UPDATE meter_assignments SET assigned_at = '2025-01-01', unassigned_at = NULL WHERE assignment_id = {key}",
+    "UPDATE meter_assignments SET unassigned_at = '2099-01-01' WHERE assignment_id = {key}",
+    "UPDATE meter_assignments SET ended = NOT ended WHERE assignment_id = {key}",
+    "UPDATE meter_assignments SET ended = NULL WHERE assignment_id = {key}",
+    "UPDATE meter_assignments SET active = NOT active",
+    "UPDATE assignment_clock SET through = '2026-01-15'",
     "DELETE FROM meter_assignments WHERE assignment_id = {key}",
 )
 ROWS: Final = (
@@ -101,19 +107,23 @@ def auditor(engine: Engine, settings: Settings) -> Iterator[Auditor]:
 def test_what_the_projector_did_is_never_drift(
     engine: Engine, harness: MergeHarness, auditor: Auditor, data: st.DataObject, history: list[CloudEvent]
 ) -> None:
-    empty(engine)
+    """At the clock where it stands, and wherever it is moved."""
+    empty(engine, data.draw(clocks()))
     harness.begin()
     for batch in data.draw(deliveries(history)):
         harness.apply(batch)
     assert auditor.check().findings == 0
+    harness.advance()
+    assert auditor.check().findings == 0
 
 
 @effort(50)
-@given(history=histories(), edits=edits_of(HISTORY + ROWS + MARKS + PROJECTION))
-def test_each_edit_is_found_with_every_column_it_put_wrong_and_nothing_else_and_is_mended(
-    engine: Engine, harness: MergeHarness, auditor: Auditor, history: list[CloudEvent], edits: list[str]
-) -> None:
-    empty(engine)
+@given(data=st.data(), history=histories(), edits=edits_of(HISTORY + ROWS + MARKS + PROJECTION))
+def test_each_edit_is_found_with_every_column_it_put_wrong_and_nothing_else_and_is_mended(  # noqa: PLR0913, PLR0917
+    engine: Engine, harness: MergeHarness, auditor: Auditor, data: st.DataObject, history: list[CloudEvent],
+    edits: list[str],
+) -> None:  # fmt: skip
+    empty(engine, data.draw(clocks()))
     harness.begin()
     harness.apply(history)
     _edit(engine, edits)
@@ -157,14 +167,16 @@ def test_a_rebuild_beside_a_consumer_loses_nothing_of_either(  # noqa: PLR0913, 
     edits: list[str],
 ) -> None:
     """What it could not see any more, since it had passed, the next one finds; history is the stream's at the end."""
-    empty(engine)
+    empty(engine, data.draw(clocks()))
     harness.begin()
     half = len(history) // 2
     harness.apply(history[:half])
     _edit(engine, edits)
     batches = data.draw(deliveries(history[half:]))
     with ThreadPoolExecutor(1) as pool:
-        applied = [pool.submit(harness.apply, batch) for batch in batches]
+        applied: list[Future[Any]] = []
+        for batch in batches:
+            applied += [pool.submit(harness.apply, batch), pool.submit(harness.advance)]
         assert auditor.rebuild().failed == 0
         for future in applied:
             future.result()

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from tests.property.hypothesis_profiles import effort, patient
 from tests.support.examples import CloudEvent
 from tests.support.merge_harness import MergeHarness, disagreement, empty
-from tests.support.strategies import deliveries, histories
+from tests.support.strategies import clocks, deliveries, histories
 
 pytestmark = patient
 
@@ -23,8 +23,8 @@ PATIENCE_SECONDS = 120.0
 def test_the_state_is_the_oracles_after_every_round(
     engine: Engine, harnesses: tuple[MergeHarness, MergeHarness], data: st.DataObject, history: list[CloudEvent]
 ) -> None:
-    """Each round both begin a batch at the same instant; what one is given the other often has as well."""
-    empty(engine)
+    """Each round both begin a batch at the same instant, and then move the clock; they are often given the same."""
+    empty(engine, data.draw(clocks()))
     shares = [data.draw(deliveries(data.draw(_share(history)) or history)) for _ in harnesses]
     for harness in harnesses:
         harness.begin()
@@ -47,3 +47,4 @@ def _apply_together(harness: MergeHarness, events: list[CloudEvent], barrier: Ba
     barrier.wait()
     if events:
         harness.apply(events)
+    harness.advance()

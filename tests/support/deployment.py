@@ -14,7 +14,7 @@ from events.contract.types import ENTITIES, topic_of
 from events.runtime import kafka
 from events.runtime.settings import Settings
 from tests.conftest import Result, RunCommand, StartCommand, WaitUntil
-from tests.support.oracle import differences, expected, read_projection
+from tests.support import recorded
 from tests.support.programs import Started
 
 TopicPartition = tuple[str, int]
@@ -116,7 +116,7 @@ class Deployment(NamedTuple):
     def disagreement(self, lines: Sequence[str]) -> str:
         """Say how the database differs from what these events amount to; an empty text where it doesn't."""
         with self.engine.connect() as connection:
-            return differences(expected(lines), read_projection(connection))
+            return recorded.disagreement(lines, connection)
 
     def drift_check(self, *options: str) -> Result:
         """Run the auditor."""

@@ -8,7 +8,6 @@ from typing import Any, Final, Literal, Self
 from psycopg import Cursor
 from sqlalchemy import Connection, Engine, text
 
-from projector.consume.merge import Applied
 from tests.support.examples import CloudEvent
 from tests.support.merge_harness import MergeHarness
 
@@ -22,23 +21,28 @@ Rest = Literal["held", "waiting", "done"]
 
 
 class Held:
-    """A batch that is being applied in a thread and stops after its n-th statement until it is let go."""
+    """A batch that is being applied in a thread and stops after its n-th statement until it is let go.
+
+    Without events, it is the clock that is being moved.
+    """
 
     def __init__(
-        self, pool: ThreadPoolExecutor, harness: MergeHarness, events: list[CloudEvent], hold_after: int
+        self, pool: ThreadPoolExecutor, harness: MergeHarness, events: list[CloudEvent] | None, hold_after: int
     ) -> None:
         self._hold_after, self._ran = hold_after, 0
         self._held, self._free = Event(), Event()
         self._pid = harness.connection.info.backend_pid
         harness.connection.cursor_factory = self._cursor_factory()
-        self._applied: Future[Applied] = pool.submit(harness.apply, events)
+        self._applied: Future[Any] = (
+            pool.submit(harness.advance) if events is None else pool.submit(harness.apply, events)
+        )
 
     def let_go(self) -> Self:
         """Open the gate; what is held goes on."""
         self._free.set()
         return self
 
-    def result(self) -> Applied:
+    def result(self) -> Any:  # noqa: ANN401 - of a batch what was applied, of the clock when to look again
         """Wait until the batch is committed; raises what it raised."""
         return self._applied.result(PATIENCE_SECONDS)
 
@@ -78,8 +82,8 @@ class Held:
 
 def play(
     engine: Engine,
-    first: tuple[MergeHarness, list[CloudEvent], int],
-    second: tuple[MergeHarness, list[CloudEvent], int],
+    first: tuple[MergeHarness, list[CloudEvent] | None, int],
+    second: tuple[MergeHarness, list[CloudEvent] | None, int],
 ) -> tuple[Rest, Rest]:
     """Bring the first to its point, then the second as far as it can go; let the first end, then the second.
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import pytest
@@ -11,10 +12,10 @@ from sqlalchemy import Engine, text
 from events.contract.decode import Decoder
 from events.contract.types import ENTITIES, TYPES, Message, TopicPartition, topic_of
 from events.runtime.settings import Settings
-from projector.consume import merge
+from projector.consume import clock, merge
 from projector.consume.batch import Batch, Item, end_offsets_of, make_item
+from tests.support import recorded
 from tests.support.examples import CloudEvent, line
-from tests.support.oracle import differences, expected, read_projection
 
 TABLES: Final = (
     "invoices, payments, meter_assignments, customers, meter_balances, customer_balances, positions, dead_letters, "
@@ -75,6 +76,10 @@ class MergeHarness:
         """Apply a batch of this harness in one transaction."""
         return merge.apply(self.connection, batch, self.settings.group_id)
 
+    def advance(self) -> float:
+        """Move the clock to now, if an assignment is due, as a consumer does; return when to look again, in seconds."""
+        return clock.advance(self.connection)
+
     def close(self) -> None:
         """Give the connection up for good: it carries staging tables that the pool's next user would stumble over."""
         self._pooled.invalidate()
@@ -90,18 +95,32 @@ class MergeHarness:
         return topic_of(entity, self.settings.topic_prefix)
 
 
-def empty(engine: Engine) -> None:
-    """Delete every row; on tables this small it costs a tenth of what truncating them does."""
+def empty(engine: Engine, clock: str = "now") -> None:
+    """Delete every row, and set the clock; on tables this small that costs a tenth of what truncating them does."""
     with engine.begin() as connection:
         connection.execute(text("SET LOCAL synchronous_commit = off"))
         for table in reversed(TABLES.split(", ")):
             connection.execute(text(f"DELETE FROM {table}"))
+        connection.execute(text("UPDATE assignment_clock SET through = CAST(:clock AS timestamptz)"), {"clock": clock})
+
+
+def set_clock(engine: Engine, days: float) -> None:
+    """Set the clock so many days after now; it moves to now when an assignment is due."""
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE assignment_clock SET through = now() + :days * interval '1 day'"), {"days": days}
+        )
+
+
+def day(days: float) -> str:
+    """Write the moment so many days after now."""
+    return (datetime.now(UTC) + timedelta(days=days)).isoformat()
 
 
 def disagreement(engine: Engine, events: Sequence[CloudEvent]) -> str:
     """Say how the database differs from what these events amount to; an empty text where it doesn't."""
     with engine.connect() as connection:
-        return differences(expected(events), read_projection(connection))
+        return recorded.disagreement(events, connection)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 Shares no code with `events`, `projector` or `backfill`: it parses by itself and knows only the contract. It is fed
 events that are good; which ones are refused is not its business. A row of zeros and no row say the same thing, so
-neither is ever a difference.
+neither is ever a difference. An assignment is in effect as of a clock: the database's, or one after all dates.
 """
 
 import json
@@ -10,8 +10,6 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
-
-from sqlalchemy import Connection, text
 
 Row = dict[str, Any]
 Rows = dict[int, Row]
@@ -31,17 +29,19 @@ COLUMNS = {
     f"invoice_date, due_date, invoice_number, lines, voided, {', '.join(MARKS)}",
     "payments": "payment_id, version, event_id, meter_id, customer_id, invoice_id, amount, currency, paid_at, method, "
     f"reference, reversed, allocated_meter_id, {', '.join(MARKS)}",
-    "meter_assignments": "assignment_id, version, event_id, meter_id, customer_id, assigned_at, unassigned_at, active",
+    "meter_assignments": "assignment_id, version, event_id, meter_id, customer_id, assigned_at, unassigned_at, ended, "
+    "active",
     "customers": "customer_id, version, event_id, name",
     "meter_balances": "meter_id, customer_id, total_billed, total_paid, balance, overpayment, invoice_count, "
     "payment_count, last_invoice_date, last_payment_at",
     "customer_balances": "customer_id, balance, overpayment, total_billed, total_paid, active_meters",
 }
 ZERO = Decimal(0)
+AFTER_ALL_DATES = datetime.max.replace(tzinfo=UTC)
 
 
 class State(NamedTuple):
-    """Every table a reader of the contract may look at, as rows by key."""
+    """Every table a reader of the contract may look at, as rows by key; and the clock of assignments."""
 
     invoices: Rows
     payments: Rows
@@ -49,20 +49,26 @@ class State(NamedTuple):
     customers: Rows
     meter_balances: Rows
     customer_balances: Rows
+    clock: datetime
 
 
-def expected(events: Iterable[Mapping[str, Any] | str | bytes]) -> State:
-    """Compute the state that the events amount to, whatever their order and however often each is repeated."""
-    return _figured(_winners(events))
+def expected(events: Iterable[Mapping[str, Any] | str | bytes], clock: datetime = AFTER_ALL_DATES) -> State:
+    """Compute what the events amount to at a clock, whatever their order and however often each is repeated."""
+    return _figured(_winners(events), clock)
 
 
 def recomputed(recorded: State) -> State:
     """Compute the state that the history rows of another amount to, whoever wrote them."""
     history = {table: getattr(recorded, table) for table, _ in KEYS.values()}
-    return _figured({table: {key: dict(row) for key, row in rows.items()} for table, rows in history.items()})
+    copied = {table: {key: dict(row) for key, row in rows.items()} for table, rows in history.items()}
+    return _figured(copied, recorded.clock)
 
 
-def _figured(winners: dict[str, Rows]) -> State:
+def _figured(winners: dict[str, Rows], clock: datetime) -> State:
+    for row in winners["meter_assignments"].values():
+        if row["ended"] is not None:
+            begun, until = row["assigned_at"] <= clock, row["unassigned_at"]
+            row["active"] = begun and not row["ended"] and (until is None or until > clock)
     invoices, payments = winners["invoices"], winners["payments"]
     for row in invoices.values():
         _mark(row, row["meter_id"], counts=not row["voided"])
@@ -71,7 +77,7 @@ def _figured(winners: dict[str, Rows]) -> State:
         places = (row["meter_id"], through, row["allocated_meter_id"])
         _mark(row, next((meter for meter in places if meter is not None), None), counts=not row["reversed"])
     meters = _meters(invoices, payments, winners["meter_assignments"])
-    return State(**winners, meter_balances=meters, customer_balances=_customers(meters))
+    return State(**winners, meter_balances=meters, customer_balances=_customers(meters), clock=clock)
 
 
 def _winners(events: Iterable[Mapping[str, Any] | str | bytes]) -> dict[str, Rows]:
@@ -101,7 +107,7 @@ def _row(table: str, event: Mapping[str, Any]) -> Row:
     elif table == "payments":
         row["reversed"] = verb == "reversed"
     elif table == "meter_assignments":
-        row["active"] = verb == "assigned" and row["unassigned_at"] is None
+        row["ended"] = verb == "unassigned" and row["unassigned_at"] is None
     return row
 
 
@@ -163,27 +169,9 @@ def _customers(meters: Rows) -> Rows:
     return customers
 
 
-def read_projection(connection: Connection) -> State:
-    """Read what the database says, in one snapshot, as the same kind of rows."""
-    connection.rollback()
-    connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
-    tables = {name: _read(connection, name, columns) for name, columns in COLUMNS.items()}
-    connection.rollback()
-    return State(**tables)
-
-
-def _read(connection: Connection, table: str, columns: str) -> Rows:
-    rows = connection.execute(text(f"SELECT {columns} FROM {table}")).mappings()  # the first column is the key
-    return {next(iter(row.values())): {name: _stored(value) for name, value in row.items()} for row in rows}
-
-
-def _stored(value: Any) -> Any:  # noqa: ANN401 - as above
-    return value.astimezone(UTC) if isinstance(value, datetime) else value
-
-
 def differences(expected: State, recorded: State, *, at_most: int = 20) -> str:
     """Say in lines for people where the two differ; an empty text where they agree."""
-    lines = [line for table in State._fields for line in _differing(table, expected, recorded)]
+    lines = [line for table in COLUMNS for line in _differing(table, expected, recorded)]
     rest = [f"... and {len(lines) - at_most} more"] if len(lines) > at_most else []
     return "\n".join(lines[:at_most] + rest)
 
@@ -218,8 +206,15 @@ def drifted(expected: State, recorded: State) -> set[tuple[str, int, str]]:
 
 
 def _mismarked(expected: State, recorded: State) -> set[tuple[str, int, str]]:
-    """Name the meters at which a history row counts, or is marked, that is marked otherwise than it counts."""
-    return {
+    """Name the meters at which a history row counts, or is marked, that is marked otherwise than it counts.
+
+    And those of assignments whose `active` is wrong.
+    """
+    assignments = recorded.meter_assignments.items()
+    flagged = {
+        row["meter_id"] for key, row in assignments if row["active"] != expected.meter_assignments[key]["active"]
+    }
+    return {("meter", meter, "marks") for meter in flagged} | {
         ("meter", place, "marks")
         for table in ("invoices", "payments")
         for key, row in getattr(recorded, table).items()

@@ -18,6 +18,9 @@ IDS = ("a", "b", "B", "ab", "é", "\U0001f600", "\uffee")
 """Their order as UTF-8 bytes is not their order in a dictionary, nor in UTF-16, nor in most collations."""
 INSTANTS = ("2026-01-01T00:00:00Z", "2026-01-01T03:00:00+03:00", "2026-01-01T00:00:00.000001Z", "2026-02-01T12:00:00Z")
 """The first two are the same instant."""
+AHEAD = "2099-01-01T00:00:00Z"
+CLOCKS = ("2025-12-31T00:00:00Z", INSTANTS[0], INSTANTS[2], "2026-01-15T00:00:00Z", INSTANTS[3])
+"""Before, at and between the dates of assignments; a clock that is moved goes from there to now."""
 DAYS = ("2026-01-31", "2026-02-28", "2026-03-31")
 CHARGES = ("100.00", "0.00", "-40.00", "0.01", "99999999.99")
 RECEIPTS = ("100.00", "0.01", "40", "59.9", "99999999.99")
@@ -76,10 +79,15 @@ def assignments() -> st.SearchStrategy[CloudEvent]:
     members = {
         "meter_id": st.sampled_from(METERS),
         "customer_id": st.sampled_from(CUSTOMERS),
-        "assigned_at": st.sampled_from(INSTANTS[:2] + INSTANTS),
-        "unassigned_at": st.none() | _maybe(INSTANTS[3:]),
+        "assigned_at": st.sampled_from((*INSTANTS[:2], *INSTANTS, AHEAD)),
+        "unassigned_at": st.none() | _maybe((*INSTANTS[2:], AHEAD)),
     }
     return _event("meter", ("assigned", "assigned", "unassigned"), members)
+
+
+def clocks() -> st.SearchStrategy[str]:
+    """Draw where the clock stands before anything arrives: most often now, behind which nothing is due."""
+    return st.just("now") | st.sampled_from(CLOCKS)
 
 
 def customers() -> st.SearchStrategy[CloudEvent]:

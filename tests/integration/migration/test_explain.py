@@ -9,6 +9,7 @@ import pytest
 from psycopg import Connection
 
 from backfill.explain.explain import explain, print_statement
+from backfill.explain.statement import Ahead
 from backfill.migration.payment_meter_ids import STEP
 from events.runtime.console import Format
 from events.runtime.errors import InputError
@@ -30,6 +31,8 @@ EVENTS = [
     payment(4, "2.00", "reversed", meter_id=1),
     payment(5, "1.00", "reversed", invoice_id=1),
 ]  # fmt: skip
+
+AHEAD = "2099-12-31T22:00:00Z"
 
 
 @pytest.fixture
@@ -160,3 +163,31 @@ def test_an_unknown_meter_and_days_the_wrong_way_round_are_one_line(
         explain(settings, auditor, 99, None, None)
     with pytest.raises(InputError, match="--since 2026-02-02 is after --at 2026-02-01"):
         explain(settings, auditor, 99, date(2026, 2, 2), date(2026, 2, 1))
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_customer_ahead_is_said_with_its_day(
+    settings: Settings, auditor: Connection[Any], harness: MergeHarness, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """23:30 UTC is the next day in Nairobi."""
+    moves = {"assigned_at": "2099-12-03T23:30:00Z"}, {"assigned_at": "2099-12-03T23:30:00Z", "unassigned_at": AHEAD}
+    harness.apply([assigned(8, 1, 9, **moves[1]), customer(9, "Wanjiku"), assigned(9, 5, 9, **moves[0])])
+    found = explain(settings, auditor, 1, None, None)
+    assert found.meter.ahead == (Ahead("2099-12-04", 9, "Wanjiku"), Ahead("2100-01-01", 7, "Ada [bold]"))
+    print_statement(settings, found, Format.TABLE)
+    out = capsys.readouterr().out
+    assert "From 2099-12-04: customer 9, Wanjiku.\nFrom 2100-01-01: customer 7, Ada [bold].\n" in out
+    print_statement(settings, explain(settings, auditor, 5, None, None), Format.JSON)
+    ahead = [{"day": "2099-12-04", "customer_id": 9, "name": "Wanjiku"}]
+    assert json.loads(capsys.readouterr().out)["customers_ahead"] == ahead
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_meter_has_no_customer_after_an_end_ahead(
+    settings: Settings, auditor: Connection[Any], harness: MergeHarness, capsys: pytest.CaptureFixture[str]
+) -> None:
+    harness.apply([assigned(1, 1, 7, "unassigned", version=2, unassigned_at=AHEAD)])
+    print_statement(settings, explain(settings, auditor, 1, None, None), Format.TABLE)
+    out = capsys.readouterr().out
+    assert "Meter 1: customer 7, Ada [bold]" in out
+    assert "From 2100-01-01: no active customer." in out

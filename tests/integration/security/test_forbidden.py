@@ -16,11 +16,13 @@ WORK: Final = {"backfill_chunks", "log_blocks", "log_suspects"}
 """What is to be done of a run, taken out when it is done; its findings stay."""
 AUDIT: Final = ("backfill_runs", "drift", "alerts", "backfill_touched", *sorted(WORK), *COPIES)
 OWNERS: Final = ("deployment", "alembic_version")
-TABLES: Final = (*HISTORY, *PROJECTION, *STREAM, *AUDIT, *OWNERS)
+CLOCK: Final = "assignment_clock"
+TABLES: Final = (*HISTORY, *PROJECTION, *STREAM, *AUDIT, *OWNERS, CLOCK)
 KEYS: Final = {"invoices": "invoice_id", "payments": "payment_id"}
 OWN_COLUMNS: Final = {
     "invoices": {"amount", "balance_brought_forward", "projected_amount", "projected_meter_id"},
     "payments": {"allocated_meter_id", "projected_amount", "projected_meter_id"},
+    "meter_assignments": {"active"},
 }
 WRITES: Final = ("INSERT INTO {} DEFAULT VALUES", "DELETE FROM {}", "TRUNCATE {}")
 OWNERS_ALONE: Final = ("DROP TABLE {}", "ALTER TABLE {} ADD COLUMN mine text", "CREATE INDEX mine ON {} ((1))")
@@ -52,9 +54,16 @@ def test_the_projector_neither_audits_nor_deletes_nor_changes_the_schema(deploye
                 refused(connection, statement.format(table))
         for table in set(TABLES) - KEYS.keys():
             refused(connection, f"DELETE FROM {table}")
-        for table in OWNERS:
+        for table in (*OWNERS, CLOCK):
             for statement in WRITES:
                 refused(connection, statement.format(table))
+
+
+def test_backfill_locks_the_clock_and_does_not_move_it(deployed: Deployed) -> None:
+    with deployed.connected("backfill") as connection:
+        connection.execute("SELECT through FROM assignment_clock FOR SHARE")
+        for statement in (*WRITES, "LOCK TABLE {} IN ROW EXCLUSIVE MODE", "UPDATE {} SET through = now()"):
+            refused(connection, statement.format(CLOCK))
 
 
 def test_backfill_writes_of_history_the_columns_of_its_steps_alone(deployed: Deployed) -> None:
@@ -64,14 +73,14 @@ def test_backfill_writes_of_history_the_columns_of_its_steps_alone(deployed: Dep
                 refused(connection, statement.format(table))
             for column in set(_columns(deployed, table)) - OWN_COLUMNS.get(table, set()):
                 refused(connection, f"UPDATE {table} SET {column} = NULL")
-        for table, key in KEYS.items():
-            for column in OWN_COLUMNS[table]:
-                connection.execute(f"UPDATE {table} SET {column} = {column} WHERE {key} = 0".encode())
+        for table, columns in OWN_COLUMNS.items():
+            for column in columns:
+                connection.execute(f"UPDATE {table} SET {column} = {column} WHERE false".encode())
 
 
 def test_backfill_has_no_part_in_the_stream_and_erases_nothing(deployed: Deployed) -> None:
     with deployed.connected("backfill") as connection:
-        for columns in ("*", "key", "value", "headers", "detail", "reason", "closed_why"):
+        for columns in ("*", "key", "value", "headers", "detail", "closed_why"):
             refused(connection, f"SELECT {columns} FROM dead_letters")
         connection.execute(
             "SELECT topic, partition, source_offset, timestamp_ms, topic_id, digest, state FROM dead_letters"

@@ -15,7 +15,7 @@ from projector.database.engines import make_engine
 from tests.conftest import RunCommand, StartCommand
 from tests.support import hostile_sessions
 from tests.support.hostile_sessions import Hostile, hostile_role
-from tests.support.oracle import differences, expected, read_projection
+from tests.support.recorded import disagreement
 from tests.support.services import Services
 
 Run = Callable[..., str]
@@ -149,6 +149,6 @@ def _agree(hostile: dict[str, str], lines: Sequence[str]) -> None:
     settings = Settings(_env_file=None, database_url=hostile["PROJECTOR_DATABASE_URL"])
     engine = make_engine(settings, program="tests")
     with engine.connect() as connection:
-        wrong = differences(expected(lines), read_projection(connection))
+        wrong = disagreement(lines, connection)
     engine.dispose()
     assert not wrong, wrong

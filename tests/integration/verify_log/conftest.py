@@ -26,8 +26,8 @@ from projector.kafka_log.log_reader import LogReader
 from projector.kafka_log.partitions import PartitionLog, describe_partitions
 from projector.positions import store as positions
 from tests.conftest import WaitUntil
+from tests.support import recorded
 from tests.support.examples import CloudEvent, line
-from tests.support.oracle import differences, expected, read_projection
 
 Wrong = tuple[str, int, str, str | None, str | None, str]
 """Entity, id, column, recorded, expected and cause of a finding."""
@@ -126,7 +126,7 @@ class Logged:
 
     def disagreement(self, events: Sequence[CloudEvent] | None = None) -> str:
         with self.engine.connect() as connection:
-            return differences(expected(self.events if events is None else events), read_projection(connection))
+            return recorded.disagreement(self.events if events is None else events, connection)
 
     def close(self) -> None:
         self._pooled.invalidate()

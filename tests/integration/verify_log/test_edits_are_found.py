@@ -64,6 +64,7 @@ EDITS: Final[dict[str, dict[str, tuple[str, str | None, str | None]]]] = {
         "customer_id": ("8", "8", "7"),
         "assigned_at": ("'2026-01-01T00:00:00.5Z'", "2026-01-01T00:00:00.5+00:00", "2026-01-01T00:00:00+00:00"),
         "unassigned_at": ("'2026-05-01T00:00:00Z'", "2026-05-01T00:00:00+00:00", None),
+        "ended": ("true", "true", "false"),
         "active": ("false", "false", "true"),
         "version": ("0", "0", "1"),
         "event_id": ("'A'", "A", "a"),

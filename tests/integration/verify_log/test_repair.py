@@ -35,6 +35,9 @@ DAMAGE: Final = (
     "DELETE FROM meter_assignments WHERE assignment_id = 1",
     "UPDATE meter_assignments SET customer_id = 8 WHERE assignment_id = 2",
     "UPDATE meter_assignments SET meter_id = 46, version = 3 WHERE assignment_id = 3",
+    "UPDATE meter_assignments SET ended = NULL, active = false WHERE assignment_id = 4",
+    "UPDATE meter_assignments SET ended = true WHERE assignment_id = 5",
+    "UPDATE meter_assignments SET assigned_at = '2099-01-01', active = false WHERE assignment_id = 6",
     "UPDATE customers SET name = 'Somebody Else', version = 7 WHERE customer_id = 8",
     "DELETE FROM customers WHERE customer_id = 7",
 )

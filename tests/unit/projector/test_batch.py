@@ -71,11 +71,12 @@ def test_rows_are_as_wide_as_the_staging_columns() -> None:
         assert [len(row.split("\t")) for row in rows] == [len(COLUMNS[entity].split(","))]
 
 
-def test_an_assignment_is_active_only_as_assigned_and_without_an_end() -> None:
+def test_only_an_unassigned_assignment_without_a_date_has_ended_whatever_the_clock() -> None:
     ended = {"unassigned_at": "2026-02-01T00:00:00Z"}
-    events = assigned(1, 7, 1), assigned(2, 7, 1, **ended), assigned(3, 7, 1, "unassigned")
+    unassigned = assigned(3, 7, 1, "unassigned"), assigned(4, 7, 1, "unassigned", **ended)
+    events = assigned(1, 7, 1), assigned(2, 7, 1, **ended), *unassigned
     rows = [row.split("\t") for row in stage(items_of(*events)).rows["assignments"]]
-    assert {row[0]: row[7] for row in rows} == {"1": "t", "2": "f", "3": "f"}
+    assert {row[0]: row[7] for row in rows} == {"1": "f", "2": "f", "3": "t", "4": "f"}
 
 
 def test_refusals_are_set_apart_with_their_messages() -> None:

@@ -41,8 +41,8 @@ def written(event: CloudEvent) -> str:
             examples.payment(1, "5.00", method="", reference="x"),
             r"1|1|a|\N|\N|\N|5.00|KES|2026-02-01 05:00:00+00:00||x|f|3|41",
         ),
-        (examples.assigned(1, 2, 3), r"1|1|a|2|3|2026-01-01 00:00:00+00:00|\N|t|3|41"),
-        (examples.assigned(1, 2, 3, "unassigned"), r"1|1|a|2|3|2026-01-01 00:00:00+00:00|\N|f|3|41"),
+        (examples.assigned(1, 2, 3), r"1|1|a|2|3|2026-01-01 00:00:00+00:00|\N|f|3|41"),
+        (examples.assigned(1, 2, 3, "unassigned"), r"1|1|a|2|3|2026-01-01 00:00:00+00:00|\N|t|3|41"),
         (examples.customer(1, "Asha"), "1|1|a|Asha|3|41"),
     ],
 )
