@@ -77,8 +77,8 @@ def print_one(row: Row, form: Format) -> None:
         ("Attempts", _attempts(row)),
         ("Kafka timestamp", f"{row['timestamp_ms']} ms"),
         ("Topic id", row["topic_id"] or "not stored"),
-        ("Key", shown(row["key"])),
-        *((f"Header {name}", shown(value)) for name, value in row["headers"]),
+        ("Key", _said(row["key"])),
+        *((f"Header {name}", _said(value)) for name, value in row["headers"]),
     ]
     console.print_record(f"Dead letter {row['dead_letter_id']}", facts)
     size = "none" if row["value"] is None else counted(len(row["value"]), "byte")
@@ -98,6 +98,11 @@ def moment(row: Row) -> str:
 def shown(raw: bytes | None) -> str:
     """Write bytes as text; bytes that are not UTF-8 as escapes."""
     return "" if raw is None else raw.decode("utf-8", "backslashreplace")
+
+
+def _said(raw: bytes | None) -> str:
+    """Write bytes as text, so that none and no bytes can be told apart; a record leaves an empty fact out."""
+    return "(null)" if raw is None else shown(raw) or "(empty)"
 
 
 def _both(raw: bytes | None) -> dict[str, str | None]:
