@@ -151,7 +151,7 @@ def test_a_repair_that_does_not_hold_stops_the_run_and_says_so(
     )
     assert (state, "does not hold" in error) == ("failed", True)
     shown = run_command("backfill", "runs", "show", str(run_id), env=environment)
-    assert f"Failed; once the cause is removed, resume with `backfill rebuild --resume {run_id}`" in shown.stdout
+    assert f"Once the cause is removed, resume with `backfill rebuild --resume {run_id}`" in shown.stdout
 
 
 def test_a_chunk_that_holds_a_value_at_fault_is_halved_until_it_stands_alone(
