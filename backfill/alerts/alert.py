@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 from backfill.reports.money import money
+from backfill.runs.drift import HISTORY_EDITED
 from events.runtime.console import printable
 from events.runtime.wording import counted
 
@@ -108,6 +109,8 @@ def suggested_command(found: Found) -> str:
     """Return the command that shows details."""
     if found.cause in OF_THE_CHECKER:
         return "backfill runs"
+    if found.cause in HISTORY_EDITED:
+        return "backfill verify-log"
     if found.first_meters:
         return f"backfill explain --meter {found.first_meters[0]}"
     return "backfill rebuild --dry-run"

@@ -17,15 +17,20 @@ UNFINISHED: Final[dict[State, str]] = {
     "failed": "Failed: {error}. Once the cause is removed, resume with `{}`.",
     "cancelled": "Cancelled.",
 }
+ASK_THE_LOG: Final = "backfill verify-log"
 NO_CUSTOMERS: Final = "No customers with meter assignments found."
 
 
 class AmountsOff(NamedTuple):
-    """The sums of what a run found balances and overpayments to be off, of meters and of customers, without signs."""
+    """The sums of what a run found balances and overpayments to be off, of meters and of customers, without signs.
+
+    `history_edited` tells whether a cause is an edit of history, which a rebuild takes as right.
+    """
 
     currency: str
     meters: Decimal
     customers: Decimal
+    history_edited: bool = False
 
 
 def sentence(run: Run, off: AmountsOff | None = None) -> str:
@@ -82,9 +87,10 @@ def _outcome(run: Run, off: AmountsOff | None) -> str:
     if run.command == "drift-check" or run.dry:
         them = agree(tally.drifted, "it", "them")
         differ = agree(tally.drifted, "differs", "differ")
-        return (
-            f"Drift: {found} {differ} from history; nothing was changed. `{apply_command(run)}` repairs {them}.{failed}"
-        )
+        repairs = f"`{apply_command(run)}` repairs {them}."
+        if off and off.history_edited:
+            repairs = f"History was edited: `{ASK_THE_LOG}` shows which rows are wrong; a rebuild takes them as right."
+        return f"Drift: {found} {differ} from history; nothing was changed. {repairs}{failed}"
     found = f"Drift: {found} differed from history"
     if tally.unrepaired:
         still = agree(tally.unrepaired, "still differs", "still differ")

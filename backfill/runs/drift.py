@@ -10,6 +10,10 @@ from psycopg.types.json import Jsonb
 from backfill.runs.store import Run
 from projector.database.statements import statements
 
+HISTORY_EDITED: Final = (
+    "history-changed", "history-moved", "history-added", "history-deleted", "assignment-edited",
+)  # fmt: skip
+"""Causes that say that history is not what the stream sent: a rebuild would take the edit as right."""
 SQL: Final = statements("backfill.runs", "drift.sql")
 
 
@@ -40,10 +44,14 @@ def findings(connection: Connection[Any], run: Run, limit: int | None) -> list[t
     return connection.execute(SQL["findings"], {"run_id": run.run_id, "limit": limit}).fetchall()
 
 
-def amounts_off(connection: Connection[Any], run: Run) -> tuple[Decimal, Decimal]:
-    """Add up, without signs, by how much the balances and overpayments differ: of meters, and of customers."""
-    meters, customers = connection.execute(SQL["amounts_off"], {"run_id": run.run_id}).fetchone() or (0, 0)
-    return Decimal(meters), Decimal(customers)
+def amounts_off(connection: Connection[Any], run: Run) -> tuple[Decimal, Decimal, bool]:
+    """Add up, without signs, by how much the balances and overpayments differ: of meters, and of customers.
+
+    The third value tells whether a finding's cause is an edit of history.
+    """
+    parameters = {"run_id": run.run_id, "of_history": list(HISTORY_EDITED)}
+    meters, customers, edited = connection.execute(SQL["amounts_off"], parameters).fetchone() or (0, 0, False)
+    return Decimal(meters), Decimal(customers), bool(edited)
 
 
 def each_finding(connection: Connection[Any], run: Run) -> Iterator[tuple[Any, ...]]:

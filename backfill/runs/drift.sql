@@ -50,11 +50,13 @@ ORDER BY abs(d.difference) DESC NULLS LAST, d.entity DESC, d.entity_id, d.column
 LIMIT %(limit)s;
 
 -- name: amounts_off
--- By how much a run found balances and overpayments to be off, without signs: of meters, and of customers.
-SELECT coalesce(sum(abs(difference)) FILTER (WHERE entity = 'meter'), 0),
-       coalesce(sum(abs(difference)) FILTER (WHERE entity = 'customer'), 0)
+-- By how much a run found balances and overpayments to be off, without signs: of meters, and of customers. And whether
+-- it found that history was edited: what it calls expected is then what the edit made of it.
+SELECT coalesce(sum(abs(difference)) FILTER (WHERE entity = 'meter' AND column_name IN ('balance', 'overpayment')), 0),
+       coalesce(sum(abs(difference)) FILTER (WHERE entity = 'customer' AND column_name IN ('balance', 'overpayment')), 0),
+       coalesce(bool_or(cause = ANY(%(of_history)s)), false)
 FROM drift
-WHERE run_id = %(run_id)s AND column_name IN ('balance', 'overpayment');
+WHERE run_id = %(run_id)s;
 
 -- name: significant_changes
 -- Customers whose balance or overpayment differs by more than the threshold, largest difference first.

@@ -159,5 +159,6 @@ def required(settings: Settings, field: Literal["database_url", "kafka_bootstrap
     value = getattr(settings, field)
     text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
     if not text:
-        raise SettingError(f"{variable(field)} is not set; `projector sandbox up` starts services, `env` prints it")
+        sandbox = "`projector sandbox up` starts services"
+        raise SettingError(f'{variable(field)} is not set; {sandbox}, and `eval "$(projector sandbox env)"` sets it')
     return text

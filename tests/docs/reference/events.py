@@ -44,7 +44,11 @@ STORY: Final = """
 One event of each type. In whatever order they arrive, meter 42 then belongs to customer 7, is billed 1200.00 and has
 paid 750.00, and owes 450.00. An amendment replaces what was counted. Debt brought forward is stored and never counted
 again. A voided invoice and a reversed payment count nothing. Payment 501 names no meter and counts at its invoice's
-meter.
+meter. A payment that names neither a meter nor an invoice counts at none, whoever its customer is, until a greater
+version names one; [`backfill validate`](commands.md#backfill-validate) lists it.
+
+An id is one entity's for good: an event with the id of an entity that exists, and with a version that is not greater,
+is counted as stale and changes nothing.
 
 """
 

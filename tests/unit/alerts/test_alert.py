@@ -19,11 +19,11 @@ def _document(found: Found, state: State = "raised", *, whole: bool = True) -> d
 
 def test_people_read_amount_counts_ids_and_what_to_type() -> None:
     found = Found(
-        cause="history-moved", digest="d", amount=Decimal("5250.00"), meters=1200, customers=2, findings=3000,
+        cause="projection-edited", digest="d", amount=Decimal("5250.00"), meters=1200, customers=2, findings=3000,
         first_meters=[3, 4], first_customers=[8, 9],
     )  # fmt: skip
     document = _document(found)
-    assert title(document) == "Drift: history-moved found"
+    assert title(document) == "Drift: projection-edited found"
     assert body(document).splitlines() == [
         NAMED,
         "Off by KES 5,250.00 in all, on 1,200 meters and 2 customers.",
@@ -46,6 +46,8 @@ def test_programs_read_the_same_and_more() -> None:
     )  # fmt: skip
     assert {name: read[name] for name in OURS._fields} == OURS._asdict()
     assert read["suggested_command"] == "backfill rebuild --dry-run"
+    edited = _document(Found(cause="history-moved", digest="d", first_meters=[3]))
+    assert edited["suggested_command"] == "backfill verify-log"  # a rebuild would take the edit as right
 
 
 def test_injected_text_is_inert() -> None:

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from backfill.audit.drift_types import Cause
 from backfill.reports.verdict import AmountsOff, compared, verdict
+from backfill.runs.drift import HISTORY_EDITED
 from backfill.runs.store import Run
 from backfill.runs.tally import LogTally, Tally
 from tests.unit.backfill import examples
@@ -19,6 +21,13 @@ SEEN: dict[str, Any] = {"customers": 20, "meters": 41}
 
 def _run(command: Any = "drift-check", state: Any = "finished", error: str | None = None, **counts: Any) -> Run:  # noqa: ANN401 - a literal; a tally's members
     return replace(examples.run(), command=command, state=state, error=error, options={}, tally=Tally(**counts))
+
+
+def test_an_edit_of_history_is_not_repaired_by_taking_it_as_right() -> None:
+    edited = verdict(_run(drifted_meters=1, **SEEN), OFF._replace(history_edited=True))
+    said = "History was edited: `backfill verify-log` shows which rows are wrong; a rebuild takes them as right."
+    assert edited == f"Drift: 1 meter (by KES 1,500.00) differs from history; nothing was changed. {said}"
+    assert set(HISTORY_EDITED) < set(get_args(Cause))
 
 
 @pytest.mark.parametrize(
