@@ -34,7 +34,7 @@ def test_people_read_amount_counts_ids_and_what_to_type() -> None:
     ]
     assert "so far" in body(_document(found, whole=False))
     resolved = _document(found, "resolved")
-    assert title(resolved) == "Drift: history-moved resolved"
+    assert title(resolved) == "Drift: projection-edited resolved"
     assert "For details" not in body(resolved)
 
 
