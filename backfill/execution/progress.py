@@ -6,7 +6,16 @@ from typing import Any, Final
 
 from psycopg import Connection
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from backfill.audit import check, estimate
@@ -17,7 +26,7 @@ from events.contract.limits import BIGINT_MAX
 
 TITLES: Final[dict[Phase, str]] = {
     "customers": "customers",
-    "meters": "meters without customer, by key",
+    "meters": "meters without customer",
     "repair-meters": "repairing meters",
     "repair-customers": "repairing customers",
     "log": "messages",
@@ -25,18 +34,20 @@ TITLES: Final[dict[Phase, str]] = {
     "rows-payments": "payments",
     "rows-assignments": "assignments",
     "rows-customers": "customers' records",
-    "places": "rows that name the same message",
+    "places": "rows of one message",
     "winners": "messages, read again",
     "verdicts": "suspected rows",
     "done": "done",
 }
 TITLES_AGAIN: Final[dict[Phase, str]] = {
     **TITLES,
-    "customers": "comparing changed customers again",
-    "meters": "comparing changed meters again, by key",
+    "customers": "changed customers again",
+    "meters": "changed meters again",
 }
 """The titles of later rounds."""
 
+
+BAR_WIDTH: Final = 12  # with title, count, rate and time left in a terminal of 80 columns
 
 Total = Callable[[Connection[Any], Run], int | None]
 """Reads how much a run's phase has to do, in the unit that its bar counts; None where that is not known."""
@@ -61,12 +72,26 @@ def shown(connection: Connection[Any], run: Run, total: Total = total_to_compare
     if not console.is_terminal:
         yield lambda _: None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
     work = estimate.work(connection, run) if total is total_to_compare and run.round == 1 else None
-    with Progress(*columns, _TimeLeft(), console=console, transient=True) as bar:
+    with Progress(*columns(), console=console, transient=True) as bar:
         shown = _Shown(connection, bar, total, work)
         shown.show(run)
         yield shown.show
+
+
+def columns() -> tuple[ProgressColumn, ...]:
+    """Return what a line of progress consists of: title, bar, how much is done, rate and time left."""
+    rate = TextColumn("{task.fields[rate]}")
+    return TextColumn("{task.description}"), BarColumn(BAR_WIDTH), _Done(), rate, _TimeLeft()
+
+
+class _Done(MofNCompleteColumn):
+    """How many of all; where keys are counted, which have gaps, the share of their range."""
+
+    def render(self, task: Task) -> Text:
+        """Render it."""
+        by_key = task.fields["by_key"] and task.total is not None
+        return Text(f"{task.percentage:.0f} %") if by_key else super().render(task)
 
 
 class _TimeLeft(TimeRemainingColumn):
@@ -75,6 +100,8 @@ class _TimeLeft(TimeRemainingColumn):
     def render(self, task: Task) -> Text:
         """Render it."""
         seconds = task.fields["left"]
+        if task.remaining == 0:
+            return Text()
         return super().render(task) if seconds is None else Text(f"{estimate.describe(seconds)} left")
 
 
@@ -105,7 +132,8 @@ class _Shown:
             self._bar.remove_task(self._task)
         total = self._total(self._connection, run)
         titles = TITLES if run.round == 1 else TITLES_AGAIN
-        self._task = self._bar.add_task(titles[run.phase], total=total, completed=0, rate="", left=None)
+        by_key = run.phase == "meters" or run.phase in VERIFY
+        self._task = self._bar.add_task(titles[run.phase], total=total, completed=0, rate="", left=None, by_key=by_key)
 
 
 def done(run: Run, total: float | None, before: float) -> float:

@@ -73,13 +73,14 @@ def print_report(report: Report) -> None:
 
 
 def _results(report: Report) -> None:
-    tally = report.run.tally
+    tally, run = report.run.tally, report.run
+    how = "Differ" if run.command == "drift-check" or run.dry else "Changed"
     counts = [
         ("With Balance", tally.with_balance),
         ("With Overpayment", tally.with_overpayment),
         ("Clear (Zero Balance)", tally.clear),
-        ("Balances Changed", tally.balances_changed),
-        ("Overpayments Changed", tally.overpayments_changed),
+        (f"Balances {how}", tally.balances_changed),
+        (f"Overpayments {how}", tally.overpayments_changed),
     ]
     rows = [("Customers Processed", tally.customers), *((name, count) for name, count in counts if count)]
     print_table("Recalculation Results", ["Metric", "Count>"], [(name, f"{count:,}") for name, count in rows])
@@ -95,7 +96,7 @@ def _significant(report: Report) -> None:
     ]
     print_table(
         f"Significant Changes Detected (> {currency} {report.threshold:,})",
-        ["Customer ID>", "Name", "Type", "Before>", "After>", "Difference>"],
+        ["Customer ID>", "Name", "Type", "Recorded>", "Expected>", "Difference>"],
         rows,
     )
     _rest(report.significant_count - len(rows), report.run)
@@ -110,7 +111,7 @@ def _totals(report: Report) -> None:
             ("Overpayment", tally.overpayment_before, tally.overpayment_after),
         )
     ]
-    print_table("Validation Summary", ["Metric", "Before Total>", "After Total>", "Difference>"], rows)
+    print_table("Validation Summary", ["Metric", "Recorded Total>", "Expected Total>", "Difference>"], rows)
 
 
 def _drift(report: Report) -> None:

@@ -3,9 +3,11 @@
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
+from rich.progress import Progress
 
 from backfill.audit.estimate import Work, describe
-from backfill.execution.progress import done
+from backfill.execution.progress import TITLES, TITLES_AGAIN, columns, done
 from backfill.runs.phases import Phase
 from backfill.runs.store import BEFORE_ALL_KEYS, Run
 from backfill.runs.tally import Failure, Tally
@@ -70,3 +72,25 @@ def test_the_last_range_of_keys_is_told_as_the_end_and_not_as_a_key() -> None:
 )  # fmt: skip
 def test_the_keys_of_a_failed_chunk_are_told_in_words(first: int, last: int, words: str) -> None:
     assert Failure(phase="meters", first=first, last=last, reason="no").keys == words
+
+
+@pytest.mark.parametrize("title", sorted({*TITLES.values(), *TITLES_AGAIN.values()}))
+def test_a_line_of_progress_fits_a_terminal_of_80_columns(title: str) -> None:
+    is_customers = title == TITLES["customers"]
+    progress = Progress(*columns(), console=Console(width=80))
+    progress.add_task(
+        title, total=1_000_000, completed=999_000, left=23 * 3600 + 1200.0, by_key=title == TITLES["meters"],
+        rate="17,675 customers/s" if is_customers else "",
+    )  # fmt: skip
+    [line] = progress.console.render_lines(progress.get_renderable(), pad=False)
+    said = "".join(segment.text for segment in line)
+    assert said.startswith(title)
+    assert said.rstrip().endswith("about 23 h 20 min left")
+    assert ("100 %" if title == TITLES["meters"] else "999000/1000000") in said
+
+
+def test_nothing_is_left_of_what_is_done() -> None:
+    progress = Progress(*columns(), console=Console(width=80))
+    progress.add_task(TITLES["meters"], total=13, completed=13, left=0.0, by_key=True, rate="")
+    [line] = progress.console.render_lines(progress.get_renderable(), pad=False)
+    assert "left" not in "".join(segment.text for segment in line)
