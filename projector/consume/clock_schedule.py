@@ -33,6 +33,11 @@ class ClockSchedule:
             self._next_look = monotonic() + moved.result()
         return self._moving is None
 
+    def wait(self, seconds: float) -> None:
+        """Wait while the clock is being moved, at most so long; moving it is repeated while PostgreSQL is away."""
+        if self._moving is not None:
+            wait_for([self._moving], seconds)
+
     def applied(self, batch: Batch) -> None:
         """Look again at once if a batch had assignments: one may be due already, or sooner than those known before."""
         if any(item.entity == "assignments" for item in batch.items):

@@ -147,6 +147,8 @@ class Consumer:
         if room <= 0 or self._buffer.bytes >= self._settings.batch_bytes_max:
             if self._in_flight is not None:
                 wait_for([self._in_flight.future], IDLE_SECONDS)
+            else:
+                self._clock.wait(IDLE_SECONDS)
             return
         wait = BUSY_SECONDS if self._in_flight or self._buffer.has_work() else IDLE_SECONDS
         for message in self._membership.poll(min(room, POLL_MESSAGES_MAX), timeout_seconds=wait):
