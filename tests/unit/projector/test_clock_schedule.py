@@ -1,10 +1,9 @@
 """A consumer that can read no more while the clock is being moved waits for that, and does not turn in circles."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from projector.consume.clock_schedule import ClockSchedule
-from projector.consume.writer import Writer
 
 SECONDS: Final = 60.0
 
@@ -21,7 +20,7 @@ class Moving:
 
 def test_who_waits_wakes_when_the_clock_was_moved() -> None:
     writer: Any = Moving()
-    schedule = ClockSchedule(cast("Writer", writer))
+    schedule = ClockSchedule(writer)
     schedule.wait(SECONDS)  # returns at once: nothing is under way
     assert not schedule.look()
     with ThreadPoolExecutor(1) as pool:
