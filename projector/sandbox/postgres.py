@@ -79,7 +79,8 @@ class Postgres:
 
     @property
     def _partial(self) -> Path:
-        return self.home / "data.partial"
+        """Name this process's own: an initdb whose starter was killed before it ran may still begin to write to its."""
+        return self.home / f"data.partial.{os.getpid()}"
 
     @property
     def _ports(self) -> Path:
@@ -129,12 +130,13 @@ class Postgres:
         prepare(self.home.parent)
         self.home.mkdir(mode=0o700, exist_ok=True)
         self._own(self.home)
-        processes.kill(processes.about(self._data, self._partial))
+        processes.kill(processes.about(self._data, *self.home.glob("data.partial*")))
         (self._data / "postmaster.pid").unlink(missing_ok=True)
 
     def _initialise(self) -> None:
         password = self.home / "password"
-        shutil.rmtree(self._partial, ignore_errors=True)
+        for left in self.home.glob("data.partial*"):
+            shutil.rmtree(left, ignore_errors=True)
         write_atomically(password, secrets.token_urlsafe(24))
         self._own(password)
         self._tool(
