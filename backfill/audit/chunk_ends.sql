@@ -136,12 +136,6 @@ SELECT coalesce(
     (SELECT meter_id FROM payments WHERE meter_id > %(after)s AND NOT reversed
      ORDER BY meter_id OFFSET %(rows)s LIMIT 1));
 
--- name: in_effect
--- Whether assignment `a` is in effect as of the clock. One whose `ended` is null was loaded by hand: `active` says it.
-CASE WHEN a.ended IS NULL THEN a.active
-     ELSE NOT a.ended AND a.assigned_at <= (SELECT through FROM assignment_clock)
-          AND coalesce(a.unassigned_at > (SELECT through FROM assignment_clock), true) END
-
 -- name: unassigned_meters
 -- The meters of a window that history assigns to no customer: they are compared on their own.
 -- fill: selected_meters, in_effect

@@ -116,12 +116,6 @@ SELECT source, row_id, meter_id, cause, field, shift, row_shift, mark FROM disag
 INSERT INTO disagreements (source, row_id, meter_id, cause, field, shift, row_shift, mark)
 SELECT source, row_id, meter_id, cause, field, shift, row_shift, mark FROM disagreeing;
 
--- name: in_effect
--- Whether assignment `a` is in effect as of the clock. One whose `ended` is null was loaded by hand: `active` says it.
-CASE WHEN a.ended IS NULL THEN a.active
-     ELSE NOT a.ended AND a.assigned_at <= (SELECT through FROM assignment_clock)
-          AND coalesce(a.unassigned_at > (SELECT through FROM assignment_clock), true) END
-
 -- name: find_disagreeing_assignments
 -- Keep the assignments of the scope whose `active` disagrees with their dates. They move no amount.
 -- fill: in_effect

@@ -11,12 +11,6 @@
 -- which is compared like a mark.
 -- A statement that needs expected figures has `scope` and `recomputed` as its parts, or `kept` in their place.
 
--- name: in_effect
--- Whether assignment `a` is in effect as of the clock. One whose `ended` is null was loaded by hand: `active` says it.
-CASE WHEN a.ended IS NULL THEN a.active
-     ELSE NOT a.ended AND a.assigned_at <= (SELECT through FROM assignment_clock)
-          AND coalesce(a.unassigned_at > (SELECT through FROM assignment_clock), true) END
-
 -- name: candidate_meters
 -- The meters with an assignment to one of these customers that is in effect.
 -- fill: in_effect

@@ -61,12 +61,6 @@ SELECT left_meter_id FROM marked WHERE left_meter_id IS NOT NULL
 UNION
 SELECT reached_meter_id FROM marked WHERE reached_meter_id IS NOT NULL;
 
--- name: in_effect
--- Whether assignment `a` is in effect as of the clock. One whose `ended` is null was loaded by hand: `active` says it.
-CASE WHEN a.ended IS NULL THEN a.active
-     ELSE NOT a.ended AND a.assigned_at <= (SELECT through FROM assignment_clock)
-          AND coalesce(a.unassigned_at > (SELECT through FROM assignment_clock), true) END
-
 -- name: mark_assignments
 -- Set `active` of each locked assignment to what its dates say as of the clock.
 -- fill: in_effect

@@ -67,12 +67,6 @@ SELECT kind, id, day::text, amount, reason,
 FROM excluded
 ORDER BY excluded.day, kind, id;
 
--- name: in_effect
--- Whether assignment `a` is in effect as of the clock. One whose `ended` is null was loaded by hand: `active` says it.
-CASE WHEN a.ended IS NULL THEN a.active
-     ELSE NOT a.ended AND a.assigned_at <= (SELECT through FROM assignment_clock)
-          AND coalesce(a.unassigned_at > (SELECT through FROM assignment_clock), true) END
-
 -- name: holders
 -- Whom the meter has been assigned to as of the clock, in this order, by the business day on which each assignment began.
 SELECT customer_id, (assigned_at AT TIME ZONE %(timezone)s)::date::text AS day

@@ -17,12 +17,6 @@ WITH found AS MATERIALIZED (
 )
 SELECT (SELECT count(*) FROM found), ARRAY(SELECT id FROM found ORDER BY id LIMIT %(ids_max)s);
 
--- name: in_effect
--- Whether assignment `a` is in effect as of the clock. One whose `ended` is null was loaded by hand: `active` says it.
-CASE WHEN a.ended IS NULL THEN a.active
-     ELSE NOT a.ended AND a.assigned_at <= (SELECT through FROM assignment_clock)
-          AND coalesce(a.unassigned_at > (SELECT through FROM assignment_clock), true) END
-
 -- name: orphan_meters
 -- Meters that owe or are owed money, and have no active customer.
 -- fill: in_effect

@@ -8,9 +8,10 @@ the payment that still name no meter, and is overridden by one that does.
 from typing import Final
 
 from backfill.migration.step import Outcome, Statements, Step
+from backfill.runs.in_effect import IN_EFFECT
 from projector.database.statements import statements
 
-SQL: Final = statements("backfill.migration", "payment_meter_ids.sql")
+SQL: Final = statements("backfill.migration", "payment_meter_ids.sql", in_effect=IN_EFFECT)
 
 STEP: Final = Step(
     command="payment-meter-ids",

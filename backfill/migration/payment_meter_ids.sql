@@ -19,12 +19,6 @@ ORDER BY payment_id LIMIT %(size)s;
 -- Clear the table before deciding again.
 DELETE FROM allocations;
 
--- name: in_effect
--- Whether assignment `a` is in effect as of the clock. One whose `ended` is null was loaded by hand: `active` says it.
-CASE WHEN a.ended IS NULL THEN a.active
-     ELSE NOT a.ended AND a.assigned_at <= (SELECT through FROM assignment_clock)
-          AND coalesce(a.unassigned_at > (SELECT through FROM assignment_clock), true) END
-
 -- name: customer_of_meter
 -- The customer of the meter of assignment `held`: of several assignments in effect the latest wins.
 -- fill: in_effect

@@ -1,11 +1,5 @@
 -- The table `drift`: what runs found, and whether it was repaired.
 
--- name: in_effect
--- Whether assignment `a` is in effect as of the clock. One whose `ended` is null was loaded by hand: `active` says it.
-CASE WHEN a.ended IS NULL THEN a.active
-     ELSE NOT a.ended AND a.assigned_at <= (SELECT through FROM assignment_clock)
-          AND coalesce(a.unassigned_at > (SELECT through FROM assignment_clock), true) END
-
 -- name: keep_findings
 -- Store a chunk's findings. A meter that changes hands during a run may be compared again in a later chunk or round:
 -- the later finding replaces the earlier. Each time, the finding of a meter stores the customer it is shown under and

@@ -10,10 +10,11 @@ from typing import Any, Final
 
 from psycopg import Cursor
 
+from backfill.runs.in_effect import IN_EFFECT
 from events.runtime.errors import StateError
 from projector.database.statements import statements
 
-SQL: Final = statements("backfill.runs", "selection.sql")
+SQL: Final = statements("backfill.runs", "selection.sql", in_effect=IN_EFFECT)
 KEY: Final = "selection"
 """The member of a run's options that holds it; absent where everything is compared."""
 

@@ -7,7 +7,8 @@ belong to it:
     -- fill: c, d    each `{c}` and `{d}` in the statement stands for the text of that part
 
 A part is written under a name, too, and may have such lines itself. WITH queries are written without `WITH` in front
-and without a comma behind. A part is no statement: it is not returned.
+and without a comma behind. A part is no statement: it is not returned. A part that several files need is a statement of
+a file of its own, and given to each of them.
 """
 
 import re
@@ -24,28 +25,33 @@ COMMENT: Final = re.compile(r"\A(?:--[^\n]*\n)*")
 
 
 @cache
-def statements(package: str, file: str) -> Mapping[str, str]:
+def statements(package: str, file: str, **given: str) -> Mapping[str, str]:
     """Read one file and put its statements together; what stands above the first name is prose.
+
+    Args:
+        package: where the file is.
+        file: its name.
+        given: parts from elsewhere, by the names under which the file fills them in.
 
     Raises:
         ValueError: a name is given twice, a part is missing or part of itself, or the file holds no statement.
 
     """
-    return MappingProxyType(compose(f"{package}/{file}", files(package).joinpath(file).read_text("utf-8")))
+    return MappingProxyType(compose(f"{package}/{file}", files(package).joinpath(file).read_text("utf-8"), **given))
 
 
-def compose(where: str, text: str) -> dict[str, str]:
+def compose(where: str, text: str, **given: str) -> dict[str, str]:
     """Read a file's text as `statements` does; `where` names it in an error."""
     _, *pieces = NAME_LINE.split(text)
-    names = pieces[::2]
-    bodies = {name: body.strip() for name, body in zip(names, pieces[1::2], strict=True)}
+    names = [*pieces[::2], *given]
+    bodies = {name: body.strip() for name, body in zip(names, [*pieces[1::2], *given.values()], strict=True)}
     if not bodies or len(bodies) < len(names):
         raise ValueError(f"{where}: statements need names, each its own: {names}")
     parts = {part for body in bodies.values() for line in (WITH_LINE, FILL_LINE) for part in _listed(line, body)}
     if missing := parts - bodies.keys():
         raise ValueError(f"{where}: there are no parts of these names: {sorted(missing)}")
     whole = {name: _statement(where, bodies, name) for name in bodies}
-    return {name: statement for name, statement in whole.items() if name not in parts}
+    return {name: statement for name, statement in whole.items() if name not in parts | given.keys()}
 
 
 def _statement(where: str, bodies: Mapping[str, str], name: str) -> str:

@@ -56,6 +56,13 @@ def test_a_statement_that_has_with_queries_of_its_own_keeps_them_behind_its_part
     )
 
 
+def test_a_part_may_be_given_by_another_file() -> None:
+    found = compose("here", "-- name: a\n-- fill: small\nSELECT {small};", small="-- Small.\nn < 3")
+    assert found == {"a": "-- fill: small\nSELECT n < 3;"}
+    with pytest.raises(ValueError, match="each its own"):
+        compose("here", FILE, small="n < 3")
+
+
 def test_a_statement_without_parts_is_left_as_it_is() -> None:
     assert compose("here", FILE)["alone"] == "-- Needs nothing.\nSELECT 1;"
 
