@@ -11,6 +11,7 @@ option_values       durations, points in time, days and shares as people type th
 logs, console       structured logs; tables, JSON and sentences on standard output
 extras              how to install what only some commands need
 completion          completion in bash, zsh and fish
+background          a blocking call on a daemon thread
 stop, deadline      signals as a request to stop; a time budget
 layout, wording     tables, records and wrapped lines; counts with their nouns
 help_pages          help as plain text that fits the terminal

@@ -5,14 +5,14 @@ in undefined states. A wait that holds nothing to be drained runs on a daemon th
 """
 
 import signal
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from contextlib import contextmanager
 from time import monotonic
 from types import FrameType
 from typing import Any, Final, TypeVar
+
+from events.runtime import background
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 CHECK_SECONDS: Final = 0.1  # how soon a wait notices a request
@@ -43,9 +43,9 @@ class Stop:
         The call then continues until the process ends, so it must change nothing of the process. What it raises is
         raised here.
         """
-        answer: Future[Result] = Future()
-        if not self.requested:
-            threading.Thread(target=_answer, args=(answer, wait), name="waiting", daemon=True).start()
+        if self.requested:
+            return None
+        answer = background.begin(wait, name="waiting")
         while not self.requested:
             if wait_for([answer], CHECK_SECONDS).done:
                 return answer.result()
@@ -86,10 +86,3 @@ def stop_on_signals(
 def _restore(handlers: Mapping[signal.Signals, Any]) -> None:
     for number, handler in handlers.items():
         signal.signal(number, handler)
-
-
-def _answer(answer: Future[Result], wait: Callable[[], Result]) -> None:
-    try:
-        answer.set_result(wait())
-    except BaseException as error:  # noqa: BLE001 - raised again by `run_unless_stopped`
-        answer.set_exception(error)

@@ -24,18 +24,20 @@ the same leader epoch. Kafka assigns a new epoch whenever a leader goes away, so
 metadata as well.
 """
 
-import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from time import monotonic
-from typing import Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import structlog
 
 from events.contract.types import TopicPartition
+from events.runtime import background
 from events.runtime.errors import ServiceTemporarilyUnavailableError
 from projector.errors import PositionImpossibleError, TopicMissingError
 from projector.kafka_log.position_check import Position, created_again, deleted
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 CHECK_SECONDS: Final = 1.0  # between two requests for the topic ids, and between two attempts to check positions
 
@@ -50,7 +52,7 @@ class Question(Generic[Answer]):
 
     def __init__(self, ask: Callable[[], Answer]) -> None:
         self._ask = ask
-        self._asked: Future[Answer] | None = None
+        self._asked: "Future[Answer] | None" = None
         self._outdated = False
         self._next = 0.0
 
@@ -83,16 +85,7 @@ class Question(Generic[Answer]):
 
     def _begin(self) -> None:
         """Ask on a daemon thread: a service that hangs does not delay shutdown."""
-        answer: Future[Answer] = Future()
-        self._asked = answer
-
-        def run() -> None:
-            try:
-                answer.set_result(self._ask())
-            except BaseException as error:  # noqa: BLE001 - raised again by `answer`
-                answer.set_exception(error)
-
-        threading.Thread(target=run, name="continuity", daemon=True).start()
+        self._asked = background.begin(self._ask, name="continuity")
 
 
 class Continuity:

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import datetime
-from threading import Thread
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
 
 from events.contract.types import TopicPartition
+from events.runtime import background
 from events.runtime.errors import ServiceTemporarilyUnavailableError, ServiceUnavailableError, StateError
 from events.runtime.kafka import translate_kafka_errors
 from events.runtime.settings import Settings
@@ -54,16 +54,7 @@ def ask(settings: Settings, since: datetime | None) -> Future[KafkaView]:
         since: the moment of `young_from`; None if it is not needed.
 
     """
-    answer: Future[KafkaView] = Future()
-
-    def run() -> None:
-        try:
-            answer.set_result(_asked(settings, since))
-        except BaseException as error:  # noqa: BLE001 - raised again by `awaited`
-            answer.set_exception(error)
-
-    Thread(target=run, name="asking Kafka", daemon=True).start()
-    return answer
+    return background.begin(lambda: _asked(settings, since), name="asking Kafka")
 
 
 def awaited(answer: Future[KafkaView], settings: Settings) -> KafkaView:
