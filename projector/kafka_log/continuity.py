@@ -52,7 +52,7 @@ class Question(Generic[Answer]):
 
     def __init__(self, ask: Callable[[], Answer]) -> None:
         self._ask = ask
-        self._asked: "Future[Answer] | None" = None
+        self._asked: Future[Answer] | None = None
         self._outdated = False
         self._next = 0.0
 
