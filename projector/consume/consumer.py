@@ -111,7 +111,7 @@ class Consumer:
         self._budget: Deadline | None = None
         self._starts = StartPositions(settings, engine, broker)
         self._continuity = Continuity(
-            self._starts.topic_ids, lambda: self._starts.proven(self._membership.partitions)[0]
+            self._starts.topic_ids, lambda: self._starts.proven(self._membership.partitions).starts
         )
         self._membership = Membership(settings, list(broker.topics), start=self._start, leave=self._leave)
 
@@ -211,14 +211,14 @@ class Consumer:
 
     def _start(self, assigned: set[TopicPartition]) -> Mapping[TopicPartition, Position]:
         """Return where assigned partitions start; nothing if a stop is requested meanwhile."""
-        answer = retry_until_available(lambda: self._starts.proven(assigned), stop=self._stop)
-        if answer is None:
+        proven = retry_until_available(lambda: self._starts.proven(assigned), stop=self._stop)
+        if proven is None:
             return {}
-        starts, history = answer
+        starts = proven.starts
         offsets = {place: position.next_offset for place, position in starts.items()}
-        self._breaker.restore(history)
+        self._breaker.restore(proven.history)
         self._buffer.assign(offsets, {place[0]: position.topic_id for place, position in starts.items()})
-        self._continuity.assign(starts)
+        self._continuity.expect(proven.topic_ids)
         self._applied.update(offsets)
         return starts
 
@@ -227,7 +227,6 @@ class Consumer:
         if self._in_flight is not None:
             wait_for([self._in_flight.future], self._deadline().remaining_seconds)
         self._buffer.revoke(revoked)
-        self._continuity.revoke(revoked)
         return {place: self._applied.pop(place) for place in revoked if place in self._applied}
 
     def _caught_up(self, ends: Mapping[TopicPartition, int]) -> bool:

@@ -1,6 +1,7 @@
 """Where assigned partitions start: at PostgreSQL's positions, each checked against the broker's log."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import structlog
 from confluent_kafka import Message as KafkaMessage
@@ -19,7 +20,7 @@ from projector.kafka_log import topic_configuration
 from projector.kafka_log.broker import Broker
 from projector.kafka_log.kafka_errors import at_end, is_gone
 from projector.kafka_log.partitions import PartitionLog, require_described
-from projector.kafka_log.position_check import Position, deleted, require_servable
+from projector.kafka_log.position_check import Position, deleted, require_same_topic, require_servable
 from projector.positions import store as positions
 
 _log = structlog.get_logger()
@@ -45,6 +46,22 @@ def check_deployment(settings: Settings, engine: Engine, broker: Broker) -> dict
         return logs
 
 
+@dataclass(frozen=True, kw_only=True)
+class Proven:
+    """Where assigned partitions start, in a log that is the one that was read.
+
+    Args:
+        starts: the position of each assigned partition.
+        history: the refused messages right before those positions.
+        topic_ids: of every topic, assigned or not.
+
+    """
+
+    starts: Mapping[TopicPartition, Position]
+    history: BreakerHistory
+    topic_ids: Mapping[str, str]
+
+
 class StartPositions:
     """Asks both services; an error of either is one line that names the service."""
 
@@ -53,8 +70,11 @@ class StartPositions:
         self._engine = engine
         self._broker = broker
 
-    def proven(self, assigned: set[TopicPartition]) -> tuple[dict[TopicPartition, Position], BreakerHistory]:
-        """Return where partitions start, and the refused messages right before that.
+    def proven(self, assigned: set[TopicPartition]) -> Proven:
+        """Return where partitions start, after checking their positions against the broker's log.
+
+        The topic ids of the whole group's positions are checked. A topic that was deleted and created again may be
+        assigned to nobody yet, and each consumer has to stop for it: the command that recovers demands it.
 
         Raises:
             PositionImpossibleError: the broker cannot serve a position.
@@ -67,13 +87,19 @@ class StartPositions:
             except TopicMissingError as missing:  # it existed when the program started
                 raise PositionImpossibleError(deleted(missing.topic)) from None
             require_described(assigned, logs)
-            logs = {place: logs[place] for place in assigned}
+            ours = {place: logs[place] for place in assigned}
             with transaction(self._engine) as connection:
-                starts = positions.begin(connection, self._settings.group_id, logs)
-            for place, log in sorted(self._broker.reread(starts, logs).items()):
+                stored = positions.begin(connection, self._settings.group_id, ours)
+            for place in sorted(stored.keys() & logs.keys()):
+                require_same_topic(place, stored[place], logs[place])
+            starts = {place: stored[place] for place in assigned}
+            for place, log in sorted(self._broker.reread(starts, ours).items()):
                 require_servable(place, starts[place], log)
             with transaction(self._engine) as connection:
-                return starts, read_history(connection, starts)
+                history = read_history(connection, starts)
+        return Proven(
+            starts=starts, history=history, topic_ids={topic: log.topic_id for (topic, _), log in logs.items()}
+        )
 
     def topic_ids(self) -> Mapping[str, str]:
         """Return the current id of each topic; raises the same."""

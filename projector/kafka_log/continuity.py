@@ -4,7 +4,9 @@ At each start and assignment, every position is checked against the broker befor
 `projector.consume.start_positions`). Two things can happen to a log after that.
 
 1. A topic is deleted and created again. Kafka does not report this to a consumer, which continues at its old offsets in
-the new log. So the topic ids are requested every `CHECK_SECONDS`, on a thread, so that no batch waits for the answer.
+the new log. So the ids of all topics are requested every `CHECK_SECONDS`, on a thread, so that no batch waits for the
+answer. A consumer stops even if no partition of the topic is assigned to it. It may have none because the topic was
+missing when the group assigned partitions, and then nobody reads the new one until librdkafka asks for metadata again.
 Finding it a moment later is early enough, because nothing applied in between can hide it: a position keeps the id of
 the topic that it was assigned for, and a batch moves it only while that id is still stored, and never changes it. The
 next check, assignment or start therefore refuses the position, however far it has moved. The command that recovers
@@ -100,18 +102,13 @@ class Continuity:
     def __init__(self, topic_ids: Callable[[], Mapping[str, str]], prove: Callable[[], Positions]) -> None:
         self._ids = Question(topic_ids)
         self._proof = Question(prove)
-        self._topic_ids: dict[TopicPartition, str | None] = {}
+        self._expected: Mapping[str, str] = {}
         self._missing: str | None = None
         self.doubted = False
 
-    def assign(self, given: Positions) -> None:
-        """Add assigned partitions, whose positions were just checked."""
-        self._topic_ids.update({place: position.topic_id for place, position in given.items()})
-
-    def revoke(self, taken: set[TopicPartition]) -> None:
-        """Remove revoked partitions."""
-        for place in taken:
-            self._topic_ids.pop(place, None)
+    def expect(self, topic_ids: Mapping[str, str]) -> None:
+        """Take the topic ids with which the positions were just checked."""
+        self._expected = topic_ids
 
     def doubt(self, reason: str) -> None:
         """Mark the log as unproven: no batch may be submitted until `proven` returns positions."""
@@ -150,7 +147,7 @@ class Continuity:
         except ServiceTemporarilyUnavailableError:
             return  # the consumer's own connection reports the same
         except TopicMissingError as missing:
-            if missing.topic == self._missing and missing.topic in {topic for topic, _ in self._topic_ids}:
+            if missing.topic == self._missing:
                 raise PositionImpossibleError(deleted(missing.topic)) from None
             self._missing = missing.topic  # ask once more: a broker may not know the topic yet
             return
@@ -159,6 +156,6 @@ class Continuity:
             self._compare(found)
 
     def _compare(self, found: Mapping[str, str]) -> None:
-        for (topic, _), topic_id in self._topic_ids.items():
-            if topic_id not in {None, found[topic]}:
+        for topic, topic_id in self._expected.items():
+            if topic_id != found[topic]:
                 raise PositionImpossibleError(created_again(topic, "while it was read"))

@@ -44,10 +44,9 @@ def require_servable(place: TopicPartition, position: Position, log: PartitionLo
         PositionImpossibleError: naming the partition and the command that recovers.
 
     """
+    require_same_topic(place, position, log)
     name, offset = f"{place[0]}/{place[1]}", position.next_offset
     again = f"`projector positions set {place[0]} {place[1]} earliest`"
-    if position.topic_id is not None and position.topic_id != log.topic_id:
-        raise PositionImpossibleError(created_again(name, f"since position {offset} was stored"))
     if offset < log.low:
         raise PositionImpossibleError(
             f"{name}: the position is {offset}, but the broker's log starts at {log.low}: retention deleted "
@@ -64,6 +63,18 @@ def require_servable(place: TopicPartition, position: Position, log: PartitionLo
             f"{name}: the position is {offset}, but {contradiction}: the log was truncated and has grown again, as "
             f"after a restore from an older copy; {again} replays what it has; publish again what it lost"
         )
+
+
+def require_same_topic(place: TopicPartition, position: Position, log: PartitionLog) -> None:
+    """Refuse a position that was stored for an earlier topic of the same name.
+
+    Raises:
+        PositionImpossibleError: naming the partition and the command that recovers.
+
+    """
+    if position.topic_id is not None and position.topic_id != log.topic_id:
+        name = f"{place[0]}/{place[1]}"
+        raise PositionImpossibleError(created_again(name, f"since position {position.next_offset} was stored"))
 
 
 def created_again(name: str, when: str) -> str:

@@ -48,7 +48,7 @@ def read(connection: Connection[Any], group_id: str) -> dict[TopicPartition, Pos
 def begin(
     connection: Connection[Any], group_id: str, logs: Mapping[TopicPartition, PartitionLog]
 ) -> dict[TopicPartition, Position]:
-    """Return the positions of partitions, after creating those of partitions never read; none is checked here.
+    """Return the group's positions, after creating those of given partitions never read; none is checked here.
 
     Raises:
         PositionImpossibleError: the group is new, and another group has filled these tables.
@@ -65,8 +65,7 @@ def begin(
     _require_known_group(connection, parameters)
     connection.execute(SQL["create_positions"], parameters)
     connection.execute(SQL["adopt_topics"], parameters)
-    stored = read(connection, group_id)
-    return {place: stored[place] for place in places}
+    return read(connection, group_id)
 
 
 def move(

@@ -9,6 +9,9 @@ from confluent_kafka import TopicPartition
 
 from events.contract.types import topic_of
 from events.runtime import kafka
+from projector.consume.start_positions import StartPositions
+from projector.errors import PositionImpossibleError
+from projector.kafka_log.broker import Broker
 from projector.kafka_log.topics import create_topics
 from tests.support.deployment import EAGER, NEXT_GENERATION, Deployment, log, records, wait_for_exit
 from tests.support.programs import pause
@@ -56,6 +59,9 @@ def test_a_topic_that_was_created_again_stops_the_consumer(deployment: Deploymen
     assert last_line(result.stderr, "projector:", invoices, "created again", "projector ")
     assert result.exit_code == 1
     assert deployment.positions() == before
+    without_partitions = StartPositions(deployment.settings, deployment.engine, Broker(deployment.settings))
+    with pytest.raises(PositionImpossibleError, match=f"{invoices}/0: the topic was deleted and created again"):
+        without_partitions.proven(set())
 
 
 @pytest.mark.parametrize("protocol", [EAGER, NEXT_GENERATION], ids=["range", "consumer"])

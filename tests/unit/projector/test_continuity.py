@@ -19,7 +19,7 @@ GIVEN = {PLACE: Position(next_offset=7, topic_id="ours")}
 
 def _watch(ids: Callable[[], dict[str, str]], prove: Callable[[], Positions] = lambda: GIVEN) -> Continuity:
     made = Continuity(ids, prove)
-    made.assign(GIVEN)
+    made.expect({PLACE[0]: "ours"})
     return made
 
 
@@ -79,21 +79,15 @@ def test_another_topic_of_the_name_stops_and_so_does_none_at_the_second_look(
     assert len(answers) == asked
 
 
-def test_a_topic_of_which_nothing_is_left_to_us_may_be_missing(wait_until: WaitUntil) -> None:
+def test_a_broker_that_is_away_is_no_answer(wait_until: WaitUntil) -> None:
     asked = threading.Semaphore(0)
-    watch = _watch(lambda: asked.release() or _missing())  # type: ignore[func-returns-value]
-    watch.revoke({PLACE})
+    _look_until_asked(_watch(lambda: asked.release() or _away()), asked, 3, wait_until)  # type: ignore[func-returns-value]
+
+
+def test_before_the_first_assignment_any_topic_is_the_right_one(wait_until: WaitUntil) -> None:
+    asked = threading.Semaphore(0)
+    watch = Continuity(lambda: asked.release() or {PLACE[0]: "another"}, lambda: GIVEN)  # type: ignore[func-returns-value]
     _look_until_asked(watch, asked, 3, wait_until)
-
-
-def test_partitions_that_were_taken_are_not_looked_after_and_a_broker_that_is_away_is_no_answer() -> None:
-    asked = threading.Semaphore(0)
-    watch = _watch(lambda: asked.release() or {PLACE[0]: "another"})  # type: ignore[func-returns-value]
-    watch.revoke({PLACE})
-    watch.check_topic_ids()
-    assert asked.acquire(timeout=120)
-    watch.check_topic_ids()
-    _watch(_away).check_topic_ids()
 
 
 def test_an_answer_to_an_older_doubt_proves_nothing(wait_until: WaitUntil) -> None:
@@ -170,30 +164,6 @@ def test_a_doubt_is_told_once_and_each_try_to_prove_the_log_with_what_was_in_the
         {"event": "broker connection lost, checking the log", "reason": "lost", "log_level": "warning"},
         {"event": "retrying", "reason": "no leader", "wait_seconds": 0.02, "log_level": "warning"},
     ]
-
-
-def test_what_was_taken_need_not_have_been_given_and_what_is_left_is_looked_after(wait_until: WaitUntil) -> None:
-    other = ("billing.payments", 3)
-    watch = _watch(lambda: {PLACE[0]: "ours", other[0]: "another"})
-    watch.assign({other: Position(next_offset=1, topic_id="ours")})
-    watch.revoke({PLACE, ("billing.customers", 0)})
-
-    def stopped() -> bool:
-        try:
-            watch.check_topic_ids()
-        except PositionImpossibleError as impossible:
-            return "billing.payments" in str(impossible) and "while it was read" in str(impossible)
-        return False
-
-    wait_until(stopped, what="the look")
-
-
-def test_a_position_that_knows_no_topic_id_is_of_any_topic(wait_until: WaitUntil) -> None:
-    """One that was stored before positions had topic ids is given one at the next start."""
-    asked = threading.Semaphore(0)
-    watch = _watch(lambda: asked.release() or {PLACE[0]: "another"})  # type: ignore[func-returns-value]
-    watch.assign({PLACE: Position(next_offset=7, topic_id=None)})
-    _look_until_asked(watch, asked, 2, wait_until)
 
 
 def test_a_broker_that_hangs_holds_up_no_exit() -> None:
