@@ -19,7 +19,7 @@ from events.runtime.errors import InputError
 from events.runtime.wording import agree, counted
 
 IDS_MAX: Final = 20
-COLUMNS: Final = ("Check", "Result", "Count>", "First IDs~", "Problem~", "Fix~")
+COLUMNS: Final = ("Check", "Result", "Count>", "Which~", "Problem~", "Fix~")
 COMMAND: Final = re.compile(r"\bbackfill [a-z-]+")
 NOTHING_CHANGED: Final = "DRY RUN: nothing is changed. There is nothing to apply: validate only reads."
 
@@ -151,5 +151,7 @@ def _row(each: Checked) -> tuple[object, ...]:
 
 
 def _first(each: Checked) -> str:
-    more = ", ..." if each.rows > len(each.ids) > 0 else ""
-    return "; ".join(filter(None, [", ".join(map(str, each.ids)) + more, each.note]))
+    more = ", ..." if each.rows > len(each.ids) else ""
+    noun = each.check.noun.removesuffix("s") if len(each.ids) == 1 and not more else each.check.noun
+    named = f"{noun} {', '.join(map(str, each.ids))}{more}" if each.ids else ""
+    return "; ".join(filter(None, [named, each.note]))

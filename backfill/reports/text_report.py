@@ -1,6 +1,5 @@
 """A run's report for people: its result in a sentence, the three tables of the nightly recalculation, and the drift."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -8,13 +7,12 @@ from typing import Any, Final
 
 from psycopg import Connection
 
-from backfill.reports import verdict, verify_log_report
+from backfill.reports import drift_report, verdict, verify_log_report
 from backfill.reports.money import money, signed
 from backfill.reports.verdict import AmountsOff
 from backfill.runs import drift
 from backfill.runs.store import Run
 from events.runtime.console import print_table, say
-from events.runtime.wording import agree, counted
 
 ROWS_MAX: Final = 20  # of a table on a terminal; the rest is counted
 
@@ -53,9 +51,10 @@ def banner(run: Run) -> None:
 
 
 def print_report(report: Report) -> None:
-    """Print the result in a sentence, then the tables, then what was compared."""
+    """Print the result in a sentence, then the tables, then what was compared; below findings the result once more."""
     run, tally = report.run, report.run.tally
-    say(verdict.verdict(run, report.off))
+    result = verdict.verdict(run, report.off)
+    say(result)
     if run.command == "verify-log":
         verify_log_report.print_counts(run)
     elif tally.customers:
@@ -65,11 +64,14 @@ def print_report(report: Report) -> None:
     elif run.selection.whole and tally.meters:
         say(verdict.NO_CUSTOMERS)
     if report.drift:
-        _drift(report)
+        drift_report.print_findings(report.drift)
+        _rest(run.tally.findings - len(report.drift), run)
     for failed in tally.failures:
         say(verdict.describe_failure(failed.phase, failed))
     if seen := verdict.compared(run):
         say(seen)
+    if report.drift:
+        say(result)
 
 
 def _results(report: Report) -> None:
@@ -114,55 +116,7 @@ def _totals(report: Report) -> None:
     print_table("Validation Summary", ["Metric", "Recorded Total>", "Expected Total>", "Difference>"], rows)
 
 
-def _drift(report: Report) -> None:
-    columns = ["Entity", "ID>", "Column", "Recorded>", "Expected>", "Difference>", "Cause", "Evidence~"]
-    print_table("Drift", columns, [(*row[:7], describe_evidence(row[7])) for row in report.drift])
-    _rest(report.run.tally.findings - len(report.drift), report.run)
-
-
 def _rest(count: int, run: Run) -> None:
     if count > 0:
         where = f"--format json shows all, as does: SELECT * FROM drift WHERE run_id = '{run.run_id}'"
         say(f"... and {count:,} more; {where}")
-
-
-def describe_evidence(evidence: dict[str, Any]) -> str:
-    """Describe evidence in a few words."""
-    words = [
-        f"{counted(rows, part['source'].removesuffix('s'))} ({part['field']}): {_ids(part['ids'], rows)}"
-        for part in evidence.get("history", ())
-        if (rows := part["rows"])
-    ]
-    if "uncertain" in evidence:
-        words.append(f"{evidence['uncertain']}: the figures fit either edit")
-    if "projection" in evidence:
-        part = evidence["projection"]
-        words.append(_of_projection(Decimal(part["amount"]), part["rows"]))
-    words += [
-        f"{name.replace('_', ' ')} {at['topic']}/{at['partition']}@{at['offset']}"
-        for name in ("message", "says_it_is_from")
-        if (at := evidence.get(name))
-    ]
-    if evidence.get("assignments"):
-        words.append(
-            f"{agree(len(evidence['assignments']), 'assignment', 'assignments')} {_ids(evidence['assignments'])}"
-        )
-    if evidence.get("meters"):
-        words.append(f"{agree(len(evidence['meters']), 'meter', 'meters')} {_ids(evidence['meters'])}")
-    if "sum_of_meter_rows" in evidence:
-        words.append(f"the sum of its meter rows is {Decimal(evidence['sum_of_meter_rows']):,}")
-    return "; ".join(words) or json.dumps(evidence)
-
-
-def _of_projection(amount: Decimal, rows: int) -> str:
-    """Describe what was counted for history rows, less what the balance row holds: an amount and a number of rows."""
-    if rows < 0:
-        return f"the balance row counts {counted(-rows, 'row')} of {-amount:+,} that history does not have"
-    if rows > 0:
-        return f"history counts {counted(rows, 'row')} of {amount:+,} that the balance row does not have"
-    return f"the balance row was edited by {-amount:+,}; history counts the same rows"
-
-
-def _ids(ids: Sequence[int], count: int | None = None) -> str:
-    more = ", ..." if count is not None and count > len(ids) else ""
-    return ", ".join(map(str, ids)) + more

@@ -37,17 +37,18 @@ def outcome(run: Run) -> str:
         return "There was nothing to compare: no messages and no history."
     if not log.rows_wrong:
         return "No drift: history agrees with the log, as far back as it reaches."
-    found = f"{counted(log.rows_wrong, 'row')} of history"
+    found = f"Drift: {counted(log.rows_wrong, 'row')} of history"
+    missing = f", {log.rows_missing:,} of them missing," if log.rows_missing else ""
     if not run.options.get("repair"):
         return (
-            f"Drift: {found} {agree(log.rows_wrong, 'differs', 'differ')} from the log; nothing was changed. "
-            "`backfill verify-log --repair` replays what has a message in the log."
+            f"{found}{missing} {agree(log.rows_wrong, 'differs', 'differ')} from the log; nothing was changed. "
+            "`backfill verify-log --repair` replays what has a message in the log, and repairs the balances."
         )
-    found = f"Drift: {found} differed from the log"
+    found = f"{found}{missing} differed from the log"
     if tally.unrepaired:
         still = agree(tally.unrepaired, "still differs", "still differ")
         return f"{found}; {tally.unrepaired:,} {still} after the repair."
-    return f"{found}; {agree(log.rows_wrong, '', 'all ')}replayed and compared again."
+    return f"{found}; {agree(log.rows_wrong, '', 'all ')}replayed, balances repaired, and compared again."
 
 
 def seen(run: Run) -> str:

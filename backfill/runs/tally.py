@@ -35,7 +35,10 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class LogTally(Totals):
-    """What `verify-log` has counted: messages by outcome, and rows by what the log says about them."""
+    """What `verify-log` has counted: messages by outcome, and rows by what the log says about them.
+
+    `rows_missing` are those of `rows_wrong` that history lacks; they are not among `rows`.
+    """
 
     messages: int = 0
     refused: int = 0
@@ -47,6 +50,7 @@ class LogTally(Totals):
     rows_expired: int = 0
     rows_loaded: int = 0
     rows_wrong: int = 0
+    rows_missing: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

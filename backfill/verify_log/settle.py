@@ -42,7 +42,8 @@ def settle(cursor: Cursor[Any], run: Run, chunk: Chunk, source: Source, prefix: 
     found = [finding for each in wrong.values() for finding in each]
     drift.stage(cursor, found)
     drift.keep(cursor, run)
-    return Tally(findings=len(found), log=LogTally(rows_wrong=len(wrong)))
+    missing = sum(each[0].cause == "history-missing" for each in wrong.values())
+    return Tally(findings=len(found), log=LogTally(rows_wrong=len(wrong), rows_missing=missing))
 
 
 def judge(

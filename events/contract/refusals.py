@@ -11,6 +11,7 @@ from events.contract.types import DATE, MONEY, POSITIVE, TIMESTAMP, Reason, Refu
 
 DETAIL_CHARACTERS: Final = 300
 INPUT_CHARACTERS: Final = 60
+NAMES_MAX: Final = 5  # of other members that are wrong
 
 WRITTEN: Final[dict[str, str]] = {
     MONEY: 'is not a decimal string with at most 16 digits before the point and two after, like "1250.00"',
@@ -50,7 +51,7 @@ KINDS: Final[dict[str, str]] = {
 
 
 def refusal(error: ValueError, value: bytes = b"", *, tagged: bool, within: str = "") -> Refusal:
-    """Describe why bytes are refused, by the first error.
+    """Describe why bytes are refused: the first error, and the names of other members that are wrong.
 
     Args:
         error: of pydantic, or a ValueError whose message is the description.
@@ -61,11 +62,13 @@ def refusal(error: ValueError, value: bytes = b"", *, tagged: bool, within: str 
     """
     if not isinstance(error, ValidationError):
         return Refusal("not-json", str(error)[:DETAIL_CHARACTERS])
-    first = error.errors(include_url=False)[0]
+    first, *others = error.errors(include_url=False)
     place = [*([within] if within else []), *first["loc"][tagged:]]
     name = ".".join(map(str, place))
     description = _description(first, value)
     detail = f"{name}: {description}" if name else description
+    if further := [".".join(map(str, (*place[: bool(within)], *each["loc"][tagged:]))) for each in others]:
+        detail += f"; also wrong: {', '.join(further[:NAMES_MAX])}{', ...' if len(further) > NAMES_MAX else ''}"
     return Refusal(_reason(first["type"], place, within), detail[:DETAIL_CHARACTERS])
 
 
@@ -92,9 +95,15 @@ def _description(first: Any, value: bytes) -> str:  # noqa: ANN401 - pydantic_co
         case "date-time":
             is_written = isinstance(first["input"], str) and re.match(TIMESTAMP, first["input"])
             message = NO_SUCH_MOMENT if is_written else NOT_A_TIMESTAMP
+        case "string_type" if _is_number(first["input"]):
+            message = 'is not a string: write it in quotes, an amount with two decimals, like "1250.00"'
         case _:
             message = KINDS.get(kind, first["msg"])
     return f"{_shown(first['input'])}{message}"
+
+
+def _is_number(given: object) -> bool:
+    return isinstance(given, int | float) and not isinstance(given, bool)
 
 
 def _shown(given: object) -> str:

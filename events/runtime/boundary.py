@@ -17,9 +17,9 @@ import os
 import select
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Final, TextIO, cast
+from typing import Any, Final, TextIO
 
 import typer
 
@@ -59,23 +59,42 @@ def run(program: str, app: typer.Typer) -> None:
 
 def _invoke(program: str, app: typer.Typer) -> int:
     """Run the command; output that cannot be written fails here, and not while the interpreter shuts down."""
+    command = typer.main.get_command(app)
+    use_plain_help(command)
     try:
         if asked := os.environ.get(completion.variable(program)):
             return completion.answer(program, app, asked)
-        command = typer.main.get_command(app)
-        use_plain_help(command)
         with command.make_context(program, sys.argv[1:]) as context:
             command.invoke(context)
     except typer.Exit as ended:
         return ended.exit_code
     except Usage as error:
-        from typer.rich_utils import rich_format_error  # noqa: PLC0415 - loads what only a complaint needs
-
-        rich_format_error(cast("Any", error))
-        return ProgramError.exit_code
+        return _usage(program, command, error)
     finally:
         sys.stdout.flush()
     return 0
+
+
+def _usage(program: str, command: Any, error: Any) -> int:  # noqa: ANN401 - click's, which typer does not export
+    """Say what is wrong with the arguments, and which help page has the right ones; without any, print the page."""
+    name = _named(program, sys.argv[1:], command)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        _write_line(error.format_message())
+        return ProgramError.exit_code
+    message = " ".join(printable(error.format_message()).split()).rstrip(".")
+    _write_line(f"{name}: {message}{' ' if message.endswith('?') else '; '}`{name} --help` shows what it takes")
+    return ProgramError.exit_code
+
+
+def _named(program: str, arguments: Sequence[str], command: Any) -> str:  # noqa: ANN401 - as above
+    """Return the words that name the innermost command."""
+    words = [program]
+    for word in arguments:
+        command = getattr(command, "commands", {}).get(word)
+        if command is None:
+            break
+        words.append(word)
+    return " ".join(words)
 
 
 def _exit_code(program: str, command: Callable[[], int]) -> int:  # noqa: PLR0911 - the table above

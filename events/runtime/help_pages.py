@@ -3,16 +3,26 @@
 The tables that typer draws by default shorten the names of options in a terminal of 80 columns.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
 import typer
 
+from events.contract.limits import BIGINT_MAX
 from events.runtime.layout import wrapped
 
 WIDTH_MAX: Final = 120  # longer lines are hard to read
 NAMES_MAX: Final = 30  # columns of names; the text of a longer one begins below it
 MARGIN: Final = 2
+
+PLAIN_NAMES: Final = ((re.compile(r" <str>$"), ""), (re.compile(r"<(int|float)( range)?>$"), "N"))
+PLAIN_BOUNDS: Final = (
+    (re.compile(rf"\b1<=x<={BIGINT_MAX}(; )?"), ""),  # any id
+    (re.compile(r"\b([\d.]+)<=x<=([\d.]+)\b"), r"\1 to \2"),
+    (re.compile(r"\bx>=([\d.]+)\b"), r"at least \1"),
+)
+"""What click calls a value, and its bounds, and what people do."""
 
 Formatter: Final[Any] = typer.Context.formatter_class
 
@@ -32,6 +42,7 @@ class _HelpFormatter(Formatter):  # type: ignore[misc]  # typer includes click, 
 
     def write_dl(self, rows: Sequence[tuple[str, str]], col_max: int = NAMES_MAX, col_spacing: int = MARGIN) -> None:
         """Write names beside their meanings."""
+        rows = [(_replaced(name, PLAIN_NAMES), _replaced(meaning, PLAIN_BOUNDS)) for name, meaning in rows]
         names = min(max(len(name) for name, _ in rows), col_max) + col_spacing
         indent = " " * (self.current_indent + names)
         for name, meaning in rows:
@@ -41,6 +52,12 @@ class _HelpFormatter(Formatter):  # type: ignore[misc]  # typer includes click, 
             self.write(
                 "".join(f"{line}\n" for line in (f"{beside}{first}".rstrip(), *(indent + line for line in rest)))
             )
+
+
+def _replaced(text: str, patterns: Sequence[tuple[re.Pattern[str], str]]) -> str:
+    for pattern, by in patterns:
+        text = pattern.sub(by, text)
+    return text
 
 
 class _HelpContext(typer.Context):

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from typing import Final
 
 import stamina.instrumentation
 import structlog
@@ -10,6 +11,9 @@ from structlog.typing import EventDict, WrappedLogger
 
 from events.runtime.console import printable
 from events.runtime.settings import Settings
+
+RESULTS: Final = frozenset({"run ended", "step ended", "migration ended"})
+"""Log events that say for programs what a command's report says for people."""
 
 
 def configure(settings: Settings) -> None:
@@ -35,8 +39,9 @@ def _configure(*, for_people: bool) -> None:
         structlog.processors.format_exc_info,
         *([_escape] if for_people else []),
     ]
+    watched = for_people and sys.stdout.isatty() and sys.stderr.isatty()
     structlog.configure(
-        processors=[*shared, shape],
+        processors=[*([_without_results] if watched else []), *shared, shape],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
@@ -55,6 +60,13 @@ def _log_retry(details: stamina.instrumentation.RetryDetails) -> None:
     structlog.get_logger().warning(
         "retrying", reason=reason.splitlines()[0], attempt=details.retry_num, wait_seconds=round(details.wait_for, 2)
     )
+
+
+def _without_results(_logger: WrappedLogger, _level: str, record: EventDict) -> EventDict:
+    """Drop what a person reads in the report, which is on the same terminal."""
+    if record["event"] in RESULTS:
+        raise structlog.DropEvent
+    return record
 
 
 def _escape(_logger: WrappedLogger, _level: str, record: EventDict) -> EventDict:

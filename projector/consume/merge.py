@@ -59,6 +59,7 @@ from psycopg import Connection, Cursor
 from events.contract.types import ENTITIES, Entity, TopicPartition
 from events.runtime.errors import StateError
 from events.runtime.totals import Totals
+from events.runtime.wording import agree, counted
 from projector.consume import dead_letters
 from projector.consume.batch import Batch, Conflict, Positions, Staged, stage
 from projector.consume.rows import COLUMNS
@@ -90,6 +91,16 @@ class Applied(Totals):
     def stale(self) -> int:
         """Duplicates, and versions lower than one that was applied before."""
         return self.events - self.applied - self.refused
+
+    def __str__(self) -> str:
+        """Describe it; what is zero is left out, except how many were read and applied."""
+        parts = [f"{counted(self.events, 'message')} read, {self.applied:,} applied"]
+        parts += [f"{self.stale:,} duplicate or older"] * bool(self.stale)
+        parts += [f"{self.refused:,} refused as {agree(self.refused, 'a dead letter', 'dead letters')}"] * bool(
+            self.refused
+        )
+        parts += [f"{counted(self.conflicts, 'conflict')}"] * bool(self.conflicts)
+        return ", ".join(parts)
 
 
 NOTHING: Final = Applied()

@@ -11,7 +11,8 @@ from projector.deployment import cluster
 from projector.deployment.opening import open_database
 from projector.status import kafka_view
 from projector.status.limits import Limits, exceeded
-from projector.status.status import read, show
+from projector.status.status import read
+from projector.status.text import show
 
 EXIT_EXCEEDED: Final = 1
 

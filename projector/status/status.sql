@@ -44,3 +44,15 @@ FROM backfill_runs r
 WHERE r.covers_all
 ORDER BY r.started_at DESC
 LIMIT 1;
+
+-- name: assignments
+-- The clock, how many assignments begin or end after it, and when the next one does. Only what lies ahead is read.
+SELECT c.through AS clock, count(ahead.at) AS ahead, min(ahead.at) AS next_at
+FROM assignment_clock c
+LEFT JOIN LATERAL (
+    SELECT a.assigned_at AS at FROM meter_assignments a
+    WHERE NOT a.active AND NOT a.ended AND a.assigned_at > c.through
+    UNION ALL
+    SELECT a.unassigned_at FROM meter_assignments a WHERE a.active AND NOT a.ended AND a.unassigned_at > c.through
+) ahead ON true
+GROUP BY c.through;

@@ -17,9 +17,10 @@ INTRODUCTION: Final = f"""{NOTE}
 
 Log lines go to standard error: for people, or as one JSON object a line with `PROJECTOR_LOG_FORMAT=json`. Each has
 `event`, `level` and `timestamp` (UTC) beside the fields below. A drift check that has finished is
-logged as `run ended`, with its command and state. What librdkafka says from level warning on is `retrying` where a
-connection failed, else `Kafka client`: the first line of a kind, then one in ten seconds with the number of those left
-out. Lines of other libraries go to the same place, from level warning on.
+logged as `run ended`, with its command and state. Where a person reads both a command's report and its log on one
+terminal, `run ended`, `step ended` and `migration ended` are left out. What librdkafka says from level warning on is
+`retrying` where a connection failed, else `Kafka client`: the first line of a kind, then one in ten seconds with the
+number of those left out. Lines of other libraries go to the same place, from level warning on.
 
 """
 

@@ -8,14 +8,14 @@ from psycopg import Connection
 
 from tests.conftest import RunCommand, StartCommand, WaitUntil
 
-TITLES = ("Recalculation Results", "Significant Changes Detected (> KES 100)", "Validation Summary", "Drift")
+TITLES = ("Recalculation Results", "Significant Changes Detected (> KES 100)", "Validation Summary", "Drift of ")
 
 
 def test_a_clean_check(database: Connection[Any], environment: dict[str, str], run_command: RunCommand) -> None:
     done = run_command("backfill", "drift-check", env=environment)
     assert done.exit_code == 0, done.stderr
     assert done.stdout.startswith("No drift: every balance agrees with history.\n")
-    assert [f"{title}\n" in done.stdout for title in TITLES] == [True, False, True, False]
+    assert [title in done.stdout for title in TITLES] == [True, False, True, False]
     for line in ("Customers Processed", "With Balance", "With Overpayment", "Clear (Zero Balance)"):
         assert line in done.stdout
     assert "Balances Changed" not in done.stdout, "what is zero is left out"

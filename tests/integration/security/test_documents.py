@@ -12,7 +12,7 @@ from backfill.runs import store as runs
 from backfill.runs.session import session
 from events.runtime.errors import StateError
 from projector.database.engines import make_engine, transaction
-from projector.status import status
+from projector.status import status, text
 from projector.status.kafka_view import KafkaView
 from tests.integration.security.conftest import OWNER, Deployed
 
@@ -32,7 +32,7 @@ def test_what_the_auditor_left_breaks_no_status(deployed: Deployed) -> None:
             auditor.execute(RUN, [Jsonb(odd), Jsonb(odd)])
             found = _status(deployed)
             assert found.last_check is not None
-            status.show(found)
+            text.show(found)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,11 @@
-"""Evidence in a table says what was edited, and by how much."""
+"""A report's findings: a block for each entity, and what of its evidence was edited, and by how much."""
+
+from decimal import Decimal
+from typing import Any
 
 import pytest
 
-from backfill.reports.text_report import describe_evidence
+from backfill.reports.drift_report import blocks, describe_evidence
 
 
 @pytest.mark.parametrize(
@@ -17,3 +20,40 @@ from backfill.reports.text_report import describe_evidence
 def test_what_no_history_row_explains_is_said_of_the_balance_row(amount: str, rows: int, words: str) -> None:
     """The amount is what was counted, less what is recorded: more recorded than counted is an edit upwards."""
     assert describe_evidence({"projection": {"amount": amount, "rows": rows}}) == words
+
+
+def _edited(rows: int, *ids: int) -> dict[str, Any]:
+    return {"history": [{"source": "payments", "field": "meter", "rows": rows, "ids": list(ids)}]}
+
+
+@pytest.mark.parametrize(
+    ("evidence", "words"),
+    [
+        (_edited(1, 7), "payment 7 (meter)"),
+        (_edited(2, 7, 9), "2 payments (meter): 7, 9"),
+        (_edited(3, 7, 9), "3 payments (meter): 7, 9, ..."),
+        (_edited(0), "{"),
+    ],
+)
+def test_history_rows_are_named(evidence: dict[str, Any], words: str) -> None:
+    assert describe_evidence(evidence).startswith(words)
+
+
+def test_an_entity_is_in_one_block_where_its_largest_difference_is() -> None:
+    """The rows come with the largest difference first, whatever they belong to."""
+    rows: list[tuple[Any, ...]] = [
+        ("meter", 3, "balance", "2668.10", "3168.10", Decimal("500.00"), "history-changed", _edited(1, 7), "..."),
+        ("customer", 3, "balance", None, "3168.10", Decimal("500.00"), "meter-drift", {"meters": [3]}, "..."),
+        ("meter", 3, "marks", "1", "0", Decimal(-1), "history-changed", _edited(1, 7), "..."),
+        ("meter", 3, "customer_id", "1000", "2000", None, "assignment-edited", {"assignments": [5]}, "..."),
+        ("invoice", 1000, "invoice_id", None, "1000", Decimal("-2000.00"), "history-missing", {"meters": [1]}, "..."),
+    ]
+    assert list(blocks(rows)) == [
+        (
+            "Drift of meter 3: history-changed; payment 7 (meter)",
+            [("balance", "2,668.10", "3,168.10", "+500.00"), ("marks", "1", "0", "-1")],
+        ),
+        ("Drift of meter 3: assignment-edited; assignment 5", [("customer_id", "1000", "2000", None)]),
+        ("Drift of customer 3: meter-drift; meter 3", [("balance", None, "3,168.10", "+500.00")]),
+        ("Drift of invoice 1000: history-missing; meter 1", [("invoice_id", None, "1000", "-2,000.00")]),
+    ]

@@ -15,7 +15,10 @@ from tests.unit.backfill import examples
 
 OFF = AmountsOff("KES", Decimal(1500), Decimal(500))
 CHECKED = "from history; nothing was changed. `backfill rebuild` repairs"
-FROM_LOG = "from the log; nothing was changed. `backfill verify-log --repair` replays what has a message in the log"
+FROM_LOG = (
+    "from the log; nothing was changed. `backfill verify-log --repair` replays what has a message in the log, and "
+    "repairs the balances"
+)
 SEEN: dict[str, Any] = {"customers": 20, "meters": 41}
 
 
@@ -62,6 +65,10 @@ def test_an_edit_of_history_is_not_repaired_by_taking_it_as_right() -> None:
         (
             _run("verify-log", log=LogTally(messages=9, rows=9, rows_wrong=1)),
             f"Drift: 1 row of history differs {FROM_LOG}.",
+        ),
+        (
+            _run("verify-log", log=LogTally(messages=9, rows=7, rows_wrong=3, rows_missing=2)),
+            f"Drift: 3 rows of history, 2 of them missing, differ {FROM_LOG}.",
         ),
         (
             _run("verify-log", log=LogTally(messages=9, rows=9, unreadable=1)),

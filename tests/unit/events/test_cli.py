@@ -69,6 +69,7 @@ def test_schema_of_all_types_and_of_one(run_command: RunCommand) -> None:
         (("schema", "billing.rumour"), "billing.rumour is none of the event types"),
         (("publish", "missing.jsonl"), "missing.jsonl: No such file or directory"),
         (("publish", "-"), "PROJECTOR_KAFKA_BOOTSTRAP_SERVERS is not set"),
+        (("publsh",), "No such command 'publsh'. Did you mean 'publish'? `events --help` shows what it takes\n"),
     ],
 )
 def test_a_failure_is_one_line(run_command: RunCommand, arguments: tuple[str, ...], said: str) -> None:
@@ -76,6 +77,38 @@ def test_a_failure_is_one_line(run_command: RunCommand, arguments: tuple[str, ..
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr.startswith(f"events: {said}")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--customers", "0"), "Invalid value for '--customers': Input should be greater than or equal to 1"),
+        (("--custmers", "1"), "No such option: --custmers (Possible options: --customers, --meters)"),
+        (("--customers",), "Option '--customers' requires an argument"),
+    ],
+)
+def test_a_wrong_argument_is_one_line_that_names_the_help_page(
+    run_command: RunCommand, arguments: tuple[str, ...], said: str
+) -> None:
+    done = run_command("events", "simulate", *arguments, env=os.environ)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == f"events simulate: {said}; `events simulate --help` shows what it takes\n"
+
+
+def test_a_program_without_a_command_prints_its_help_page(run_command: RunCommand) -> None:
+    done = run_command("events", env=os.environ)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith("Usage: events [OPTIONS] COMMAND [ARGS]...\n")
+
+
+def test_a_help_page_names_values_and_bounds_as_people_do(run_command: RunCommand) -> None:
+    page = run_command("events", "simulate", "--help", env={**os.environ, "COLUMNS": "120"}).stdout
+    for line in (
+        "--seed N               the same seed",
+        "--months N             number of months billed [default: 3; 1 to 1200]",
+        "--events N             stop after so many events; default: no limit [at least 0]",
+    ):
+        assert line in page
 
 
 @pytest.mark.parametrize("command", ["simulate --customers 3 --months 2", "simulate --customers 300", "schema"])

@@ -10,6 +10,8 @@ from tests.support import examples
 from tests.unit.events.test_decode import BINARY, DECODE, Headers, decoded, invoice, message, payment
 
 MONEY: Final = 'is not a decimal string with at most 16 digits before the point and two after, like "1250.00"'
+NUMBER: Final = 'is not a string: write it in quotes, an amount with two decimals, like "1250.00"'
+OTHERS: Final = "data.version, data.amount, data.currency, data.invoice_date"
 WHOLE: Final = "send a whole event as application/cloudevents+json"
 REGISTRY: Final = "begins with a schema registry's magic byte: send JSON by a serializer without a registry"
 MOST: Final = 2**63 - 1
@@ -19,8 +21,8 @@ DATA: Final = json.dumps(invoice()["data"]).encode()
 @pytest.mark.parametrize(
     ("event", "said"),
     [
-        (invoice(1.5), "data.amount: the number 1.5 is not a string"),
-        (invoice(7), "data.amount: 7 is not a string"),
+        (invoice(1.5), f"data.amount: the number 1.5 {NUMBER}"),
+        (invoice(7), f"data.amount: 7 {NUMBER}"),
         (invoice(money=True), "data.amount: true is not a string"),
         (invoice(None), "data.amount: null is not a string"),
         (invoice([]), "data.amount: is not a string"),
@@ -37,6 +39,16 @@ DATA: Final = json.dumps(invoice()["data"]).encode()
         (invoice(lines={}), "data.lines: is not an array"),
         (invoice(lines=[{"type": "W", "amount": "x"}]), f"data.lines.0.amount: 'x' {MONEY}"),
         (invoice() | {"data": []}, "data: is not an object"),
+        (
+            invoice(7, version=0, invoice_date="soon", currency="kes"),
+            "data.version: 0 is not a positive integer; also wrong: data.amount, data.currency, data.invoice_date",
+        ),
+        (
+            invoice(lines=[{"type": "W", "amount": amount} for amount in "abcdefg"]),
+            f"data.lines.0.amount: 'a' {MONEY}; also wrong: "
+            + ", ".join(f"data.lines.{line}.amount" for line in range(1, 6))
+            + ", ...",
+        ),
         (payment("0.00"), "data.amount: '0.00' is not greater than zero"),
         (
             payment(paid_at="soon"),
@@ -113,7 +125,7 @@ def test_of_members_that_are_ignored_otherwise(more: bytes, said: str) -> None:
         (tuple(h for h in BINARY if h[0] != "ce_id"), DATA, "not-cloudevent", "id: is missing"),
         (BINARY, b"[", "not-json", "data: the value is not JSON: EOF while parsing a list at line 1 column 1"),
         (BINARY, b"[]", "not-json", "data: is not an object"),
-        (BINARY, b"{}", "invalid-data", "data.invoice_id: is missing"),
+        (BINARY, b"{}", "invalid-data", f"data.invoice_id: is missing; also wrong: {OTHERS}"),
         (BINARY, DATA[:-1] + b',"a":1,"a":2}', "not-json", "member 'a' is given twice in one object"),
         ((*BINARY, ("CE_Source", b"\xff")), DATA, "not-cloudevent", "header 'ce_source' is not UTF-8"),
         (

@@ -1,6 +1,8 @@
 """What a transaction did, in numbers."""
 
-from projector.consume.merge import Applied
+import pytest
+
+from projector.consume.merge import NOTHING, Applied
 
 
 def test_two_transactions_are_summed_and_what_is_left_was_stale() -> None:
@@ -9,3 +11,18 @@ def test_two_transactions_are_summed_and_what_is_left_was_stale() -> None:
     assert one + Applied(events=100, applied=30, refused=20, conflicts=40) == Applied(
         events=110, applied=35, refused=22, conflicts=41
     )
+
+
+@pytest.mark.parametrize(
+    ("applied", "said"),
+    [
+        (NOTHING, "0 messages read, 0 applied"),
+        (Applied(events=1, applied=1), "1 message read, 1 applied"),
+        (
+            Applied(events=2000, applied=1990, refused=1, conflicts=2),
+            "2,000 messages read, 1,990 applied, 9 duplicate or older, 1 refused as a dead letter, 2 conflicts",
+        ),
+    ],
+)
+def test_what_was_applied_is_said_in_words(applied: Applied, said: str) -> None:
+    assert str(applied) == said

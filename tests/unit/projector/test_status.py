@@ -6,7 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from projector.status.status import Status, show
+from projector.status.status import Status
+from projector.status.text import show
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 SOUND: dict[str, Any] = {
@@ -31,7 +32,8 @@ def test_a_check_that_did_not_compare_all_does_not_say_that_there_is_no_drift(
     show(
         Status(group_id="g", positions=[], lag=0, conflicts=0, dead_letters=[], last_check=SOUND | facts, asked_at=NOW)
     )
-    assert " ".join(capsys.readouterr().out.split()).endswith(said)
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("Last drift check: "))
+    assert line.endswith(said)
 
 
 HELD: Final = [{"pid": 17, "user": "consumer", "address": None, "began_at": None}]
@@ -100,3 +102,58 @@ def test_when_everything_was_compared_is_one_time_where_it_is_one(
         )
     )  # fmt: skip
     assert said in capsys.readouterr().out.splitlines()
+
+
+DEAD: Final = {"reason": "no-value", "open": 2, "first_at": NOW, "last_at": NOW}
+AHEAD: Final = {"clock": NOW - timedelta(days=1), "ahead": 2, "next_at": NOW + timedelta(days=2)}
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({}, "Nothing needs attention."),
+        ({"lag": 7, "consumers": [MEMBER]}, "Nothing needs attention."),
+        ({"lag": 1, "consumers": []}, "Needs attention: 1 message waits, and no consumer is running."),
+        ({"kafka_failure": "Kafka at x: y", "lag": None}, "Needs attention: Kafka did not say all that is asked here."),
+        ({"exceeded": ["x", "y"], "dead_letters": [DEAD]}, "Needs attention: x; y; 2 dead letters are open."),
+        ({"dead_letters": [DEAD | {"open": 1}]}, "Needs attention: 1 dead letter is open."),
+        ({"last_check": SOUND | {"findings": 3, "repaired": 3}}, "Nothing needs attention."),
+        (
+            {"last_check": SOUND | {"findings": 3, "repaired": 2}},
+            "Needs attention: the last drift-check left 1 finding.",
+        ),
+        ({"last_verified": VERIFIED | {"overdue": True}}, "Needs attention: a check of every balance is overdue."),
+        ({"assignments": AHEAD}, "Nothing needs attention."),
+        (
+            {"assignments": AHEAD | {"next_at": NOW - timedelta(minutes=2)}},
+            "Needs attention: an assignment is due, and no consumer has moved the clock.",
+        ),
+        ({"topic_problems": ["x"]}, "Needs attention: a topic's configuration is wrong."),
+    ],
+)
+def test_the_first_line_says_what_needs_attention(
+    facts: dict[str, Any], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known: dict[str, Any] = {"lag": 0, "dead_letters": [], "last_check": None} | facts
+    show(Status(group_id="g", positions=[], conflicts=0, asked_at=NOW, **known))
+    assert capsys.readouterr().out.splitlines()[0] == said
+
+
+def test_partitions_without_messages_are_counted_and_what_lies_ahead_is_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    positions = [
+        {"topic": "t", "partition": at, "next_offset": offset, "end": end, "lag": 0, "updated_at": NOW}
+        for at, (offset, end) in enumerate([(0, 0), (3, 5), (0, 2), (4, None), (0, None)])
+    ]
+    show(
+        Status(
+            group_id="g", positions=positions, lag=0, conflicts=0, dead_letters=[], last_check=None, assignments=AHEAD,
+            asked_at=NOW,
+        )
+    )  # fmt: skip
+    shown = capsys.readouterr().out
+    assert "Positions of group g (2 partitions without messages left out)\n" in shown
+    assert shown.count("0 s ago") == 3
+    ahead = "2 begin or end later, the next at 2026-02-02 12:00:00 UTC; `active` is as of 2026-01-30 12:00:00 UTC"
+    assert f"Assignments: {ahead}\n" in shown

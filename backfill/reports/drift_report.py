@@ -1,0 +1,95 @@
+"""What a run found, for people: a block for each meter, customer or history row, with its cause and the evidence."""
+
+import json
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from events.runtime.console import print_table
+from events.runtime.wording import agree, counted
+
+COLUMNS: Final = ("Column", "Recorded>", "Expected>", "Difference>")
+
+
+def print_findings(rows: Sequence[tuple[Any, ...]]) -> None:
+    """Print findings as `backfill.runs.drift.findings` returns them; an entity's are together, where its first is."""
+    for title, figures in blocks(rows):
+        print_table(title, COLUMNS, figures)
+
+
+def blocks(rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[str, list[tuple[str | None, ...]]]]:
+    """Yield a title for each entity, cause and evidence, and the columns that differ for it."""
+    entities = dict.fromkeys(row[:2] for row in rows)
+    titles = dict.fromkeys((row[:2], _title(row)) for row in rows)
+    for entity in entities:
+        for of, title in titles:
+            if of == entity:
+                yield title, [_figures(*row[2:6]) for row in rows if (row[:2], _title(row)) == (of, title)]
+
+
+def _title(row: tuple[Any, ...]) -> str:
+    entity, entity_id, *_, cause, evidence = row[:8]
+    return f"Drift of {entity} {entity_id}: {cause}; {describe_evidence(evidence)}"
+
+
+def _figures(
+    column: str, recorded: str | None, expected: str | None, difference: Decimal | None
+) -> tuple[str | None, ...]:
+    """Write one column; amounts and counts as elsewhere in the report, ids, dates and text as they are."""
+    if difference is None or column.endswith("_id"):
+        return column, recorded, expected, _signed(difference)
+    return column, _number(recorded), _number(expected), _signed(difference)
+
+
+def _number(text: str | None) -> str | None:
+    return None if text is None else f"{Decimal(text):,}"
+
+
+def _signed(difference: Decimal | None) -> str | None:
+    return None if difference is None else f"{difference:+,}"
+
+
+def describe_evidence(evidence: dict[str, Any]) -> str:
+    """Describe evidence in a few words."""
+    words = [_of_history(part) for part in evidence.get("history", ()) if part["rows"]]
+    if "uncertain" in evidence:
+        words.append(f"{evidence['uncertain']}: the figures fit either edit")
+    if "projection" in evidence:
+        part = evidence["projection"]
+        words.append(_of_projection(Decimal(part["amount"]), part["rows"]))
+    words += [
+        f"{name.replace('_', ' ')} {at['topic']}/{at['partition']}@{at['offset']}"
+        for name in ("message", "says_it_is_from")
+        if (at := evidence.get(name))
+    ]
+    if evidence.get("assignments"):
+        words.append(
+            f"{agree(len(evidence['assignments']), 'assignment', 'assignments')} {_ids(evidence['assignments'])}"
+        )
+    if evidence.get("meters"):
+        words.append(f"{agree(len(evidence['meters']), 'meter', 'meters')} {_ids(evidence['meters'])}")
+    if "sum_of_meter_rows" in evidence:
+        words.append(f"the sum of its meter rows is {Decimal(evidence['sum_of_meter_rows']):,}")
+    return "; ".join(words) or json.dumps(evidence)
+
+
+def _of_history(part: dict[str, Any]) -> str:
+    """Name history rows and what of them was edited: `invoice 3 (amount)`, `21 payments (meter): 1, 2, ...`."""
+    rows, ids, field = part["rows"], part["ids"], part["field"]
+    if rows == 1 and ids:
+        return f"{part['source'].removesuffix('s')} {ids[0]} ({field})"
+    return f"{counted(rows, part['source'].removesuffix('s'))} ({field}): {_ids(ids, rows)}"
+
+
+def _of_projection(amount: Decimal, rows: int) -> str:
+    """Describe what was counted for history rows, less what the balance row holds: an amount and a number of rows."""
+    if rows < 0:
+        return f"the balance row counts {counted(-rows, 'row')} of {-amount:+,} that history does not have"
+    if rows > 0:
+        return f"history counts {counted(rows, 'row')} of {amount:+,} that the balance row does not have"
+    return f"the balance row was edited by {-amount:+,}; history counts the same rows"
+
+
+def _ids(ids: Sequence[int], count: int | None = None) -> str:
+    more = ", ..." if count is not None and count > len(ids) else ""
+    return ", ".join(map(str, ids)) + more

@@ -1,0 +1,164 @@
+"""A status for people: what needs attention in one line, then a line for each fact, then the tables."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Final
+
+from events.runtime.console import print_table, say
+from events.runtime.wording import agree, counted
+from projector.status.status import Status
+
+DUE_SECONDS: Final = 60  # an assignment that is due longer than this waits for a consumer
+
+
+def show(status: Status) -> None:
+    """Print a status."""
+    attention = list(_attention(status))
+    say(f"Needs attention: {'; '.join(attention)}." if attention else "Nothing needs attention.")
+    for line in _facts(status):
+        say(line)
+    _show_tables(status)
+
+
+def _attention(status: Status) -> Iterator[str]:
+    """Name what somebody should look at; what a running consumer deals with by itself is not among it."""
+    if status.kafka_failure:
+        yield "Kafka did not say all that is asked here"
+    yield from status.exceeded
+    if status.lag and status.consumers == []:
+        yield f"{counted(status.lag, 'message')} {agree(status.lag, 'waits', 'wait')}, and no consumer is running"
+    if dead := sum(each["open"] for each in status.dead_letters):
+        yield f"{counted(dead, 'dead letter')} {agree(dead, 'is', 'are')} open"
+    if (check := status.last_check) and (left := check["findings"] - check["repaired"]):
+        yield f"the last {check['command']} left {counted(left, 'finding')}"
+    if status.last_verified and status.last_verified["overdue"]:
+        yield "a check of every balance is overdue"
+    if _late(status):
+        yield "an assignment is due, and no consumer has moved the clock"
+    if status.topic_problems:
+        yield "a topic's configuration is wrong"
+
+
+def _facts(status: Status) -> Iterator[str]:
+    yield f"Lag: {'unknown' if status.lag is None else counted(status.lag, 'message')}"
+    yield _consumers(status)
+    if status.kafka_failure:
+        yield status.kafka_failure if status.kafka_failure.startswith("Kafka") else f"Kafka: {status.kafka_failure}"
+    if status.conflicts:
+        yield f"Conflicts: {counted(status.conflicts, 'event')} had the version of another event, and other content"
+    dead = sum(each["open"] for each in status.dead_letters)
+    yield f"Dead letters: {f'{dead:,} open' if dead else 'none open'}"
+    yield _verified_line(status)
+    yield _check_line(status)
+    if status.assignments and status.assignments["ahead"]:
+        yield _assignments_line(status.assignments)
+    for problem in status.topic_problems:
+        yield f"Warning: {problem}"
+    for limit in status.exceeded:
+        yield f"Behind: {limit}"
+
+
+def _show_tables(status: Status) -> None:
+    if status.dead_letters:
+        rows = [[d["reason"], d["open"], _ago(d["last_at"], status.asked_at)] for d in status.dead_letters]
+        print_table("Open dead letters", ["Reason", "Open>", "Last"], rows)
+    if status.consumers:
+        rows = [[_client(each), each["host"], _partitions(each["partitions"])] for each in status.consumers]
+        print_table("Consumers", ["Client", "Host", "Partitions~"], rows)
+    used = [each for each in status.positions if each["next_offset"] or each["end"]]
+    unused = len(status.positions) - len(used)
+    title = f"Positions of group {status.group_id}"
+    if unused:
+        title += f" ({counted(unused, 'partition')} without messages left out)"
+    print_table(
+        title,
+        ["Topic", "Partition>", "Next offset>", "End>", "Lag>", "Moved"],
+        [
+            [p["topic"], p["partition"], p["next_offset"], p["end"], p["lag"], _ago(p["updated_at"], status.asked_at)]
+            for p in used
+        ],
+    )
+
+
+def _consumers(status: Status) -> str:
+    if status.consumers:
+        return f"Consumers: {len(status.consumers)} {agree(len(status.consumers), 'is', 'are')} running"
+    if status.consumers is None:
+        hidden = "" if status.kafka_failure else "unknown to us: grant DESCRIBE on the group; "
+        return f"Consumers: {hidden}{_sessions(status.sessions)}"
+    if status.sessions:
+        held = _sessions(status.sessions)
+        return f"Consumers: no consumer is running in this group; {held}: it starts or hangs, or is of another group"
+    return "Consumers: no consumer is running"
+
+
+def _late(status: Status) -> bool:
+    next_at = status.assignments["next_at"] if status.assignments else None
+    return next_at is not None and (status.asked_at - next_at).total_seconds() > DUE_SECONDS
+
+
+def _assignments_line(assignments: Mapping[str, Any]) -> str:
+    count, next_at, clock = (assignments[name] for name in ("ahead", "next_at", "clock"))
+    verb = agree(count, "begins or ends", "begin or end")
+    return f"Assignments: {count:,} {verb} later, the next at {_moment(next_at)}; `active` is as of {_moment(clock)}"
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S %Z}".rstrip()
+
+
+def _sessions(sessions: Sequence[Mapping[str, Any]]) -> str:
+    if not sessions:
+        return "no `projector run` has a session in this database"
+    pids = ", ".join(str(session["pid"]) for session in sessions)
+    many = "a session" if len(sessions) == 1 else f"{len(sessions)} sessions"
+    return f"`projector run` has {many} in this database (PostgreSQL's process {pids})"
+
+
+def _client(consumer: Mapping[str, Any]) -> str:
+    instance = consumer["instance"]
+    return f"{consumer['client_id']} (instance {instance})" if instance else str(consumer["client_id"])
+
+
+def _partitions(places: Sequence[Mapping[str, Any]]) -> str:
+    """Write partitions as `billing.invoices 0 1 2, billing.payments 0`."""
+    topics = groupby(places, key=itemgetter("topic"))
+    return ", ".join(" ".join([topic, *(str(place["partition"]) for place in of_it)]) for topic, of_it in topics)
+
+
+def _check_line(status: Status) -> str:
+    check = status.last_check
+    if check is None:
+        return "Last drift check: never; `backfill drift-check` compares the balances with history"
+    complete = check["state"] == "finished" and check["failed"] == 0
+    if check["findings"]:
+        verdict = f"{counted(check['findings'], 'finding')}, {check['findings'] - check['repaired']:,} not repaired"
+    else:
+        verdict = "no drift" if complete else "no drift in what was compared"
+    if check["failed"]:
+        verdict += f"; {counted(check['failed'], 'chunk')} could not be compared"
+    when = _ago(check["finished_at"] or check["started_at"], status.asked_at)
+    return f"Last drift check: {when}, {check['command']} {check['run_id']} {check['state']}: {verdict}"
+
+
+def _verified_line(status: Status) -> str:
+    verified = status.last_verified
+    if verified is None:
+        return "Last verified: never; no run has compared every balance yet"
+    began, ended = (_ago(verified[moment], status.asked_at) for moment in ("started_at", "finished_at"))
+    within = timedelta(seconds=verified["promised_seconds"] or 0)
+    late = f"; OVERDUE, promised within {within}" if verified["overdue"] else ""
+    if verified["is_empty"]:
+        return f"Last verified: {ended}; there are no balances to compare{late}"
+    when = ended if began == ended else f"between {began} and {ended}"
+    return f"Last verified: every balance was compared {when}{late}"
+
+
+def _ago(then: datetime, now: datetime) -> str:
+    seconds = max(0, int((now - then).total_seconds()))
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return f"{seconds} s ago"
