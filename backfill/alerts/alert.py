@@ -141,7 +141,8 @@ def _lines(document: Mapping[str, Any]) -> list[str]:
     state, run = document["state"], document["run_id"]
     lines = [_deployment(document)]
     if document["amount"] is not None:
-        counts = f"{counted(document['meters'], 'meter')} and {counted(document['customers'], 'customer')}"
+        kinds = (("meters", "meter"), ("customers", "customer"))
+        counts = " and ".join(counted(document[name], noun) for name, noun in kinds if document[name])
         amount = money(Decimal(document["amount"]), document["currency"])
         more = "" if document["whole_run"] else " so far"
         lines.append(f"{'It was' if state == 'resolved' else 'Off by'} {amount} in all{more}, on {counts}.")

@@ -28,8 +28,12 @@ def blocks(rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[str, list[tuple[st
 
 
 def _title(row: tuple[Any, ...]) -> str:
-    entity, entity_id, *_, cause, evidence = row[:8]
-    return f"Drift of {entity} {entity_id}: {cause}; {describe_evidence(evidence)}"
+    """Name entity, cause and evidence, without a sum that is one of the figures in the row."""
+    entity, entity_id, _, recorded, expected, _, cause, evidence = row[:8]
+    if evidence.get("sum_of_meter_rows") in {recorded, expected}:
+        evidence = {name: value for name, value in evidence.items() if name != "sum_of_meter_rows"}
+    title = f"Drift of {entity} {entity_id}: {cause}"
+    return f"{title}; {words}" if (words := describe_evidence(evidence)) else title
 
 
 def _figures(
@@ -70,7 +74,9 @@ def describe_evidence(evidence: dict[str, Any]) -> str:
         words.append(f"{agree(len(evidence['meters']), 'meter', 'meters')} {_ids(evidence['meters'])}")
     if "sum_of_meter_rows" in evidence:
         words.append(f"the sum of its meter rows is {Decimal(evidence['sum_of_meter_rows']):,}")
-    return "; ".join(words) or json.dumps(evidence)
+    if not words and any(evidence.values()):
+        return json.dumps(evidence)
+    return "; ".join(words)
 
 
 def _of_history(part: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from events.contract.types import TopicPartition
+from events.runtime.wording import agree, counted
 from projector.kafka_log.partitions import PartitionLog
 from projector.status.kafka_view import KafkaView
 from projector.status.status import Status
@@ -27,7 +28,7 @@ def exceeded(status: Status, view: KafkaView, limits: Limits) -> list[str]:
     """Write each limit that is exceeded, as far as Kafka said what is needed to know."""
     found = []
     if limits.lag is not None and status.lag is not None and status.lag > limits.lag:
-        found.append(f"{status.lag:,} messages wait, and {limits.lag:,} may")
+        found.append(f"{_waits(status.lag)}, and {limits.lag:,} may")
     if limits.age is not None and view.logs is not None and view.young_from is not None:
         found += _waiting(status, view.logs, view.young_from, limits.age)
     return found
@@ -41,4 +42,8 @@ def _waiting(status: Status, logs: Logs, young_from: Mapping[TopicPartition, int
         old_before = young_from.get(place, log.high)
         moved_late = position is None or status.asked_at - position["updated_at"] > age
         if start < old_before and moved_late:
-            yield f"{place[0]}/{place[1]}: {log.high - start:,} messages wait, the first for more than {age}"
+            yield f"{place[0]}/{place[1]}: {_waits(log.high - start)}, the first for more than {age}"
+
+
+def _waits(messages: int) -> str:
+    return f"{counted(messages, 'message')} {agree(messages, 'waits', 'wait')}"

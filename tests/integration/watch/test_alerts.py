@@ -57,7 +57,7 @@ def test_one_alert_a_cause_then_silence_then_one_when_it_is_over(
     assert _check(settings, inbox.address) == 1
     assert sorted(inbox.titles) == ["Drift: customer-sum-off found", "Drift: projection-edited found"]
     edited = next(message for message in inbox.messages if "projection-edited" in message["title"])
-    assert "Off by KES 1,000.00 in all, on 1 meter and 0 customers." in edited["message"]
+    assert "Off by KES 1,000.00 in all, on 1 meter." in edited["message"]
     assert "For details: backfill explain --meter 11" in edited["message"]
 
     assert _check(settings, inbox.address) == 1

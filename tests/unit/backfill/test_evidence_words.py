@@ -39,11 +39,18 @@ def test_history_rows_are_named(evidence: dict[str, Any], words: str) -> None:
     assert describe_evidence(evidence).startswith(words)
 
 
+def _summed(amount: str, *meters: int) -> dict[str, Any]:
+    return {"meters": list(meters), "sum_of_meter_rows": amount}
+
+
 def test_an_entity_is_in_one_block_where_its_largest_difference_is() -> None:
     """The rows come with the largest difference first, whatever they belong to."""
     rows: list[tuple[Any, ...]] = [
         ("meter", 3, "balance", "2668.10", "3168.10", Decimal("500.00"), "history-changed", _edited(1, 7), "..."),
         ("customer", 3, "balance", None, "3168.10", Decimal("500.00"), "meter-drift", {"meters": [3]}, "..."),
+        ("customer", 3, "total_paid", "7.00", "8.00", Decimal("1.00"), "meter-drift", _summed("7.00", 3), "..."),
+        ("customer", 4, "total_paid", "7.00", "8.00", Decimal("1.00"), "customer-sum-off", _summed("8.00"), "..."),
+        ("customer", 4, "balance", "7.00", "8.00", Decimal("1.00"), "customer-sum-off", _summed("9.00"), "..."),
         ("meter", 3, "marks", "1", "0", Decimal(-1), "history-changed", _edited(1, 7), "..."),
         ("meter", 3, "customer_id", "1000", "2000", None, "assignment-edited", {"assignments": [5]}, "..."),
         ("invoice", 1000, "invoice_id", None, "1000", Decimal("-2000.00"), "history-missing", {"meters": [1]}, "..."),
@@ -54,6 +61,14 @@ def test_an_entity_is_in_one_block_where_its_largest_difference_is() -> None:
             [("balance", "2,668.10", "3,168.10", "+500.00"), ("marks", "1", "0", "-1")],
         ),
         ("Drift of meter 3: assignment-edited; assignment 5", [("customer_id", "1000", "2000", None)]),
-        ("Drift of customer 3: meter-drift; meter 3", [("balance", None, "3,168.10", "+500.00")]),
+        (
+            "Drift of customer 3: meter-drift; meter 3",
+            [("balance", None, "3,168.10", "+500.00"), ("total_paid", "7.00", "8.00", "+1.00")],
+        ),
+        ("Drift of customer 4: customer-sum-off", [("total_paid", "7.00", "8.00", "+1.00")]),
+        (
+            "Drift of customer 4: customer-sum-off; the sum of its meter rows is 9.00",
+            [("balance", "7.00", "8.00", "+1.00")],
+        ),
         ("Drift of invoice 1000: history-missing; meter 1", [("invoice_id", None, "1000", "-2,000.00")]),
     ]
