@@ -21,7 +21,7 @@ from backfill.runs.tally import Tally
 from events.contract.limits import BIGINT_MAX
 from projector.database.statements import statements
 
-SQL: Final = statements("backfill.audit", "chunk_ends.sql", in_effect=IN_EFFECT)
+SQL: Final = statements("backfill.audit", "chunk_keys.sql", in_effect=IN_EFFECT)
 METERS_A_CUSTOMER: Final = 8  # rows of assignments read for each customer wanted: more rows end the chunk sooner
 WINDOW_ROWS: Final = 5  # keys in a window for each key of the chunk size: most are not compared
 
