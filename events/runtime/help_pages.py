@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import typer
 
-from events.contract.limits import BIGINT_MAX
 from events.runtime.layout import wrapped
 
 WIDTH_MAX: Final = 120  # longer lines are hard to read
@@ -18,7 +17,7 @@ MARGIN: Final = 2
 
 PLAIN_NAMES: Final = ((re.compile(r" <str>$"), ""), (re.compile(r"<(int|float)( range)?>$"), "N"))
 PLAIN_BOUNDS: Final = (
-    (re.compile(rf"\b1<=x<={BIGINT_MAX}(; )?"), ""),  # any id
+    (re.compile(r"\b1<=x<=9223372036854775807(; )?"), ""),  # any id
     (re.compile(r"\b([\d.]+)<=x<=([\d.]+)\b"), r"\1 to \2"),
     (re.compile(r"\bx>=([\d.]+)\b"), r"at least \1"),
 )
