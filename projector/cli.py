@@ -127,7 +127,7 @@ def run(
 
     from events.runtime import logs, settings
     from events.runtime.stop import stop_on_signals
-    from projector.consume import consumer
+    from projector.consume.run import run as consume
     from projector.database import engines
 
     sys.setswitchinterval(THREAD_SWITCH_SECONDS)
@@ -137,7 +137,7 @@ def run(
     logs.configure(chosen)
     engine = engines.make_engine(chosen, program="projector run")
     with stop_on_signals() as stop:
-        applied = consumer.run(chosen, engine, stop, until_caught_up=until_caught_up)
+        applied = consume(chosen, engine, stop, until_caught_up=until_caught_up)
     if form is Format.JSON:
         console.print_json({**asdict(applied), "stale": applied.stale})
     else:

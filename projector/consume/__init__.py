@@ -1,5 +1,6 @@
 """From a message to committed balances.
 
+run               checks, then consumers one after another until the end
 consumer          the loop: poll, decode, apply, commit offsets, observe
 group_membership  joining, losing and rejoining the consumer group
 start_positions   where each assigned partition begins, from the stored positions
@@ -12,5 +13,7 @@ clock_schedule    when a consumer looks whether an assignment is due
 clock             moves the stored clock, as of which assignments are in effect, when one begins or ends (clock.sql)
 dead_letters      refused messages, stored in the batch's transaction
 circuit_breaker   stops a consumer if too many messages are refused
+stop_reasons      why a consumer ended by itself, in the database until one works (stop_reasons.sql)
+progress          how far its partitions are applied, beside how far their logs reach
 retry             repeats an action while a service is temporarily unavailable
 """

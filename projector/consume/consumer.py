@@ -9,11 +9,13 @@
 Between two batches, and when there is none, it moves the clock of assignments that are due (`projector.consume.clock`).
 
 PostgreSQL's positions are authoritative: partitions start there, and a batch moves them in its own transaction. If that
-finds that another consumer has moved a position, everything that was read is dropped, and this consumer rejoins.
+finds that another consumer has moved a position, everything that was read is dropped, and `projector.consume.run` makes
+a consumer that rejoins.
 """
 
 import time
 from collections.abc import Mapping
+from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from typing import Final
 
@@ -22,7 +24,6 @@ from sqlalchemy import Engine
 
 from events.contract.decode import Decoder
 from events.contract.types import TopicPartition
-from events.runtime import kafka
 from events.runtime.deadline import Deadline
 from events.runtime.errors import ServiceTemporarilyUnavailableError
 from events.runtime.settings import Settings
@@ -31,16 +32,14 @@ from projector.consume.buffer import Buffer
 from projector.consume.circuit_breaker import Breaker
 from projector.consume.clock_schedule import ClockSchedule
 from projector.consume.group_membership import Membership
-from projector.consume.merge import NOTHING, Applied
+from projector.consume.merge import NOTHING
+from projector.consume.progress import Progress
 from projector.consume.retry import retry_until_available
-from projector.consume.start_positions import StartPositions, check_deployment
+from projector.consume.start_positions import StartPositions
 from projector.consume.writer import InFlightBatch, Writer
 from projector.database.engines import transaction
-from projector.database.failures import translate_database_errors
-from projector.errors import PositionMovedError
 from projector.kafka_log.broker import Broker
 from projector.kafka_log.continuity import Continuity
-from projector.kafka_log.partitions import PartitionLog
 from projector.kafka_log.position_check import Position
 from projector.kafka_log.receive import receive
 from projector.positions import store as positions
@@ -50,47 +49,6 @@ BUSY_SECONDS: Final = 0.005  # the same while a batch is being applied, so that 
 POLL_MESSAGES_MAX: Final = 2_000  # taken from librdkafka in one call; bounds how far the byte limit is exceeded
 
 _log = structlog.get_logger()
-
-
-def run(settings: Settings, engine: Engine, stop: Stop, *, until_caught_up: bool) -> Applied:
-    """Consume until a stop is requested or, with `until_caught_up`, up to the current ends of the topics.
-
-    An unavailable service is waited for, except before those ends are known.
-
-    Returns:
-        The totals of what was applied.
-
-    Raises:
-        PositionImpossibleError: the broker cannot serve a stored position.
-        GroupRefusedError, TooManyRefusedError: the group refuses this consumer; too many messages are refused.
-        StateError: the schema or a topic does not exist, or a topic is compacted.
-        SettingError: a setting differs from what this deployment was set up with.
-        ServiceUnavailableError: PostgreSQL or Kafka refuses us, or is unavailable before the ends are known.
-        WorkFailedError: PostgreSQL refuses a batch for a reason other than an event's value.
-
-    """
-    broker = Broker(settings)
-
-    def logs_now() -> dict[TopicPartition, PartitionLog]:
-        return check_deployment(settings, engine, broker)
-
-    logs = logs_now() if until_caught_up else retry_until_available(logs_now, stop=stop)
-    if logs is None:
-        return NOTHING
-    total = NOTHING
-    with translate_database_errors(settings), kafka.translate_kafka_errors(settings):
-        while not stop.requested:
-            consumer = Consumer(settings, engine, stop, broker)
-            try:
-                consumer.consume({place: log.high for place, log in logs.items()} if until_caught_up else None)
-            except PositionMovedError as moved:
-                _log.warning("batch dropped, rejoining", reason=str(moved))
-            else:
-                break
-            finally:
-                consumer.close()
-                total += consumer.total
-    return total
 
 
 class Consumer:
@@ -106,7 +64,8 @@ class Consumer:
         self._writer = Writer(engine, settings)
         self._clock = ClockSchedule(self._writer)
         self._in_flight: InFlightBatch | None = None
-        self._applied: dict[TopicPartition, int] = {}
+        self._progress = Progress()
+        self._forgotten: Future[None] | None = None
         self.total = NOTHING
         self._budget: Deadline | None = None
         self._starts = StartPositions(settings, engine, broker)
@@ -122,6 +81,7 @@ class Consumer:
             self._finish()
             self._check_log()
             self._apply()
+            self._forget_stops()
         if self._continuity.doubted:
             self._buffer.drop()
         self._budget = self._deadline()
@@ -188,7 +148,7 @@ class Consumer:
         done, self._in_flight = self._in_flight, None
         applied = done.future.result()
         self.total += applied
-        self._applied.update(done.batch.end_offsets)
+        self._progress.advance(done.batch.end_offsets)
         self._clock.applied(done.batch)
         self._membership.commit_offsets(done.batch.end_offsets)
         self._breaker.observe_late(applied.refused - sum(item.refusal is not None for item in done.batch.items))
@@ -196,8 +156,16 @@ class Consumer:
         _log.info(
             "batch",
             events=applied.events, applied=applied.applied, stale=applied.stale, refused=applied.refused,
-            conflicts=applied.conflicts, ms=round(seconds * 1000, 1), lag=self._lag(),
+            conflicts=applied.conflicts, ms=round(seconds * 1000, 1),
+            lag=self._progress.lag(self._membership.high_watermarks()),
         )  # fmt: skip
+
+    def _forget_stops(self) -> None:
+        """Let the database forget why consumers stopped, once this one has applied a batch or has nothing to apply."""
+        if self._forgotten is None and self._membership.joined:
+            ends = self._membership.high_watermarks()
+            if self.total.events > self.total.refused or self._progress.is_all(ends):
+                self._forgotten = self._writer.forget_stops()
 
     def _drain(self, deadline: Deadline, *, settle: bool) -> None:
         """Apply what was read, and what is due then, within the budget; the rest is read again at the next start."""
@@ -208,6 +176,7 @@ class Consumer:
             self._finish()
         if settle and self._in_flight is None:
             self._clock.settle(deadline.remaining_seconds)
+            wait_for([self._forgotten or self._writer.forget_stops()], deadline.remaining_seconds)
 
     def _start(self, assigned: set[TopicPartition]) -> Mapping[TopicPartition, Position]:
         """Return where assigned partitions start; nothing if a stop is requested meanwhile."""
@@ -219,7 +188,7 @@ class Consumer:
         self._breaker.restore(proven.history)
         self._buffer.assign(offsets, {place[0]: position.topic_id for place, position in starts.items()})
         self._continuity.expect(proven.topic_ids)
-        self._applied.update(offsets)
+        self._progress.advance(offsets)
         return starts
 
     def _leave(self, revoked: set[TopicPartition]) -> Mapping[TopicPartition, int]:
@@ -227,12 +196,12 @@ class Consumer:
         if self._in_flight is not None:
             wait_for([self._in_flight.future], self._deadline().remaining_seconds)
         self._buffer.revoke(revoked)
-        return {place: self._applied.pop(place) for place in revoked if place in self._applied}
+        return self._progress.leave(revoked)
 
     def _caught_up(self, ends: Mapping[TopicPartition, int]) -> bool:
         """Compare our own partitions with the ends; if they have reached them, those of the other members as well."""
         ours = self._membership.partitions
-        if not self._membership.joined or any(self._applied.get(place, 0) < ends.get(place, 0) for place in ours):
+        if not self._membership.joined or not self._progress.reached(ends, ours):
             return False
         others = ends.keys() - ours  # all of them, before a rebalance assigns any to us
         return not others or self._others_reached({place: ends[place] for place in others})
@@ -241,7 +210,3 @@ class Consumer:
         with transaction(self._engine) as connection:
             stored = positions.read(connection, self._settings.group_id)
         return all(place in stored and stored[place].next_offset >= end for place, end in ends.items())
-
-    def _lag(self) -> int:
-        ends = self._membership.high_watermarks()
-        return sum(max(0, ends[place] - self._applied.get(place, 0)) for place in ends)

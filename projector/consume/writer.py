@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 from events.runtime.deadline import Deadline
 from events.runtime.errors import ServiceTemporarilyUnavailableError, WorkFailedError
 from events.runtime.settings import Settings
-from projector.consume import clock, merge
+from projector.consume import clock, merge, stop_reasons
 from projector.consume.batch import Batch
 from projector.consume.merge import NOTHING, Applied
 from projector.consume.refusals import Refusals
@@ -76,6 +76,13 @@ class Writer:
         """
         self._current = moved = self._thread.submit(self._write, clock.advance)
         return moved
+
+    def forget_stops(self) -> Future[None]:
+        """Begin to forget why consumers of the group stopped; what is wrong with it is wrong with the next batch."""
+        self._current = forgotten = self._thread.submit(
+            self._write, lambda connection: stop_reasons.forget(connection, self._settings.group_id)
+        )
+        return forgotten
 
     def drain(self) -> None:
         """Stop retrying while PostgreSQL is unavailable; unapplied messages are re-read at the next start."""

@@ -126,8 +126,8 @@ REVOKE ALL ON SCHEMA {schema} FROM {role};
 REVOKE ALL ON DATABASE {database} FROM {role};
 
 -- name: grant_projector
--- The consumer: history, projection, positions and dead letters, and what identifies the schema. It deletes only rows of
--- version 0 that it inserted as locks (see projector.consume.merge).
+-- The consumer: history, projection, positions, dead letters and why it stopped, and what identifies the schema. Of
+-- history it deletes only rows of version 0 that it inserted as locks (see projector.consume.merge).
 GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {role};
 GRANT USAGE ON SCHEMA {schema} TO {role};
 GRANT SELECT, INSERT, UPDATE ({invoices}), DELETE ON invoices TO {role};
@@ -139,6 +139,7 @@ GRANT SELECT, INSERT, UPDATE ({meter_balances}) ON meter_balances TO {role};
 GRANT SELECT, INSERT, UPDATE ({customer_balances}) ON customer_balances TO {role};
 GRANT SELECT, INSERT, UPDATE ({positions}) ON positions TO {role};
 GRANT SELECT, INSERT, UPDATE ({dead_letters}) ON dead_letters TO {role};
+GRANT SELECT, INSERT, UPDATE ({consumer_stops}), DELETE ON consumer_stops TO {role};
 GRANT SELECT ON backfill_runs, drift, deployment, alembic_version TO {role};
 
 -- name: grant_backfill
@@ -148,6 +149,7 @@ GRANT SELECT ON backfill_runs, drift, deployment, alembic_version TO {role};
 GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {role};
 GRANT USAGE ON SCHEMA {schema} TO {role};
 GRANT SELECT ON invoices, payments, meter_assignments, customers, positions, deployment, alembic_version TO {role};
+GRANT SELECT ON consumer_stops TO {role};
 GRANT UPDATE (amount, balance_brought_forward, projected_amount, projected_meter_id) ON invoices TO {role};
 GRANT UPDATE (allocated_meter_id, projected_amount, projected_meter_id) ON payments TO {role};
 GRANT UPDATE (active) ON meter_assignments TO {role};
@@ -171,6 +173,6 @@ GRANT CONNECT ON DATABASE {database} TO {role};
 GRANT USAGE ON SCHEMA {schema} TO {role};
 GRANT SELECT ON invoices, payments, meter_assignments, customers, meter_balances, customer_balances TO {role};
 GRANT SELECT ON assignment_clock TO {role};
-GRANT SELECT ON positions, backfill_runs, backfill_chunks, drift, deployment, alembic_version TO {role};
+GRANT SELECT ON positions, consumer_stops, backfill_runs, backfill_chunks, drift, deployment, alembic_version TO {role};
 GRANT SELECT (dead_letter_id, topic, partition, source_offset, timestamp_ms, topic_id, reason, refused_at, state,
               closed_at, closed_by, attempts, tried_at, tried_by) ON dead_letters TO {role};

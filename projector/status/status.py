@@ -23,7 +23,8 @@ class Status:
 
     Without an answer of the broker, `kafka_failure` says why; the lag and the consumers are None, unknown. `sessions`
     are those of every `projector run` in the database. `assignments` has the clock, how many assignments begin or end
-    after it, and when the next one does. `exceeded` names the limits that were given and are not kept.
+    after it, and when the next one does. `stops` says why consumers
+    ended by themselves, as long as none that started later works. `exceeded` names the limits that were given and are not kept.
     """
 
     group_id: str
@@ -36,6 +37,7 @@ class Status:
     assignments: dict[str, Any] | None = None
     consumers: list[dict[str, Any]] | None = None
     sessions: Sequence[dict[str, Any]] = ()
+    stops: Sequence[dict[str, Any]] = ()
     kafka_failure: str | None = None
     exceeded: Sequence[str] = ()
     topic_problems: Sequence[str] = ()
@@ -64,6 +66,7 @@ def read(connection: Connection[Any], group_id: str, view: KafkaView, now: datet
         assignments=next(iter(rows("assignments")), None),
         consumers=None if view.members is None else [_consumer(member) for member in view.members],
         sessions=rows("sessions"),
+        stops=rows("stops"),
         kafka_failure=None if view.failure is None else str(view.failure),
         topic_problems=view.topic_problems,
         asked_at=now,

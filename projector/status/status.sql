@@ -13,6 +13,13 @@ FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = 'projector run'
 ORDER BY pid;
 
+-- name: stops
+-- Why consumers of the group ended by themselves, as long as none that started later works; newest first.
+SELECT host, reason, message, positions, times, first_at, stopped_at
+FROM consumer_stops
+WHERE group_id = %(group_id)s
+ORDER BY stopped_at DESC, host, reason;
+
 -- name: dead_letters
 -- Open dead letters, by reason.
 SELECT reason, count(*) AS open, min(refused_at) AS first_at, max(refused_at) AS last_at

@@ -27,6 +27,8 @@ def _attention(status: Status) -> Iterator[str]:
     if status.kafka_failure:
         yield "Kafka did not say all that is asked here"
     yield from status.exceeded
+    if status.stops:
+        yield f"{agree(len(status.stops), 'a consumer has', 'consumers have')} stopped with an error"
     if status.lag and status.consumers == []:
         yield f"{counted(status.lag, 'message')} {agree(status.lag, 'waits', 'wait')}, and no consumer is running"
     if dead := sum(each["open"] for each in status.dead_letters):
@@ -44,6 +46,7 @@ def _attention(status: Status) -> Iterator[str]:
 def _facts(status: Status) -> Iterator[str]:
     yield f"Lag: {'unknown' if status.lag is None else counted(status.lag, 'message')}"
     yield _consumers(status)
+    yield from (_stop_line(stop, status.asked_at) for stop in status.stops)
     if status.kafka_failure:
         yield status.kafka_failure if status.kafka_failure.startswith("Kafka") else f"Kafka: {status.kafka_failure}"
     if status.conflicts:
@@ -92,6 +95,11 @@ def _consumers(status: Status) -> str:
         held = _sessions(status.sessions)
         return f"Consumers: no consumer is running in this group; {held}: it starts or hangs, or is of another group"
     return "Consumers: no consumer is running"
+
+
+def _stop_line(stop: Mapping[str, Any], now: datetime) -> str:
+    often = f", {stop['times']:,} times since {_ago(stop['first_at'], now)}" if stop["times"] > 1 else ""
+    return f"Stopped: {_ago(stop['stopped_at'], now)} on {stop['host']}{often}: {stop['message']}"
 
 
 def _late(status: Status) -> bool:

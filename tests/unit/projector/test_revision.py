@@ -16,6 +16,6 @@ def test_what_is_needed_is_what_init_upgrades_to() -> None:
 
 
 def test_the_consumer_and_the_auditor_do_without_alembic() -> None:
-    code = "import sys, projector.consume.consumer, backfill.execution.runner; print('alembic' in sys.modules)"
+    code = "import sys, projector.consume.run, backfill.execution.runner; print('alembic' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -1,0 +1,61 @@
+"""Consuming from start to end: checks, then one consumer after another, until one ends by itself or by a signal."""
+
+import structlog
+from sqlalchemy import Engine
+
+from events.contract.types import TopicPartition
+from events.runtime import kafka
+from events.runtime.settings import Settings
+from events.runtime.stop import Stop
+from projector.consume.consumer import Consumer
+from projector.consume.merge import NOTHING, Applied
+from projector.consume.retry import retry_until_available
+from projector.consume.start_positions import check_deployment
+from projector.consume.stop_reasons import recorded
+from projector.database.failures import translate_database_errors
+from projector.errors import PositionMovedError
+from projector.kafka_log.broker import Broker
+from projector.kafka_log.partitions import PartitionLog
+
+_log = structlog.get_logger()
+
+
+def run(settings: Settings, engine: Engine, stop: Stop, *, until_caught_up: bool) -> Applied:
+    """Consume until a stop is requested or, with `until_caught_up`, up to the current ends of the topics.
+
+    An unavailable service is waited for, except before those ends are known.
+
+    Returns:
+        The totals of what was applied.
+
+    Raises:
+        PositionImpossibleError: the broker cannot serve a stored position.
+        GroupRefusedError, TooManyRefusedError: the group refuses this consumer; too many messages are refused.
+        StateError: the schema or a topic does not exist, or a topic is compacted.
+        SettingError: a setting differs from what this deployment was set up with.
+        ServiceUnavailableError: PostgreSQL or Kafka refuses us, or is unavailable before the ends are known.
+        WorkFailedError: PostgreSQL refuses a batch for a reason other than an event's value.
+
+    """
+    broker = Broker(settings)
+
+    def logs_now() -> dict[TopicPartition, PartitionLog]:
+        return check_deployment(settings, engine, broker)
+
+    logs = logs_now() if until_caught_up else retry_until_available(logs_now, stop=stop)
+    if logs is None:
+        return NOTHING
+    total = NOTHING
+    with translate_database_errors(settings), kafka.translate_kafka_errors(settings), recorded(settings, engine):
+        while not stop.requested:
+            consumer = Consumer(settings, engine, stop, broker)
+            try:
+                consumer.consume({place: log.high for place, log in logs.items()} if until_caught_up else None)
+            except PositionMovedError as moved:
+                _log.warning("batch dropped, rejoining", reason=str(moved))
+            else:
+                break
+            finally:
+                consumer.close()
+                total += consumer.total
+    return total
