@@ -69,11 +69,11 @@ def init(
         return
     _print_upgraded(chosen.schema_name, upgraded)
     if adopted:
-        typer.echo("recorded of this deployment, to be compared with the settings of every program:")
-        typer.echo("  " + ", ".join(f"{fact.replace('_', ' ')} {value}" for fact, value in adopted.items()))
-    typer.echo(f"topics created: {', '.join(created)}" if created else "topics: all exist already")
+        console.say("recorded of this deployment, to be compared with the settings of every program:")
+        console.say("  " + ", ".join(f"{fact.replace('_', ' ')} {value}" for fact, value in adopted.items()))
+    console.say(f"topics created: {', '.join(created)}" if created else "topics: all exist already")
     for warning in warnings:
-        typer.echo(f"warning: {console.printable(warning)}")
+        console.say(f"warning: {warning}")
 
 
 def _print_upgraded(schema_name: str, upgraded: "Upgraded") -> None:
@@ -83,22 +83,22 @@ def _print_upgraded(schema_name: str, upgraded: "Upgraded") -> None:
         done = "is up to date"
     elif before is None:
         done = "was created"
-    typer.echo(f"schema {schema_name} {done} (revision {after})")
+    console.say(f"schema {schema_name} {done} (revision {after})")
     if granted.roles:
-        typer.echo(f"roles: {', '.join(granted.roles)}")
-        typer.echo(f'  to create a login user of one: CREATE ROLE name LOGIN IN ROLE "{granted.roles[0]}"')
+        console.say(f"roles: {', '.join(granted.roles)}")
+        console.say(f'  to create a login user of one: CREATE ROLE name LOGIN IN ROLE "{granted.roles[0]}"')
     for role, members in granted.relieved.items():
-        typer.echo(console.printable(f"role {role}, an earlier name, no longer has any right here"))
+        console.say(f"role {role}, an earlier name, no longer has any right here")
         if members:
             names = ", ".join(members)
-            typer.echo(console.printable(f"  its members are {names}: grant the new role to those of this database"))
+            console.say(f"  its members are {names}: grant the new role to those of this database")
     if granted.closed:
-        typer.echo("revoked from every user of this database, because no program needs it:")
-        typer.echo(console.printable(f"  {'; '.join(_rights(granted.closed))}"))
+        console.say("revoked from every user of this database, because no program needs it:")
+        console.say(f"  {'; '.join(_rights(granted.closed))}")
     if granted.advice:
-        typer.echo("still open to every user of this database; its owner or a superuser can revoke it:")
+        console.say("still open to every user of this database; its owner or a superuser can revoke it:")
         for statement in granted.advice:
-            typer.echo(console.printable(f"  {statement};"))
+            console.say(f"  {statement};")
 
 
 def _rights(statements: list[str]) -> list[str]:

@@ -24,8 +24,9 @@ def payment_meter_ids(
 ) -> None:
     """Allocate payments without a meter to a meter of their customer, and update the balances.
 
-    A payment takes its invoice's meter; else its customer's only active meter; else the customer's first assigned
-    meter, listed for review; else it stays unallocated and is listed. An event that names a meter always wins.
+    A payment takes its invoice's meter; else its customer's only active meter; else the first meter that the customer
+    has had, listed for review; else it stays unallocated and is listed. An event that names a meter always wins.
+
     Exit code 0: done. 1: some chunk failed. 2: could not start. 3: paused by a signal.
     """
     from backfill.migration import payment_meter_ids

@@ -1,8 +1,8 @@
 """`backfill payment-meter-ids`: payments that name no meter are allocated to the one that they most likely belong to.
 
-A payment takes its invoice's meter; else its customer's only active meter; else the customer's first assigned meter, to
-be reviewed; else it stays unallocated. The meter is written to `allocated_meter_id`, which survives later versions of
-the payment that still name no meter, and is overridden by one that does.
+A payment takes its invoice's meter; else its customer's only active meter; else the first meter that the customer has
+had, to be reviewed; else it stays unallocated. The meter is written to `allocated_meter_id`, which survives later
+versions of the payment that still name no meter, and is overridden by one that does.
 """
 
 from typing import Final
@@ -22,7 +22,7 @@ STEP: Final = Step(
         "already": Outcome("were allocated before"),
         "only-meter": Outcome("allocated to the customer's only active meter", changes=True),
         "first-meter": Outcome("allocated to the customer's first meter, for review", changes=True, listed=True),
-        "no-meter": Outcome("unallocated: the customer never had a meter", listed=True),
+        "no-meter": Outcome("unallocated: the customer has had no meter yet", listed=True),
         "no-customer": Outcome("unallocated: neither the payment nor its invoice names a customer", listed=True),
     },
     statements=Statements(

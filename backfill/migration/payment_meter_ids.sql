@@ -28,8 +28,9 @@ DELETE FROM allocations;
 
 -- name: decide_allocations
 -- The invoice's meter wins; then an earlier allocation; then the only meter whose active customer the payer is; then
--- the payer's first assigned meter. The payer is the payment's customer, else its invoice's. A payer's meters are read
--- once for each payer, and of any number of meters the first two are enough.
+-- the payer's first assigned meter, but not one that is the payer's only from a later day on. The payer is the payment's
+-- customer, else its invoice's. A payer's meters are read once for each payer, and of any number of meters the first two
+-- are enough.
 -- fill: customer_of_meter
 INSERT INTO allocations (payment_id, customer_id, meter_id, outcome)
 WITH asked AS MATERIALIZED (
@@ -57,7 +58,7 @@ payers AS MATERIALIZED (
     ) second ON true
     LEFT JOIN LATERAL (
         SELECT a.meter_id FROM meter_assignments a
-        WHERE a.customer_id = payer.customer_id
+        WHERE a.customer_id = payer.customer_id AND a.assigned_at <= (SELECT through FROM assignment_clock)
         ORDER BY a.assigned_at, a.assignment_id LIMIT 1
     ) earliest ON true
 )

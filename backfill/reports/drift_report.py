@@ -8,13 +8,14 @@ from typing import Any, Final
 from events.runtime.console import print_table
 from events.runtime.wording import agree, counted
 
-COLUMNS: Final = ("Column", "Recorded>", "Expected>", "Difference>")
+COLUMNS: Final = ("Column", "Recorded>", "By History>", "Difference>")
+OF_THE_LOG: Final = ("Column", "In History>", "By the Log>", "Difference>")
 
 
-def print_findings(rows: Sequence[tuple[Any, ...]]) -> None:
+def print_findings(rows: Sequence[tuple[Any, ...]], *, of_the_log: bool) -> None:
     """Print findings as `backfill.runs.drift.findings` returns them; an entity's are together, where its first is."""
     for title, figures in blocks(rows):
-        print_table(title, COLUMNS, figures)
+        print_table(title, OF_THE_LOG if of_the_log else COLUMNS, figures)
 
 
 def blocks(rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[str, list[tuple[str | None, ...]]]]:
@@ -39,8 +40,14 @@ def _title(row: tuple[Any, ...]) -> str:
 def _figures(
     column: str, recorded: str | None, expected: str | None, difference: Decimal | None
 ) -> tuple[str | None, ...]:
-    """Write one column; amounts and counts as elsewhere in the report, ids, dates and text as they are."""
-    if difference is None or column.endswith("_id"):
+    """Write one column; amounts and counts as elsewhere in the report, ids, dates and text as they are.
+
+    A whole row that is missing, or should not be there, is its key in the finding; here it is its amount.
+    """
+    if difference is not None and column.endswith("_id"):
+        recorded, expected = (None if of is None else str(abs(difference)) for of in (recorded, expected))
+        column = "amount"
+    if difference is None:
         return column, recorded, expected, _signed(difference)
     return column, _number(recorded), _number(expected), _signed(difference)
 
@@ -90,9 +97,9 @@ def _of_history(part: dict[str, Any]) -> str:
 def _of_projection(amount: Decimal, rows: int) -> str:
     """Describe what was counted for history rows, less what the balance row holds: an amount and a number of rows."""
     if rows < 0:
-        return f"the balance row counts {counted(-rows, 'row')} of {-amount:+,} that history does not have"
+        return f"the balance row counts {counted(-rows, 'row')} and {-amount:+,} that history does not have"
     if rows > 0:
-        return f"history counts {counted(rows, 'row')} of {amount:+,} that the balance row does not have"
+        return f"history counts {counted(rows, 'row')} and {amount:+,} that the balance row does not have"
     return f"the balance row was edited by {-amount:+,}; history counts the same rows"
 
 

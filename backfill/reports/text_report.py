@@ -64,7 +64,7 @@ def print_report(report: Report) -> None:
     elif run.selection.whole and tally.meters:
         say(verdict.NO_CUSTOMERS)
     if report.drift:
-        drift_report.print_findings(report.drift)
+        drift_report.print_findings(report.drift, of_the_log=run.command == "verify-log")
         _rest(run.tally.findings - len(report.drift), run)
     for failed in tally.failures:
         say(verdict.describe_failure(failed.phase, failed))
@@ -98,7 +98,7 @@ def _significant(report: Report) -> None:
     ]
     print_table(
         f"Significant Changes Detected (> {currency} {report.threshold:,})",
-        ["Customer ID>", "Name", "Type", "Recorded>", "Expected>", "Difference>"],
+        ["Customer ID>", "Name", "Type", "Recorded>", "By History>", "Difference>"],
         rows,
     )
     _rest(report.significant_count - len(rows), report.run)
@@ -113,7 +113,7 @@ def _totals(report: Report) -> None:
             ("Overpayment", tally.overpayment_before, tally.overpayment_after),
         )
     ]
-    print_table("Validation Summary", ["Metric", "Recorded Total>", "Expected Total>", "Difference>"], rows)
+    print_table("Validation Summary", ["Metric", "Recorded Total>", "Total by History>", "Difference>"], rows)
 
 
 def _rest(count: int, run: Run) -> None:

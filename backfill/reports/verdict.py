@@ -96,7 +96,10 @@ def _outcome(run: Run, off: AmountsOff | None) -> str:
         still = agree(tally.unrepaired, "still differs", "still differ")
         return f"{found}; {tally.unrepaired:,} {still} after the repair.{failed}"
     how_many = f"{tally.repaired:,} of them " if tally.failed else agree(tally.drifted, "", "all ")
-    return f"{found}; {how_many}repaired and compared again.{_rounds(run)}{failed}"
+    followed = ""
+    if off and off.history_edited:
+        followed = f" History was edited, and balances follow it now: `{ASK_THE_LOG}` shows which rows are wrong."
+    return f"{found}; {how_many}repaired and compared again.{followed}{_rounds(run)}{failed}"
 
 
 def _found_so_far(run: Run, off: AmountsOff | None) -> str:

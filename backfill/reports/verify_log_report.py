@@ -1,6 +1,7 @@
 """The report of `verify-log`, for people."""
 
 from backfill.runs.store import Run
+from backfill.runs.tally import LogTally
 from events.runtime.console import print_table
 from events.runtime.wording import agree, counted
 
@@ -18,7 +19,8 @@ def print_counts(run: Run) -> None:
         ("Not Covered: Newer Than This Run", log.rows_newer),
         ("Not Covered: From Before the Log's Beginning", log.rows_expired),
         ("Not Covered: Not From the Stream", log.rows_loaded),
-        ("Different From the Log", log.rows_wrong),
+        ("Different From the Log", log.rows_wrong - log.rows_missing),
+        ("Missing From History", log.rows_missing),
     ]
     shown = [(name, f"{count:,}") for name, count in rows if count]
     if shown:
@@ -37,18 +39,29 @@ def outcome(run: Run) -> str:
         return "There was nothing to compare: no messages and no history."
     if not log.rows_wrong:
         return "No drift: history agrees with the log, as far back as it reaches."
-    found = f"Drift: {counted(log.rows_wrong, 'row')} of history"
-    missing = f", {log.rows_missing:,} of them missing," if log.rows_missing else ""
+    found = f"Drift: {_found(log, now=not run.options.get('repair'))}"
     if not run.options.get("repair"):
         return (
-            f"{found}{missing} {agree(log.rows_wrong, 'differs', 'differ')} from the log; nothing was changed. "
-            "`backfill verify-log --repair` replays what has a message in the log, and repairs the balances."
+            f"{found}; nothing was changed. `backfill verify-log --repair` replays what has a message in the log, and "
+            "repairs the balances."
         )
-    found = f"{found}{missing} differed from the log"
     if tally.unrepaired:
         still = agree(tally.unrepaired, "still differs", "still differ")
         return f"{found}; {tally.unrepaired:,} {still} after the repair."
     return f"{found}; {agree(log.rows_wrong, '', 'all ')}replayed, balances repaired, and compared again."
+
+
+def _found(log: LogTally, *, now: bool) -> str:
+    """Count the rows that differ from the log, and those that are missing, in the present or the past."""
+    different = log.rows_wrong - log.rows_missing
+    parts = []
+    if different:
+        verb = agree(different, "differs", "differ") if now else "differed"
+        parts.append(f"{counted(different, 'row')} of history {verb} from the log")
+    if log.rows_missing:
+        verb = agree(log.rows_missing, "is", "are") if now else agree(log.rows_missing, "was", "were")
+        parts.append(f"{counted(log.rows_missing, 'row')} that the log has {verb} missing from history")
+    return " and ".join(parts)
 
 
 def seen(run: Run) -> str:

@@ -1,5 +1,6 @@
 """An error of pydantic as a refusal: a reason to filter by, and one sentence that names the member."""
 
+import difflib
 import re
 from typing import Any, Final
 
@@ -7,7 +8,7 @@ from pydantic import ValidationError
 
 from events.contract.cloudevents import JSON_MEDIA_TYPE
 from events.contract.limits import BIGINT_MAX
-from events.contract.types import DATE, MONEY, POSITIVE, TIMESTAMP, Reason, Refusal
+from events.contract.types import DATE, MONEY, POSITIVE, TIMESTAMP, TYPES, Reason, Refusal
 
 DETAIL_CHARACTERS: Final = 300
 INPUT_CHARACTERS: Final = 60
@@ -86,12 +87,12 @@ def _description(first: Any, value: bytes) -> str:  # noqa: ANN401 - pydantic_co
         case "string_pattern_mismatch":
             message = WRITTEN.get(context["pattern"], f"does not match {context['pattern']}")
         case "union_tag_invalid":
-            return f"type: {context['tag'][:100]!r} is not in the contract"
+            return f"type: {context['tag'][:100]!r} is not in the contract{_meant(context['tag'])}"
         case "union_tag_not_found":
             return "type: is missing"
         case "json_invalid":
             shown = next((shown for beginning, shown in BEGINNINGS.items() if value.startswith(beginning)), None)
-            return f"the value {shown or 'is not JSON: ' + context['error']}"
+            return f"the value {shown or 'is not JSON: ' + context['error'].replace('ident', 'true, false or null')}"
         case "date-time":
             is_written = isinstance(first["input"], str) and re.match(TIMESTAMP, first["input"])
             message = NO_SUCH_MOMENT if is_written else NOT_A_TIMESTAMP
@@ -100,6 +101,12 @@ def _description(first: Any, value: bytes) -> str:  # noqa: ANN401 - pydantic_co
         case _:
             message = KINDS.get(kind, first["msg"])
     return f"{_shown(first['input'])}{message}"
+
+
+def _meant(given: str) -> str:
+    """Suggest the type that a mistyped one most resembles."""
+    near = difflib.get_close_matches(given[:100], TYPES, n=1, cutoff=0.8)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _is_number(given: object) -> bool:

@@ -149,7 +149,7 @@ class AssignmentData(TypedDict):
     """The full current state of one assignment of a meter to a customer.
 
     It is in effect from `assigned_at` until just before `unassigned_at`; both may lie ahead. An event of type
-    `billing.meter.unassigned` without `unassigned_at` ends it at once.
+    `billing.meter.unassigned` without `unassigned_at` ends it at once; with it, both types mean the same.
     """
 
     assignment_id: Id

@@ -23,6 +23,9 @@ REPORTED: Final = {CONNECTION, "SSL"}
 """Names of lines that are on connections, too: who reports failures does without them."""
 OF_ANOTHER_KIND: Final = re.compile(r"is a (consumer|producer) property and will be ignored")
 """A deployment gives its properties to every client; each leaves out those of the other kind."""
+FAILED_TRY: Final = re.compile(r" \(after \d+ms in state (?!UP\b)")
+"""A connection that ended before it was usable. The client calls that information where it was accepted, then reset; a
+connection that was up is closed in the ordinary course of things, for example because it was idle."""
 THREAD: Final = re.compile(r"^\[thrd:[^\]]*\]: ")
 TIMING: Final = re.compile(r" \(after \d+ms in state [A-Z0-9_]+(, \d+ identical error\(s\) suppressed)?\)")
 
@@ -82,7 +85,8 @@ class ClientLog:
             with _lock:
                 _failures[self._servers] = (monotonic(), line)
         unwanted = OF_ANOTHER_KIND.search(line) or (facility in REPORTED and not self._connections)
-        if level < WARNING or unwanted or not structlog.is_configured():
+        important = level >= WARNING or (facility == CONNECTION and FAILED_TRY.search(text))
+        if not important or unwanted or not structlog.is_configured():
             return
         with _lock:
             before = _repetitions.admit(self._service, line, monotonic())

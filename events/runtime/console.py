@@ -129,8 +129,8 @@ def stdout() -> Console:
 
 
 def say(line: str) -> None:
-    """Print one line for people."""
-    stdout().print(line, markup=False, soft_wrap=True)
+    """Print one line for people; on a terminal it is wrapped between words, and continues below its own indent."""
+    _print_wrapped(stdout(), line)
 
 
 def confirm(question: str) -> bool:
@@ -154,7 +154,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         say(f"{title}: none")
         return
     if title:
-        out.print(Text(printable(title), style="italic"), soft_wrap=True)
+        _print_wrapped(out, title, style="italic")
     fitted = layout.fitted(named, cells, out.width - indent)
     if fitted is None:
         named, cells = layout.without_empty(named, cells)
@@ -173,8 +173,18 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
 def print_record(title: str, facts: Iterable[tuple[str, object]]) -> None:
     """Print what is known of one thing, as `Name: value`; a name may end in `~`, as a column's."""
     out, known = stdout(), [(layout.column(printable(name)), _text(value)) for name, value in facts]
-    out.print(Text(printable(title), style="italic"), soft_wrap=True)
+    _print_wrapped(out, title, style="italic")
     _print_records(out, [name for name, _ in known], [[value for _, value in known]], 0)
+
+
+def _print_wrapped(out: Console, line: str, style: str = "") -> None:
+    text = printable(line)
+    indent = text[: len(text) - len(text.lstrip(" "))]
+    lines = [text]
+    if out.is_terminal:
+        lines = [indent + each for each in layout.wrapped(text.lstrip(" "), out.width - len(indent))]
+    for each in lines:
+        out.print(Text(each, style=style), soft_wrap=True)
 
 
 def _print_records(out: Console, columns: Sequence[layout.Column], rows: Sequence[Sequence[str]], indent: int) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from projector.positions.reset import Move, Target
+    from projector.positions.view import PartitionState
 
 app = console.app("Compare the consumer group's positions with the broker's log, and correct them.")
 
@@ -50,13 +51,9 @@ def show(form: FormatOption = Format.TABLE) -> None:
     if form is Format.JSON:
         console.print_json({"group_id": settings.group_id, "positions": [asdict(state) for state in found]})
     else:
-        console.print_table(
-            f"Positions of group {settings.group_id}",
-            ["Topic", "Partition>", "Next offset>", "Log from>", "Log to>", "Lag>", "State"],
-            [[s.topic, s.partition, s.position, s.low, s.high, s.lag, _state(s.position, s.problem)] for s in found],
-        )
+        _print_positions(settings.group_id, found)
         for problem in problems:
-            typer.echo(console.printable(problem))
+            console.say(problem)
     raise typer.Exit(1 if problems else 0)
 
 
@@ -103,10 +100,24 @@ def set_(
         typer.echo(f"{one.topic}/{one.partition}: was {before}, now {one.after}")
 
 
+def _print_positions(group_id: str, found: "Sequence[PartitionState]") -> None:
+    used = [state for state in found if state.position or state.high or state.problem]
+    unused = len(found) - len(used)
+    left_out = f" ({counted(unused, 'partition')} without messages left out)" if unused else ""
+    if not any(state.problem for state in found):
+        console.say("Every position can be served.")
+    console.print_table(
+        f"Positions of group {group_id}{left_out}",
+        ["Topic", "Partition>", "Next offset>", "Log from>", "Log to>", "Lag>", "State"],
+        [[s.topic, s.partition, s.position, s.low, s.high, s.lag, _state(s.position, s.problem)] for s in used],
+    )
+
+
 def _state(position: int | None, problem: str | None) -> str:
+    """Return what is unusual of a position."""
     if problem:
         return "cannot be served"
-    return "never read" if position is None else "fine"
+    return "never read" if position is None else ""
 
 
 def _print_plan(group_id: str, moves: "Sequence[Move]") -> None:

@@ -1,8 +1,9 @@
 """`projector status`: what PostgreSQL knows in any case, and what Kafka adds if it answers."""
 
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from events.runtime import console
 from events.runtime.console import Format
@@ -26,7 +27,7 @@ def status(form: Format, limits: Limits) -> int:
 
     """
     with open_database("projector status") as (settings, engine):
-        now = datetime.now(UTC)
+        now = datetime.now(ZoneInfo(settings.timezone))
         answer = kafka_view.ask(settings, now - limits.age if limits.age else None)
         view = kafka_view.awaited(answer, settings)
         with transaction(engine) as connection:

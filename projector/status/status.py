@@ -23,8 +23,8 @@ class Status:
 
     Without an answer of the broker, `kafka_failure` says why; the lag and the consumers are None, unknown. `sessions`
     are those of every `projector run` in the database. `assignments` has the clock, how many assignments begin or end
-    after it, and when the next one does. `stops` says why consumers
-    ended by themselves, as long as none that started later works. `exceeded` names the limits that were given and are not kept.
+    after it, and when the next one does. `stops` says why consumers ended by themselves, as long as none that started
+    later works. `exceeded` names the limits that were given and are not kept.
     """
 
     group_id: str
@@ -33,6 +33,7 @@ class Status:
     conflicts: int
     dead_letters: list[dict[str, Any]]
     last_check: dict[str, Any] | None
+    last_log_check: dict[str, Any] | None = None
     last_verified: dict[str, Any] | None = None
     assignments: dict[str, Any] | None = None
     consumers: list[dict[str, Any]] | None = None
@@ -41,7 +42,7 @@ class Status:
     kafka_failure: str | None = None
     exceeded: Sequence[str] = ()
     topic_problems: Sequence[str] = ()
-    asked_at: datetime
+    asked_at: datetime  # in the deployment's time zone
 
 
 def read(connection: Connection[Any], group_id: str, view: KafkaView, now: datetime) -> Status:
@@ -62,6 +63,7 @@ def read(connection: Connection[Any], group_id: str, view: KafkaView, now: datet
         conflicts=sum(position["conflicts"] for position in positions),
         dead_letters=rows("dead_letters"),
         last_check=next(iter(rows("last_check")), None),
+        last_log_check=next(iter(rows("last_log_check")), None),
         last_verified=next(iter(rows("last_verified")), None),
         assignments=next(iter(rows("assignments")), None),
         consumers=None if view.members is None else [_consumer(member) for member in view.members],

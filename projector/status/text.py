@@ -33,14 +33,26 @@ def _attention(status: Status) -> Iterator[str]:
         yield f"{counted(status.lag, 'message')} {agree(status.lag, 'waits', 'wait')}, and no consumer is running"
     if dead := sum(each["open"] for each in status.dead_letters):
         yield f"{counted(dead, 'dead letter')} {agree(dead, 'is', 'are')} open"
-    if (check := status.last_check) and (left := check["findings"] - check["repaired"]):
-        yield f"the last {check['command']} left {counted(left, 'finding')}"
+    yield from _left_by_checks(status)
     if status.last_verified and status.last_verified["overdue"]:
         yield "a check of every balance is overdue"
     if _late(status):
         yield "an assignment is due, and no consumer has moved the clock"
     if status.topic_problems:
         yield "a topic's configuration is wrong"
+
+
+def _left_by_checks(status: Status) -> Iterator[str]:
+    """Name what checks have found and nothing has repaired, and what to type."""
+    check, of_log = status.last_check, status.last_log_check
+    if check and (left := check["findings"] - check["repaired"]):
+        if check.get("repaired_since"):
+            yield "what the last check found may be repaired by now: `backfill drift-check` compares again"
+        else:
+            shows = f"`backfill runs show {check['run_id']}` shows {agree(left, 'it', 'them')}"
+            yield f"the last {check['command']} left {counted(left, 'finding')}: {shows}"
+    if of_log and (left := of_log["findings"] - of_log["repaired"]):
+        yield f"verify-log left {counted(left, 'finding')}: `backfill runs show {of_log['run_id']}` shows how to go on"
 
 
 def _facts(status: Status) -> Iterator[str]:
@@ -55,8 +67,10 @@ def _facts(status: Status) -> Iterator[str]:
     yield f"Dead letters: {f'{dead:,} open' if dead else 'none open'}"
     yield _verified_line(status)
     yield _check_line(status)
+    if status.last_log_check:
+        yield f"Last comparison with the log: {_outcome_of(status.last_log_check, status.asked_at)}"
     if status.assignments and status.assignments["ahead"]:
-        yield _assignments_line(status.assignments)
+        yield _assignments_line(status.assignments, status.asked_at)
     for problem in status.topic_problems:
         yield f"Warning: {problem}"
     for limit in status.exceeded:
@@ -107,14 +121,11 @@ def _late(status: Status) -> bool:
     return next_at is not None and (status.asked_at - next_at).total_seconds() > DUE_SECONDS
 
 
-def _assignments_line(assignments: Mapping[str, Any]) -> str:
-    count, next_at, clock = (assignments[name] for name in ("ahead", "next_at", "clock"))
+def _assignments_line(assignments: Mapping[str, Any], now: datetime) -> str:
+    count = assignments["ahead"]
     verb = agree(count, "begins or ends", "begin or end")
-    return f"Assignments: {count:,} {verb} later, the next at {_moment(next_at)}; `active` is as of {_moment(clock)}"
-
-
-def _moment(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S %Z}".rstrip()
+    next_at = assignments["next_at"].astimezone(now.tzinfo)
+    return f"Assignments: {count:,} {verb} later, the next on {next_at:%Y-%m-%d %H:%M %Z}"
 
 
 def _sessions(sessions: Sequence[Mapping[str, Any]]) -> str:
@@ -137,9 +148,12 @@ def _partitions(places: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _check_line(status: Status) -> str:
-    check = status.last_check
-    if check is None:
+    if status.last_check is None:
         return "Last drift check: never; `backfill drift-check` compares the balances with history"
+    return f"Last drift check: {_outcome_of(status.last_check, status.asked_at)}"
+
+
+def _outcome_of(check: Mapping[str, Any], now: datetime) -> str:
     complete = check["state"] == "finished" and check["failed"] == 0
     if check["findings"]:
         verdict = f"{counted(check['findings'], 'finding')}, {check['findings'] - check['repaired']:,} not repaired"
@@ -147,8 +161,8 @@ def _check_line(status: Status) -> str:
         verdict = "no drift" if complete else "no drift in what was compared"
     if check["failed"]:
         verdict += f"; {counted(check['failed'], 'chunk')} could not be compared"
-    when = _ago(check["finished_at"] or check["started_at"], status.asked_at)
-    return f"Last drift check: {when}, {check['command']} {check['run_id']} {check['state']}: {verdict}"
+    when = _ago(check["finished_at"] or check["started_at"], now)
+    return f"{when}, {check['command']} {check['run_id']} {check['state']}: {verdict}"
 
 
 def _verified_line(status: Status) -> str:

@@ -5,13 +5,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from events.contract.cloudevents import JSON_MEDIA_TYPE
 from events.contract.schema import schema
-from events.contract.types import ENTITIES, TYPES, Entity
+from events.contract.types import ENTITIES, MONEY, POSITIVE, TYPES, Entity
 from tests.docs.reference.markdown import NOTE, code, table
 
 EXAMPLES: Final = Path(__file__).parents[1] / "examples.jsonl"
 """One event of each type, in the order of a story."""
 
+WORDS: Final = {
+    MONEY: 'a decimal like `"1250.00"`, with at most 16 digits before the point and two after',
+    POSITIVE: "greater than zero",
+    JSON_MEDIA_TYPE: "a media type of JSON",
+    r"^[^\x00]*$": "without the character U+0000",
+    r"^[A-Z]{3}$": "a currency code of three capitals",
+}
+"""What a pattern asks for."""
 HEADS: Final = ("member", "required", "value")
 
 INTRODUCTION: Final = f"""{NOTE}
@@ -35,7 +44,9 @@ A message that is not an event becomes a dead letter with a [reason](refusals.md
 ENVELOPE: Final = """
 ## Attributes
 
-Every event has these; other CloudEvents attributes are accepted and ignored.
+Every event has these; other CloudEvents attributes are accepted and ignored. `source` names the system that sends, such
+as `/billing`. `id` names one state of one entity, such as `i-1001-2` for version 2 of invoice 1001; send a state again
+under the id that it had.
 
 """
 STORY: Final = """
@@ -45,10 +56,14 @@ One event of each type. In whatever order they arrive, meter 42 then belongs to 
 paid 750.00, and owes 450.00. An amendment replaces what was counted. Debt brought forward is stored and never counted
 again. A voided invoice and a reversed payment count nothing. Payment 501 names no meter and counts at its invoice's
 meter. A payment that names neither a meter nor an invoice counts at none, whoever its customer is, until a greater
-version names one; [`backfill validate`](commands.md#backfill-validate) lists it.
+version names one. An invoice without a meter counts at none either. [`backfill
+validate`](commands.md#backfill-validate) lists both.
 
-An id is one entity's for good: an event with the id of an entity that exists, and with a version that is not greater,
-is counted as stale and changes nothing.
+Never give an invoice, payment, assignment or customer the number of an earlier one (`invoice_id` and so on): its first
+version would not be greater than the version of the earlier one, would be counted as stale and would change nothing.
+
+To move a meter on a later day, send its present assignment with a greater version and that day as `unassigned_at`, and
+a new assignment with that day as `assigned_at`. A balance [moves with the meter](../how-to/handover.md).
 
 """
 
@@ -114,4 +129,4 @@ def _constraints(member: dict[str, Any]) -> Iterator[str]:
         yield f"{member.get('minLength', 0)} to {member['maxLength']} characters"
     for part in (member, *member.get("allOf", ())):
         if "pattern" in part and "format" not in member:
-            yield f"matching {code(part['pattern'])}"
+            yield WORDS.get(part["pattern"]) or f"matching {code(part['pattern'])}"

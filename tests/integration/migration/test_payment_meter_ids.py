@@ -1,5 +1,6 @@
 """Payments without a meter are allocated as documented, balances follow in the same transaction, events still win."""
 
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -56,6 +57,23 @@ def test_each_payment_goes_where_the_rules_say(engine: Engine, do: Do, drift: Dr
         (2, "first-meter"), (3, "first-meter"), (4, "first-meter"), (6, "no-meter"), (7, "no-customer"),
     }  # fmt: skip
     assert not drift()
+
+
+def test_a_meter_that_is_the_customers_only_from_a_later_day_on_gets_no_payment(
+    harness: MergeHarness, engine: Engine, do: Do
+) -> None:
+    """Until then it is another customer's, whose debt the payment would lower."""
+    ahead = (datetime.now(UTC) + timedelta(days=9)).isoformat()
+    harness.apply(
+        [
+            assigned(1, 900, 11, "unassigned", unassigned_at=ahead),
+            assigned(2, 900, 12, assigned_at=ahead),
+            payment(1, "250.00", customer_id=12),
+            payment(2, "100.00", customer_id=11),
+        ]
+    )
+    assert do(STEP).counts == {"no-meter": 1, "only-meter": 1}
+    assert _column(engine, "allocated_meter_id") == {2: 900}
 
 
 @pytest.mark.usefixtures("filled")

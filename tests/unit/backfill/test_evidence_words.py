@@ -13,8 +13,8 @@ from backfill.reports.drift_report import blocks, describe_evidence
     [
         ("-300.00", 0, "the balance row was edited by +300.00; history counts the same rows"),
         ("300.00", 0, "the balance row was edited by -300.00; history counts the same rows"),
-        ("-300.00", -1, "the balance row counts 1 row of +300.00 that history does not have"),
-        ("5250.00", 2, "history counts 2 rows of +5,250.00 that the balance row does not have"),
+        ("-300.00", -1, "the balance row counts 1 row and +300.00 that history does not have"),
+        ("5250.00", 2, "history counts 2 rows and +5,250.00 that the balance row does not have"),
     ],
 )
 def test_what_no_history_row_explains_is_said_of_the_balance_row(amount: str, rows: int, words: str) -> None:
@@ -70,5 +70,5 @@ def test_an_entity_is_in_one_block_where_its_largest_difference_is() -> None:
             "Drift of customer 4: customer-sum-off; the sum of its meter rows is 9.00",
             [("balance", "7.00", "8.00", "+1.00")],
         ),
-        ("Drift of invoice 1000: history-missing; meter 1", [("invoice_id", None, "1000", "-2,000.00")]),
+        ("Drift of invoice 1000: history-missing; meter 1", [("amount", None, "2,000.00", "-2,000.00")]),
     ]

@@ -7,6 +7,7 @@ from typing import Any, get_args
 import pytest
 
 from backfill.audit.drift_types import Cause
+from backfill.reports import verify_log_report
 from backfill.reports.verdict import AmountsOff, compared, verdict
 from backfill.runs.drift import HISTORY_EDITED
 from backfill.runs.store import Run
@@ -19,6 +20,7 @@ FROM_LOG = (
     "from the log; nothing was changed. `backfill verify-log --repair` replays what has a message in the log, and "
     "repairs the balances"
 )
+MISSING = "2 rows that the log has are missing from history"
 SEEN: dict[str, Any] = {"customers": 20, "meters": 41}
 
 
@@ -30,7 +32,21 @@ def test_an_edit_of_history_is_not_repaired_by_taking_it_as_right() -> None:
     edited = verdict(_run(drifted_meters=1, **SEEN), OFF._replace(history_edited=True))
     said = "History was edited: `backfill verify-log` shows which rows are wrong; a rebuild takes them as right."
     assert edited == f"Drift: 1 meter (by KES 1,500.00) differs from history; nothing was changed. {said}"
+    followed = verdict(_run("rebuild", drifted_meters=1, repaired=1, **SEEN), OFF._replace(history_edited=True))
+    assert followed == (
+        "Drift: 1 meter (by KES 1,500.00) differed from history; repaired and compared again. History was edited, and "
+        "balances follow it now: `backfill verify-log` shows which rows are wrong."
+    )
     assert set(HISTORY_EDITED) < set(get_args(Cause))
+
+
+def test_the_counts_of_rows_add_up(capsys: pytest.CaptureFixture[str]) -> None:
+    log = LogTally(messages=9, rows=7, rows_confirmed=6, rows_wrong=3, rows_missing=2)
+    verify_log_report.print_counts(_run("verify-log", log=log))
+    printed = capsys.readouterr().out
+    for name, count in (("Rows of History", 7), ("Confirmed by a Message", 6), ("Different From the Log", 1)):
+        assert f"│ {name:<22} │     {count} │" in printed
+    assert "│ Missing From History   │     2 │" in printed
 
 
 @pytest.mark.parametrize(
@@ -68,7 +84,7 @@ def test_an_edit_of_history_is_not_repaired_by_taking_it_as_right() -> None:
         ),
         (
             _run("verify-log", log=LogTally(messages=9, rows=7, rows_wrong=3, rows_missing=2)),
-            f"Drift: 3 rows of history, 2 of them missing, differ {FROM_LOG}.",
+            f"Drift: 1 row of history differs from the log and {MISSING}; {FROM_LOG.removeprefix('from the log; ')}.",
         ),
         (
             _run("verify-log", log=LogTally(messages=9, rows=9, unreadable=1)),

@@ -1,21 +1,26 @@
 """librdkafka's lines as ours: each failure once, then seldom; the last explains an error that names no cause."""
 
 import logging
+import select
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable
 
 import pytest
+from confluent_kafka import Producer
 from structlog.testing import capture_logs
 
 from events.runtime import advertised, client_log
 from events.runtime.client_log import ClientLog, Repetitions, last_failure, plain
 from events.runtime.errors import ServiceTemporarilyUnavailableError
+from tests.conftest import WaitUntil
 
 REFUSED = "127.0.0.1:9/bootstrap: Connect to ipv4#127.0.0.1:9 failed: Connection refused"
 ADVERTISED = "inner:9092/1: Failed to resolve 'inner:9092': Name or service not known"
 SERVERS = "127.0.0.1:9"
+NO_LINGER = struct.pack("ii", 1, 0)  # closing sends RST
 
 
 @pytest.fixture(autouse=True)
@@ -125,3 +130,38 @@ def _never() -> tuple[Callable[[], None], Callable[..., list[object]]]:
         return []
 
     return event.set, wait
+
+
+@pytest.mark.parametrize(
+    ("state", "written"), [("APIVERSION_QUERY", 1), ("CONNECT", 1), ("AUTH_REQ", 1), ("UP", 0), ("UPDATE", 1)]
+)
+def test_a_connection_that_was_accepted_and_reset_is_a_failed_try_and_one_that_was_up_is_not(
+    state: str, written: int
+) -> None:
+    text = f"127.0.0.1:9/bootstrap: Disconnected: connection reset by peer (after 1ms in state {state})"
+    with capture_logs() as lines:
+        ClientLog(SERVERS, connections=True).log(logging.INFO, "%s [%s] %s", "FAIL", "rdkafka#producer-1", text)
+        ClientLog(SERVERS, connections=True).log(logging.INFO, "%s [%s] %s", "CONNECTED", "rdkafka#producer-1", text)
+    assert len(lines) == written
+
+
+def test_an_address_that_accepts_connections_and_resets_them_is_told(wait_until: WaitUntil) -> None:
+    """As a load balancer without a broker behind it does; librdkafka calls that information, and no failure."""
+    ended = threading.Event()
+
+    def reset(server: socket.socket) -> None:
+        while not ended.is_set():
+            connection, _ = server.accept()
+            select.select([connection], [], [], 120)  # until the client has sent its first request
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+            connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as server, capture_logs() as lines:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        threading.Thread(target=reset, args=[server], daemon=True).start()
+        log = ClientLog(address, connections=True)
+        producer = Producer({"bootstrap.servers": address}, logger=log)
+        wait_until(lambda: producer.poll(0.1) >= 0 and bool(lines), what="a line")
+        ended.set()
+    assert lines[0]["event"] == "retrying"
+    assert lines[0]["reason"].startswith(f"Kafka at {address} cannot be reached: ")

@@ -74,6 +74,11 @@ def test_of_data_in_the_words_of_others() -> None:
         ({"id": ""}, "not-cloudevent", "id: '' is empty"),
         ({"data_base64": "x"}, "not-cloudevent", "data_base64: 'x' is not accepted; send `data` as a JSON object"),
         ({"type": "x" * 101}, "unknown-type", f"type: '{'x' * 100}' is not in the contract"),
+        (
+            {"type": "billing.payment.recieved"},
+            "unknown-type",
+            "type: 'billing.payment.recieved' is not in the contract; did you mean billing.payment.received?",
+        ),
         ({"specversion": "2"}, "not-cloudevent", "specversion: '2' Input should be '1.0'"),
     ],
 )
@@ -125,6 +130,7 @@ def test_of_members_that_are_ignored_otherwise(more: bytes, said: str) -> None:
         (tuple(h for h in BINARY if h[0] != "ce_id"), DATA, "not-cloudevent", "id: is missing"),
         (BINARY, b"[", "not-json", "data: the value is not JSON: EOF while parsing a list at line 1 column 1"),
         (BINARY, b"[]", "not-json", "data: is not an object"),
+        (BINARY, b"treu", "not-json", "data: the value is not JSON: expected true, false or null at line 1 column 3"),
         (BINARY, b"{}", "invalid-data", f"data.invoice_id: is missing; also wrong: {OTHERS}"),
         (BINARY, DATA[:-1] + b',"a":1,"a":2}', "not-json", "member 'a' is given twice in one object"),
         ((*BINARY, ("CE_Source", b"\xff")), DATA, "not-cloudevent", "header 'ce_source' is not UTF-8"),
