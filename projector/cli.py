@@ -118,7 +118,7 @@ def run(
 ) -> None:
     """Consume until SIGTERM or SIGINT, which drain and exit with 0.
 
-    Progress is logged on standard error; at the end the totals are printed.
+    Progress is logged on standard error; --until-caught-up prints the totals at the end.
 
     Exit code 0: drained by a signal, or caught up. 1: stopped by a position that cannot be served, by too many
     refusals, or because it can do no more work. 2: could not start.
@@ -140,9 +140,8 @@ def run(
         applied = consume(chosen, engine, stop, until_caught_up=until_caught_up)
     if form is Format.JSON:
         console.print_json({**asdict(applied), "stale": applied.stale})
-    else:
-        how = "Caught up" if until_caught_up and not stop.requested else "Stopped by a signal"
-        console.say(f"{how}: {applied}.")
+    elif until_caught_up:
+        console.say(f"{'Stopped by a signal' if stop.requested else 'Caught up'}: {applied}.")
 
 
 @app.command()
