@@ -1,12 +1,12 @@
 """`backfill explain`: a meter's balance line by line, and where each line came from."""
 
 from datetime import date
-from decimal import Decimal
 from typing import Any, Final
 
 from psycopg import Connection
 
-from backfill.explain.statement import Ahead, Counted, Entry, Excluded, Holder, Meter, Statement, state
+from backfill.explain.sentences import outside, sentences, title
+from backfill.explain.statement import Ahead, Counted, Entry, Excluded, Holder, Meter, Owner, Statement, state
 from backfill.reports.money import money, signed
 from backfill.runs.in_effect import IN_EFFECT
 from backfill.runs.session import snapshot
@@ -14,7 +14,6 @@ from events.contract.types import Entity, topic_of
 from events.runtime.console import Format, print_json, print_table, say
 from events.runtime.errors import InputError
 from events.runtime.settings import Settings
-from events.runtime.wording import agree, counted
 from projector.database.statements import statements
 
 SQL: Final = statements("backfill.explain", "explain.sql", in_effect=IN_EFFECT)
@@ -39,8 +38,9 @@ def explain(
         excluded = [Excluded(*row) for row in connection.execute(SQL["not_counted"], values)]
         holders = tuple(Holder(*row) for row in connection.execute(SQL["holders"], values))
         ahead = tuple(Ahead(*row) for row in connection.execute(SQL["ahead"], values))
+        owner = Owner(*(connection.execute(SQL["owner_at"], values).fetchone() or ())) if at else None
     days = (since.isoformat() if since else None, at.isoformat() if at else None)
-    found = state(meter_id, days, meter._replace(holders=holders, ahead=ahead), counts, excluded)
+    found = state(meter_id, days, meter._replace(holders=holders, ahead=ahead, owner_at=owner), counts, excluded)
     if not found.is_known:
         raise InputError(f"--meter {meter_id}: no invoice, payment, assignment or balance names this meter")
     return found
@@ -51,7 +51,7 @@ def print_statement(settings: Settings, found: Statement, form: Format) -> None:
     if form is Format.JSON:
         print_json(_document(settings, found))
         return
-    for line in (*_sums(settings, found), *_carried_over(settings, found), *_ahead(found)):
+    for line in sentences(found, settings.currency):
         say(line)
     _print_entries(settings, found)
     _print_not_counted(settings, found)
@@ -65,7 +65,7 @@ def _print_entries(settings: Settings, found: Statement) -> None:
         *(_line(settings, entry) for entry in found.entries),
         (found.at, "Closing balance", "", "", money(found.closing, currency), "", ""),
     ]
-    print_table(f"Meter {found.meter_id}: {_owner(found.meter)}", columns, rows)
+    print_table(title(found), columns, rows)
 
 
 def _line(settings: Settings, entry: Entry) -> tuple[str | None, ...]:
@@ -82,70 +82,14 @@ def _line(settings: Settings, entry: Entry) -> tuple[str | None, ...]:
 
 
 def _print_not_counted(settings: Settings, found: Statement) -> None:
-    if not found.excluded:
-        return
     rows = [
         (each.day, f"{each.kind} {each.id}", money(each.amount, settings.currency), each.reason, _still(each, settings))
-        for each in found.excluded
+        for each in found.not_counted
     ]
-    print_table("Not Counted", ["Day", "What", "Amount>", "Why~", "Note~"], rows)
-
-
-def _sums(settings: Settings, found: Statement) -> list[str]:
-    currency = settings.currency
-    lines = []
-    if found.later:
-        more = found.expected - found.closing
-        entries = counted(len(found.later), "more entry", "more entries")
-        lines.append(f"After {found.at}: {entries}, {signed(more, currency)} in total.")
-    recorded, expected = _balance(found.meter.balance, currency), _balance(found.expected, currency)
-    rows = counted(found.contradicting_rows, "row")
-    if found.difference == 0 and found.contradicting_rows:
-        differ = agree(found.contradicting_rows, "differs", "differ")
-        lines.append(
-            f"The balance is {expected} by history, and recorded as such, but the marks of {rows} {differ} from what "
-            "counts. `backfill drift-check` names the cause."
-        )
-    elif found.difference == 0:
-        lines.append(f"The balance is {expected} by history, and recorded as such.")
-    else:
-        lines.append(
-            f"The balance is {expected} by history, but recorded as {recorded}: a difference of "
-            f"{signed(found.difference, currency)}. `backfill drift-check` names the cause."
-        )
-    return lines
-
-
-def _balance(amount: Decimal, currency: str) -> str:
-    return money(amount, currency) + (" (a credit)" if amount < 0 else "")
-
-
-def _ahead(found: Statement) -> list[str]:
-    """Say whose the meter becomes on days ahead."""
-    return [f"From {each.day}: {_customer(each.customer_id, each.name)}." for each in found.meter.ahead]
-
-
-def _carried_over(settings: Settings, found: Statement) -> list[str]:
-    """Say that the meter was handed over with a credit or a debt, if it was."""
-    over = found.handed_over
-    if over is None or over.balance == 0:
-        return []
-    what = f"{'debt' if over.balance > 0 else 'credit'} of {money(abs(over.balance), settings.currency)}"
-    whose = f"counts for customer {over.customer_id} now"
-    return [f"The meter's balance goes with the meter: {what} from before {over.day} {whose}."]
-
-
-def _owner(meter: Meter) -> str:
-    whose = _customer(meter.customer_id, meter.name)
-    if meter.customer_id == meter.recorded_customer_id:
-        return whose
-    return f"{whose} (recorded: {meter.recorded_customer_id or 'none'})"
-
-
-def _customer(customer_id: int | None, name: str | None) -> str:
-    if customer_id is None:
-        return "no active customer"
-    return f"customer {customer_id}" + (f", {name}" if name else "")
+    if rows:
+        print_table("Not Counted", ["Day", "What", "Amount>", "Why~", "Note~"], rows)
+    if line := outside(found):
+        say(line)
 
 
 def _note(each: Counted, currency: str) -> str:
@@ -182,6 +126,7 @@ def _document(settings: Settings, found: Statement) -> dict[str, Any]:
         "meter_id": found.meter_id,
         "customer_id": meter.customer_id,
         "customer_name": meter.name,
+        "customer_at": meter.owner_at and meter.owner_at._asdict(),
         "currency": settings.currency,
         "timezone": settings.timezone,
         "since": found.since,
@@ -197,9 +142,15 @@ def _document(settings: Settings, found: Statement) -> dict[str, Any]:
         "customers_ahead": [each._asdict() for each in meter.ahead],
         "difference": found.difference,
         "contradicting_rows": found.contradicting_rows,
+        "lacking": found.lacking and found.lacking._asdict(),
         "handed_over": found.handed_over and found.handed_over._asdict(),
-        "not_counted": [each._asdict() for each in found.excluded],
+        "not_counted": [_excluded(each) for each in found.not_counted],
+        "not_counted_outside": len(found.excluded) - len(found.not_counted),
     }
+
+
+def _excluded(each: Excluded) -> dict[str, Any]:
+    return {name: value for name, value in each._asdict().items() if name != "outside"}
 
 
 def _entry(settings: Settings, entry: Entry) -> dict[str, Any]:

@@ -63,7 +63,8 @@ WITH excluded AS (
 )
 SELECT kind, id, day::text, amount, reason,
        CASE WHEN projected_meter_id = %(meter_id)s THEN projected_amount ELSE 0 END AS recorded,
-       projected_meter_id IS NOT DISTINCT FROM %(meter_id)s AS contradicts
+       projected_meter_id IS NOT DISTINCT FROM %(meter_id)s AS contradicts,
+       coalesce(day < %(since)s, false) OR coalesce(day > %(at)s, false) AS outside
 FROM excluded
 ORDER BY excluded.day, kind, id;
 
@@ -78,7 +79,8 @@ ORDER BY assigned_at, assignment_id;
 -- The recorded row of the meter, and its customer by assignment.
 -- fill: in_effect
 SELECT m.meter_id IS NOT NULL AS present, m.customer_id AS recorded_customer_id, a.customer_id, c.name,
-       coalesce(m.total_billed, 0), coalesce(m.total_paid, 0), m.updated_at
+       coalesce(m.total_billed, 0), coalesce(m.total_paid, 0), m.updated_at,
+       coalesce(m.invoice_count, 0), coalesce(m.payment_count, 0)
 FROM (SELECT %(meter_id)s::bigint AS meter_id) asked
 LEFT JOIN meter_balances m ON m.meter_id = asked.meter_id
 LEFT JOIN LATERAL (
@@ -88,9 +90,21 @@ LEFT JOIN LATERAL (
 ) a ON true
 LEFT JOIN customers c ON c.customer_id = a.customer_id;
 
+-- name: owner_at
+-- Whose the meter is at the end of a day, by the dates of its assignments. One that has ended without a date decides no
+-- day; for one that was loaded by hand, `active` counts where it has no end.
+SELECT a.customer_id, c.name
+FROM (SELECT (%(at)s::date + 1)::timestamp AT TIME ZONE %(timezone)s AS midnight) d
+JOIN meter_assignments a ON a.meter_id = %(meter_id)s AND a.assigned_at < d.midnight
+     AND CASE WHEN a.ended IS NULL THEN a.active OR coalesce(a.unassigned_at >= d.midnight, false)
+              ELSE NOT a.ended AND coalesce(a.unassigned_at >= d.midnight, true) END
+LEFT JOIN customers c ON c.customer_id = a.customer_id
+ORDER BY a.assigned_at DESC, a.assignment_id DESC
+LIMIT 1;
+
 -- name: ahead
--- Whose the meter becomes at each moment after the clock at which one of its assignments begins or ends; the customer is
--- null if nobody's.
+-- Whose the meter becomes at each moment after the clock at which one of its assignments begins or ends, with the local
+-- day and time, null at midnight; the customer is null if nobody's.
 WITH moments AS (
     SELECT a.assigned_at AS moment FROM meter_assignments a
     WHERE a.meter_id = %(meter_id)s AND NOT a.ended AND coalesce(a.unassigned_at > a.assigned_at, true)
@@ -98,7 +112,9 @@ WITH moments AS (
     SELECT a.unassigned_at FROM meter_assignments a
     WHERE a.meter_id = %(meter_id)s AND NOT a.ended AND a.unassigned_at > a.assigned_at
 )
-SELECT (m.moment AT TIME ZONE %(timezone)s)::date::text, w.customer_id, c.name
+SELECT (m.moment AT TIME ZONE %(timezone)s)::date::text,
+       nullif(regexp_replace((m.moment AT TIME ZONE %(timezone)s)::time::text, ':00$', ''), '00:00'),
+       w.customer_id, c.name
 FROM assignment_clock k
 JOIN moments m ON m.moment > k.through
 LEFT JOIN LATERAL (

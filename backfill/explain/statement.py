@@ -36,7 +36,10 @@ class Counted(NamedTuple):
 
 
 class Excluded(NamedTuple):
-    """One that names the meter and does not count there; `contradicts` tells whether its marks say that it does."""
+    """One that names the meter and does not count there; `contradicts` tells whether its marks say that it does.
+
+    `outside` tells whether it lies before or after the statement's days.
+    """
 
     kind: Kind
     id: int
@@ -45,6 +48,7 @@ class Excluded(NamedTuple):
     reason: str
     recorded: Decimal
     contradicts: bool
+    outside: bool
 
 
 class Holder(NamedTuple):
@@ -55,15 +59,26 @@ class Holder(NamedTuple):
 
 
 class Ahead(NamedTuple):
-    """Whose the meter becomes on a day ahead; the customer is None if nobody's."""
+    """Whose the meter becomes on a day ahead, and at which local time, None at midnight; no customer if nobody's."""
 
     day: str
+    time: str | None
     customer_id: int | None
     name: str | None
 
 
+class Owner(NamedTuple):
+    """Whose a meter is; the customer is None if nobody's."""
+
+    customer_id: int | None = None
+    name: str | None = None
+
+
 class Meter(NamedTuple):
-    """The meter's recorded row, its customer by history, and whom it was and will be assigned to."""
+    """The meter's recorded row, its customer by history, and whom it was and will be assigned to.
+
+    `owner_at` is its customer on the statement's last day; None if the statement has none.
+    """
 
     present: bool
     recorded_customer_id: int | None
@@ -72,8 +87,11 @@ class Meter(NamedTuple):
     total_billed: Decimal
     total_paid: Decimal
     updated_at: datetime | None
+    invoice_count: int
+    payment_count: int
     holders: Sequence[Holder] = ()
     ahead: Sequence[Ahead] = ()
+    owner_at: Owner | None = None
 
     @property
     def balance(self) -> Decimal:
@@ -87,6 +105,19 @@ class HandOver(NamedTuple):
     customer_id: int
     day: str
     balance: Decimal
+
+
+class Lacking(NamedTuple):
+    """Rows that the recorded balance counts and history does not have: how many, and what they amount to."""
+
+    kind: Kind
+    rows: int
+    amount: Decimal
+
+    @property
+    def none(self) -> bool:
+        """Whether recorded balance and history agree."""
+        return self.rows == 0 and self.amount == 0
 
 
 class Entry(NamedTuple):
@@ -110,6 +141,7 @@ class Statement:
     excluded: Sequence[Excluded]
     contradicting_rows: int
     handed_over: HandOver | None
+    lacking: Lacking | None
 
     @property
     def closing(self) -> Decimal:
@@ -125,6 +157,11 @@ class Statement:
     def difference(self) -> Decimal:
         """Expected less recorded."""
         return self.expected - self.meter.balance
+
+    @property
+    def not_counted(self) -> Sequence[Excluded]:
+        """Those within the statement's days that do not count."""
+        return [each for each in self.excluded if not each.outside]
 
     @property
     def is_known(self) -> bool:
@@ -144,6 +181,7 @@ def state(
         if not (each.before or each.after):
             balance += each.amount
             entries.append(Entry(each, balance))
+    contradicting_rows = sum(each.contradicts for each in counted) + sum(each.contradicts for each in excluded)
     return Statement(
         meter_id=meter_id,
         since=days[0],
@@ -153,8 +191,9 @@ def state(
         entries=entries,
         later=[each for each in counted if each.after],
         excluded=excluded,
-        contradicting_rows=sum(each.contradicts for each in counted) + sum(each.contradicts for each in excluded),
+        contradicting_rows=contradicting_rows,
         handed_over=_handed_over(meter, counted),
+        lacking=None if contradicting_rows else _lacking(meter, counted),
     )
 
 
@@ -169,3 +208,16 @@ def _handed_over(meter: Meter, counted: Sequence[Counted]) -> HandOver | None:
     if meter.customer_id is None or day is None:
         return None
     return HandOver(meter.customer_id, day, sum((each.amount for each in counted if each.day < day), Decimal(0)))
+
+
+def _lacking(meter: Meter, counted: Sequence[Counted]) -> Lacking | None:
+    """Find what the recorded row counts beyond history; None if it is more than invoices alone or payments alone."""
+    billed = [each.amount for each in counted if each.kind == "invoice"]
+    paid = [-each.amount for each in counted if each.kind == "payment"]
+    invoices = Lacking("invoice", meter.invoice_count - len(billed), meter.total_billed - sum(billed))
+    payments = Lacking("payment", meter.payment_count - len(paid), meter.total_paid - sum(paid))
+    if invoices.rows > 0 and payments.none:
+        return invoices
+    if payments.rows > 0 and payments.amount > 0 and invoices.none:
+        return payments
+    return None

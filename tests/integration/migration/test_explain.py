@@ -32,7 +32,8 @@ EVENTS = [
     payment(5, "1.00", "reversed", invoice_id=1),
 ]  # fmt: skip
 
-AHEAD = "2099-12-31T22:00:00Z"
+AHEAD = "2099-12-31T21:59:59Z"
+MIDNIGHT = "2099-12-31T21:00:00Z"
 
 
 @pytest.fixture
@@ -106,6 +107,28 @@ def test_rows_that_contradict_their_marks_are_told_though_the_sums_agree(
     assert [each["id"] for each in document["not_counted"] if each["contradicts"]] == [3]
 
 
+def test_deleted_rows_are_told_by_the_counts(
+    filled: MergeHarness, settings: Settings, auditor: Connection[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    begins = "The balance is {} by history, but recorded as KES 95.00: "
+    one, two = (f"the recorded balance counts {words} that history does not have." for words in (
+        "1 payment of KES 30.00", "2 payments of KES 35.00 in total",
+    ))  # fmt: skip
+    for where, said, lacking in (
+        ("payments WHERE payment_id = 1", begins.format("KES 125.00") + one, ("payment", 1, "30.00")),
+        ("payments WHERE payment_id = 3", begins.format("KES 130.00") + two, ("payment", 2, "35.00")),
+        ("invoices WHERE invoice_id = 1", begins.format("KES 30.00") + "a difference of -KES 65.00.", None),
+    ):
+        with filled.connection.transaction():
+            filled.connection.execute(f"DELETE FROM {where}")
+        found = explain(settings, auditor, 1, None, None)
+        print_statement(settings, found, Format.TABLE)
+        assert capsys.readouterr().out.startswith(f"{said} `backfill drift-check` names the cause.\n")
+        print_statement(settings, found, Format.JSON)
+        document = json.loads(capsys.readouterr().out)["lacking"]
+        assert document == (lacking and dict(zip(("kind", "rows", "amount"), lacking, strict=True)))
+
+
 def test_a_credit_that_came_with_the_meter_is_told_first(
     harness: MergeHarness, settings: Settings, auditor: Connection[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -166,19 +189,21 @@ def test_an_unknown_meter_and_days_the_wrong_way_round_are_one_line(
 
 
 @pytest.mark.usefixtures("filled")
-def test_a_customer_ahead_is_said_with_its_day(
+def test_a_customer_ahead_is_said_with_its_day_and_its_time_but_midnight(
     settings: Settings, auditor: Connection[Any], harness: MergeHarness, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """23:30 UTC is the next day in Nairobi."""
     moves = {"assigned_at": "2099-12-03T23:30:00Z"}, {"assigned_at": "2099-12-03T23:30:00Z", "unassigned_at": AHEAD}
     harness.apply([assigned(8, 1, 9, **moves[1]), customer(9, "Wanjiku"), assigned(9, 5, 9, **moves[0])])
     found = explain(settings, auditor, 1, None, None)
-    assert found.meter.ahead == (Ahead("2099-12-04", 9, "Wanjiku"), Ahead("2100-01-01", 7, "Ada [bold]"))
+    assert found.meter.ahead == (
+        Ahead("2099-12-04", "02:30", 9, "Wanjiku"), Ahead("2100-01-01", "00:59:59", 7, "Ada [bold]"),
+    )  # fmt: skip
     print_statement(settings, found, Format.TABLE)
     out = capsys.readouterr().out
-    assert "From 2099-12-04: customer 9, Wanjiku.\nFrom 2100-01-01: customer 7, Ada [bold].\n" in out
+    assert "From 2099-12-04 02:30: customer 9, Wanjiku.\nFrom 2100-01-01 00:59:59: customer 7, Ada [bold].\n" in out
     print_statement(settings, explain(settings, auditor, 5, None, None), Format.JSON)
-    ahead = [{"day": "2099-12-04", "customer_id": 9, "name": "Wanjiku"}]
+    ahead = [{"day": "2099-12-04", "time": "02:30", "customer_id": 9, "name": "Wanjiku"}]
     assert json.loads(capsys.readouterr().out)["customers_ahead"] == ahead
 
 
@@ -186,7 +211,7 @@ def test_a_customer_ahead_is_said_with_its_day(
 def test_a_meter_has_no_customer_after_an_end_ahead(
     settings: Settings, auditor: Connection[Any], harness: MergeHarness, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    harness.apply([assigned(1, 1, 7, "unassigned", version=2, unassigned_at=AHEAD)])
+    harness.apply([assigned(1, 1, 7, "unassigned", version=2, unassigned_at=MIDNIGHT)])
     print_statement(settings, explain(settings, auditor, 1, None, None), Format.TABLE)
     out = capsys.readouterr().out
     assert "Meter 1: customer 7, Ada [bold]" in out
