@@ -7,7 +7,7 @@ execution   one run from its start to its exit code, with its workers
 reports     what a run found, for people and for programs
 verify_log  history against Kafka
 migration   the steps that bring an existing database's figures into shape, with a backup
-explain     one meter's statement
+explain     one meter's statement, and one customer's meters
 watch       `drift-check --every`
 alerts      notifications about drift, and about a checker that fails
 cli         `backfill`

@@ -7,6 +7,7 @@ import typer
 from backfill.options import RunOptions, takes_run_options
 from events.contract.limits import BIGINT_MAX
 from events.runtime.console import Format, FormatOption
+from events.runtime.errors import InputError
 from events.runtime.option_values import day
 
 if TYPE_CHECKING:
@@ -140,22 +141,43 @@ def restore(
 
 
 def explain(
-    meter: Annotated[int, typer.Option(min=1, max=BIGINT_MAX, metavar="METER", help="the meter's id")],
-    at: Annotated[str | None, typer.Option(metavar="DATE", help="the last business day, such as 2026-01-31")] = None,
+    meter: Annotated[
+        int | None, typer.Option(min=1, max=BIGINT_MAX, metavar="METER", help="the meter whose balance to explain")
+    ] = None,
+    customer: Annotated[
+        int | None, typer.Option(min=1, max=BIGINT_MAX, metavar="ID", help="the customer whose meters to list")
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option(metavar="DATE", help="the last business day, such as 2026-01-31; with --meter")
+    ] = None,
     since: Annotated[
         str | None,
-        typer.Option(metavar="DATE", help="the first business day; earlier entries make the opening balance"),
+        typer.Option(
+            metavar="DATE", help="the first business day; earlier entries make the opening balance; with --meter"
+        ),
     ] = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Explain one meter's balance: each invoice and payment, where it came from, and what is not counted and why."""
-    from backfill.explain.explain import explain as read
+    """Explain a meter's balance line by line, or a customer's by meters.
+
+    --meter shows each invoice and payment, where it came from, and what is not counted and why. --customer shows the
+    recorded rows of the customer's meters, and whether the customer's row is their sum.
+    """
+    from backfill.explain.customer import print_customer, read
+    from backfill.explain.explain import explain as state
     from backfill.explain.explain import print_statement
     from backfill.migration.connection import connected
 
+    if (meter is None) == (customer is None):
+        raise InputError("explain needs either --meter or --customer")
+    if customer is not None and (at is not None or since is not None):
+        raise InputError("--since and --at go with --meter, not with --customer")
     days = (None if since is None else day("--since", since)), (None if at is None else day("--at", at))
     with connected() as (settings, _, connection):
-        print_statement(settings, read(settings, connection, meter, *days), form)
+        if meter is not None:
+            print_statement(settings, state(settings, connection, meter, *days), form)
+        elif customer is not None:
+            print_customer(settings, read(settings, connection, customer), form)
 
 
 def register(app: typer.Typer) -> None:

@@ -43,6 +43,7 @@ OTHERS: Final[Mapping[str, str]] = {
     "backfill migrate --yes --skip-validation": "backfill.migration.migrate.back_up",
     "backfill restore 00000000-0000-0000-0000-000000000000 --yes": "backfill.runs.store.find",
     "backfill explain --meter 1": "backfill.explain.explain.state",
+    "backfill explain --customer 1": "backfill.explain.customer.snapshot",
     "backfill runs": "backfill.runs.store.recent",
     "backfill runs show 00000000-0000-0000-0000-000000000000": "backfill.runs.store.find",
     "backfill runs cancel 00000000-0000-0000-0000-000000000000": "backfill.runs.store.find",

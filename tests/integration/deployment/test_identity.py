@@ -24,7 +24,7 @@ COMMANDS: Final = (
     "backfill rebuild", "backfill runs", "backfill runs show x", "backfill runs cancel x", "backfill validate",
     "backfill payment-meter-ids", "backfill invoice-amounts", "backfill meter-balances", "backfill customer-balances",
     "backfill migrate --yes", "backfill restore 00000000-0000-0000-0000-000000000000 --yes",
-    "backfill explain --meter 1",
+    "backfill explain --meter 1", "backfill explain --customer 1",
 )  # fmt: skip
 OF_THE_DEPLOYMENT: Final = ("projector deployment show", "projector deployment set currency --yes")
 OF_KAFKA: Final = (

@@ -76,7 +76,8 @@ def test_backfill_checks_repairs_and_migrates(as_: As, deployed: Deployed) -> No
     as_("backfill", "backfill", "rebuild", "--workers", "2")
     for step in ("meter-balances", "customer-balances", "validate", "runs"):
         as_("backfill", "backfill", step)
-    as_("backfill", "backfill", "explain", "--meter", "1")
+    for whose in ("--meter", "--customer"):
+        as_("backfill", "backfill", "explain", whose, "1")
     for form in ("table", "json"):
         as_("backfill", "projector", "status", "--format", form)
 

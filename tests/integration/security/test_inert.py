@@ -29,7 +29,8 @@ EVIL: Final = (
     "[bold]=cmd|'/c calc'!A1"  # markup, and what a spreadsheet computes
 )
 COMMANDS: Final = (
-    "backfill explain --meter 1", "backfill rebuild --dry-run --significant 1", "backfill runs",
+    "backfill explain --meter 1", "backfill explain --customer 7", "backfill runs",
+    "backfill rebuild --dry-run --significant 1",
     "backfill payment-meter-ids --dry-run", "backfill invoice-amounts --dry-run",
     "projector dead-letters list", "projector dead-letters show 1",
 )  # fmt: skip
@@ -93,7 +94,9 @@ def test_a_bad_line_is_named_inert(run_command: RunCommand, kafka_environment: d
     assert result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", ["backfill explain --meter 1", "projector dead-letters show 1"])
+@pytest.mark.parametrize(
+    "command", ["backfill explain --meter 1", "backfill explain --customer 7", "projector dead-letters show 1"]
+)
 def test_a_terminal_gets_no_sequence_of_it(hostile: dict[str, str], command: str) -> None:
     shown = _on_a_terminal(command, hostile)
     assert "all is well" in shown

@@ -25,6 +25,7 @@ COMMANDS: Final = (
     "backfill rebuild", "backfill runs", "backfill validate", "backfill payment-meter-ids", "backfill invoice-amounts",
     "backfill meter-balances", "backfill customer-balances", "backfill migrate --yes",
     "backfill restore 00000000-0000-0000-0000-000000000000 --yes", "backfill explain --meter 1",
+    "backfill explain --customer 1",
 )  # fmt: skip
 OF_KAFKA: Final = (
     "projector init",
