@@ -9,9 +9,11 @@ import re
 import signal
 from typing import Any, Final
 
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import NewTopic
 
 from events.contract.types import ENTITIES, TopicPartition, topic_of
+from projector.kafka_log import group
 from projector.kafka_log.topic_configuration import CREATED_WITH
 from projector.sandbox.processes import wait_until
 from tests.faults.fault_run import FaultRun
@@ -90,6 +92,7 @@ def recover(run: FaultRun) -> dict[TopicPartition, int]:
         return {}
     for program in run.consumers:
         _require_stopped(program)
+    _await_no_members(run)
     stood = run.positions()
     for problem in problems(run):
         command = WAY_OUT.search(problem["problem"])
@@ -108,6 +111,22 @@ def problems(run: FaultRun) -> list[dict[str, Any]]:
     assert shown.process.poll() in {0, 1}, shown.stderr.read_text()
     found = json.loads(shown.stdout.read_text())["positions"]
     return [position for position in found if position["problem"]]
+
+
+def _await_no_members(run: FaultRun) -> None:
+    """Wait until the broker has forgotten the consumers, since positions are set in a group without members only.
+
+    One that stops while its request to join is under way has no member id to leave with; the broker keeps the member
+    until its session times out.
+    """
+
+    def empty() -> bool:
+        try:
+            return not group.members(run.admin, run.settings.group_id)
+        except KafkaException:
+            return False
+
+    assert wait_until(empty, seconds=STOP_SECONDS), "consumers have stopped, and their group still has members"
 
 
 def _require_stopped(program: Program) -> None:
