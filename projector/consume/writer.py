@@ -50,7 +50,7 @@ class Writer:
         self._engine = engine
         self._settings = settings
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
-        self._current: Future[Any] | None = None
+        self._submitted: list[Future[Any]] = []
         self._pooled: Any = None
         self._transaction_ms: float | None = None
         self._draining = threading.Event()
@@ -64,40 +64,46 @@ class Writer:
         the consumer drains.
         """
         refusals = Refusals(batch)
-        self._current = applied = self._thread.submit(
-            self._write, lambda connection: self._bisect(connection, batch, refusals)
-        )
-        return applied
+        return self._submit(lambda connection: self._bisect(connection, batch, refusals))
 
     def advance_clock(self) -> Future[float]:
         """Begin to move the clock, if an assignment is due; returns after how many seconds to look again.
 
         The future raises what that of a batch does.
         """
-        self._current = moved = self._thread.submit(self._write, clock.advance)
-        return moved
+        return self._submit(clock.advance)
 
     def forget_stops(self) -> Future[None]:
         """Begin to forget why consumers of the group stopped; what is wrong with it is wrong with the next batch."""
-        self._current = forgotten = self._thread.submit(
-            self._write, lambda connection: stop_reasons.forget(connection, self._settings.group_id)
-        )
-        return forgotten
+        return self._submit(lambda connection: stop_reasons.forget(connection, self._settings.group_id))
 
     def drain(self) -> None:
         """Stop retrying while PostgreSQL is unavailable; unapplied messages are re-read at the next start."""
         self._draining.set()
 
     def close(self, deadline: Deadline) -> None:
-        """Stop retrying, wait for the current batch within the budget, abort it after that, and disconnect."""
+        """Stop retrying, wait for the current action within the budget, abort it after that, and disconnect.
+
+        What waits behind the current action, as a batch does behind the forgetting of stops, is not begun.
+        """
         self.drain()
         self._thread.shutdown(wait=False, cancel_futures=True)
-        if self._current is not None:
-            wait_for([self._current], deadline.remaining_seconds)
-            if not self._current.done() and self._pooled is not None:
-                self._abort(self._pooled.driver_connection)
+        current = self._not_done()  # a cancelled one is done
+        seconds = deadline.remaining_seconds
+        while wait_for(current, seconds).not_done:
+            if (pooled := self._pooled) is not None:
+                self._abort(pooled.driver_connection, current)
+            seconds = CANCEL_SECONDS  # it may have been connecting
         self._thread.shutdown(wait=True)
         self._disconnect()
+
+    def _submit(self, action: Callable[[Connection[Any]], Answer]) -> Future[Answer]:
+        submitted = self._thread.submit(self._write, action)
+        self._submitted = [*self._not_done(), submitted]
+        return submitted
+
+    def _not_done(self) -> list[Future[Any]]:
+        return [future for future in self._submitted if not future.done()]
 
     def _write(self, action: Callable[[Connection[Any]], Answer]) -> Answer:
         try:
@@ -143,11 +149,11 @@ class Writer:
         connection: Connection[Any] = self._pooled.driver_connection
         return connection
 
-    def _abort(self, connection: Connection[Any]) -> None:
+    def _abort(self, connection: Connection[Any], current: list[Future[Any]]) -> None:
         """Ask the server to cancel the statement; if it does not answer either, shut the socket down."""
         with suppress(psycopg.OperationalError):
             connection.cancel_safe(timeout=CANCEL_SECONDS)
-        if self._current is not None and wait_for([self._current], CANCEL_SECONDS).not_done:
+        if wait_for(current, CANCEL_SECONDS).not_done:
             with suppress(OSError, psycopg.OperationalError), socket.socket(fileno=os.dup(connection.fileno())) as end:
                 end.shutdown(socket.SHUT_RDWR)
 

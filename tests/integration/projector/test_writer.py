@@ -13,6 +13,7 @@ from sqlalchemy import Engine, event, text
 from structlog.testing import capture_logs
 
 from events.runtime.deadline import Deadline
+from events.runtime.errors import ServiceTemporarilyUnavailableError
 from events.runtime.settings import Settings
 from projector.consume.merge import MERGE, STAGING
 from projector.consume.writer import Writer
@@ -124,6 +125,25 @@ def test_a_connection_that_failed_is_not_used_again(engine: Engine, settings: Se
     assert made[:1] == struck_pids
     assert len(made) == 2
     assert not disagreement(engine, EVENTS)
+
+
+def test_closing_aborts_what_a_batch_waits_behind(
+    engine: Engine, settings: Settings, harness: MergeHarness, wait_until: WaitUntil
+) -> None:
+    """A writer that looks at its last future only waits for ever: a cancelled batch is done."""
+    writer = Writer(engine, settings)
+    waiting = text("SELECT FROM pg_locks WHERE relation = 'consumer_stops'::regclass AND NOT granted")
+    with engine.connect() as locker, ThreadPoolExecutor(1) as closing:
+        locker.execute(text("LOCK TABLE consumer_stops"))
+        forgotten = writer.forget_stops()
+        wait_until(lambda: locker.execute(waiting).first() is not None, what="the writer to wait for the lock")
+        batch = writer.submit(harness.batch(EVENTS))
+        try:
+            closing.submit(writer.close, Deadline.after(0)).result(PATIENCE_SECONDS)
+        finally:
+            locker.rollback()
+    assert isinstance(forgotten.exception(), ServiceTemporarilyUnavailableError)
+    assert batch.cancelled()
 
 
 def test_a_connection_to_a_server_without_power_is_given_up(engine: Engine) -> None:
