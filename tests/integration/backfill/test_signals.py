@@ -102,8 +102,9 @@ def test_a_statement_that_waits_is_given_up_and_the_run_goes_on_to_the_same_repo
             hasty, connection, run, engine=engine, tuning=RunTuning(workers=workers, governed=False)
         )
     assert (run.state, run.tally.failed, run.tally.repaired, exit_code(run)) == ("paused", 0, 0, EXIT_PAUSED)
-    states = damaged.execute("SELECT DISTINCT state FROM backfill_chunks WHERE state <> 'done'").fetchall()
-    assert states in ([], [("compared",) if command == "rebuild" else ("open",)])
+    left = {state for (state,) in damaged.execute("SELECT state FROM backfill_chunks WHERE state <> 'done'")}
+    compared_by_the_other = {"open"} if workers > 1 else set()  # a comparison may outlast 0.1 s as well
+    assert left <= ({"compared"} | compared_by_the_other if command == "rebuild" else {"open"})
 
     with session(engine) as connection:
         run = runs.resume(connection, command, str(run.run_id), dry=False)
