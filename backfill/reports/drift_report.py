@@ -20,12 +20,11 @@ def print_findings(rows: Sequence[tuple[Any, ...]], *, of_the_log: bool) -> None
 
 def blocks(rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[str, list[tuple[str | None, ...]]]]:
     """Yield a title for each entity, cause and evidence, and the columns that differ for it."""
-    entities = dict.fromkeys(row[:2] for row in rows)
-    titles = dict.fromkeys((row[:2], _title(row)) for row in rows)
-    for entity in entities:
-        for of, title in titles:
-            if of == entity:
-                yield title, [_figures(*row[2:6]) for row in rows if (row[:2], _title(row)) == (of, title)]
+    entities: dict[tuple[Any, ...], dict[str, list[tuple[str | None, ...]]]] = {}
+    for row in rows:
+        entities.setdefault(row[:2], {}).setdefault(_title(row), []).append(_figures(*row[2:6]))
+    for titles in entities.values():
+        yield from titles.items()
 
 
 def _title(row: tuple[Any, ...]) -> str:
