@@ -42,12 +42,17 @@ WHERE r.verified
 ORDER BY r.started_at DESC
 LIMIT 1;
 
+-- name: what_it_found
+-- Run `r`, its state, and how many findings it has: in all, and repaired.
+r.run_id, r.command, r.state, r.started_at, r.finished_at, r.failed_chunks AS failed,
+       (SELECT count(*) FROM drift d WHERE d.run_id = r.run_id) AS findings,
+       (SELECT count(*) FROM drift d WHERE d.run_id = r.run_id AND d.repaired_at IS NOT NULL) AS repaired
+
 -- name: last_check
 -- The newest run over the whole projection, in whatever state it is, what it found, and whether a later run has repaired
 -- anything: then what is left of its findings is unknown.
-SELECT r.run_id, r.command, r.state, r.started_at, r.finished_at, r.failed_chunks AS failed,
-       (SELECT count(*) FROM drift d WHERE d.run_id = r.run_id) AS findings,
-       (SELECT count(*) FROM drift d WHERE d.run_id = r.run_id AND d.repaired_at IS NOT NULL) AS repaired,
+-- fill: what_it_found
+SELECT {what_it_found},
        EXISTS (SELECT FROM backfill_runs later
                WHERE later.started_at > r.started_at AND later.tally -> 'repaired' > '0') AS repaired_since
 FROM backfill_runs r
@@ -57,9 +62,8 @@ LIMIT 1;
 
 -- name: last_log_check
 -- The newest comparison of history with the log, and what it found.
-SELECT r.run_id, r.command, r.state, r.started_at, r.finished_at, r.failed_chunks AS failed,
-       (SELECT count(*) FROM drift d WHERE d.run_id = r.run_id) AS findings,
-       (SELECT count(*) FROM drift d WHERE d.run_id = r.run_id AND d.repaired_at IS NOT NULL) AS repaired
+-- fill: what_it_found
+SELECT {what_it_found}
 FROM backfill_runs r
 WHERE r.command = 'verify-log'
 ORDER BY r.started_at DESC
