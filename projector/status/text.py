@@ -31,7 +31,7 @@ def _attention(status: Status) -> Iterator[str]:
         yield f"{agree(len(status.stops), 'a consumer has', 'consumers have')} stopped with an error"
     if status.lag and status.consumers == []:
         yield f"{counted(status.lag, 'message')} {agree(status.lag, 'waits', 'wait')}, and no consumer is running"
-    if dead := sum(each["open"] for each in status.dead_letters):
+    if dead := _open_letters(status):
         yield f"{counted(dead, 'dead letter')} {agree(dead, 'is', 'are')} open"
     yield from _left_by_checks(status)
     if status.last_verified and status.last_verified["overdue"]:
@@ -45,14 +45,22 @@ def _attention(status: Status) -> Iterator[str]:
 def _left_by_checks(status: Status) -> Iterator[str]:
     """Name what checks have found and nothing has repaired, and what to type."""
     check, of_log = status.last_check, status.last_log_check
-    if check and (left := check["findings"] - check["repaired"]):
-        if check.get("repaired_since"):
+    if check and (left := _left(check)):
+        if check["repaired_since"]:
             yield "what the last check found may be repaired by now: `backfill drift-check` compares again"
         else:
             shows = f"`backfill runs show {check['run_id']}` shows {agree(left, 'it', 'them')}"
             yield f"the last {check['command']} left {counted(left, 'finding')}: {shows}"
-    if of_log and (left := of_log["findings"] - of_log["repaired"]):
+    if of_log and (left := _left(of_log)):
         yield f"verify-log left {counted(left, 'finding')}: `backfill runs show {of_log['run_id']}` shows how to go on"
+
+
+def _left(check: Mapping[str, Any]) -> int:
+    return int(check["findings"] - check["repaired"])
+
+
+def _open_letters(status: Status) -> int:
+    return sum(each["open"] for each in status.dead_letters)
 
 
 def _facts(status: Status) -> Iterator[str]:
@@ -63,7 +71,7 @@ def _facts(status: Status) -> Iterator[str]:
         yield status.kafka_failure if status.kafka_failure.startswith("Kafka") else f"Kafka: {status.kafka_failure}"
     if status.conflicts:
         yield f"Conflicts: {counted(status.conflicts, 'event')} had the version of another event, and other content"
-    dead = sum(each["open"] for each in status.dead_letters)
+    dead = _open_letters(status)
     yield f"Dead letters: {f'{dead:,} open' if dead else 'none open'}"
     yield _verified_line(status)
     yield _check_line(status)
@@ -156,7 +164,7 @@ def _check_line(status: Status) -> str:
 def _outcome_of(check: Mapping[str, Any], now: datetime) -> str:
     complete = check["state"] == "finished" and check["failed"] == 0
     if check["findings"]:
-        verdict = f"{counted(check['findings'], 'finding')}, {check['findings'] - check['repaired']:,} not repaired"
+        verdict = f"{counted(check['findings'], 'finding')}, {_left(check):,} not repaired"
     else:
         verdict = "no drift" if complete else "no drift in what was compared"
     if check["failed"]:

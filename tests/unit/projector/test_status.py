@@ -13,7 +13,7 @@ from projector.status.text import show
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 SOUND: dict[str, Any] = {
     "run_id": UUID(int=1), "command": "drift-check", "state": "finished", "started_at": NOW, "finished_at": NOW,
-    "failed": 0, "findings": 0, "repaired": 0,
+    "failed": 0, "findings": 0, "repaired": 0, "repaired_since": False,
 }  # fmt: skip
 
 
