@@ -101,13 +101,13 @@ def set_(
 
 
 def _print_positions(group_id: str, found: "Sequence[PartitionState]") -> None:
+    from projector.positions.view import title
+
     used = [state for state in found if state.position or state.high or state.problem]
-    unused = len(found) - len(used)
-    left_out = f" ({counted(unused, 'partition')} without messages left out)" if unused else ""
     if not any(state.problem for state in found):
         console.say("Every position can be served.")
     console.print_table(
-        f"Positions of group {group_id}{left_out}",
+        title(group_id, left_out=len(found) - len(used)),
         ["Topic", "Partition>", "Next offset>", "Log from>", "Log to>", "Lag>", "State"],
         [[s.topic, s.partition, s.position, s.low, s.high, s.lag, _state(s.position, s.problem)] for s in used],
     )
@@ -121,8 +121,10 @@ def _state(position: int | None, problem: str | None) -> str:
 
 
 def _print_plan(group_id: str, moves: "Sequence[Move]") -> None:
+    from projector.positions.view import title
+
     console.print_table(
-        f"Positions of group {group_id} to be moved",
+        f"{title(group_id)} to be moved",
         ["Topic", "Partition>", "From>", "To>", "Skipped>", "Read again>", "Lost to retention>"],
         [[m.topic, m.partition, m.before, m.after, m.skipped, m.again, m.lost] for m in moves],
     )

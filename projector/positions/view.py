@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from events.contract.types import TopicPartition
+from events.runtime.wording import counted
 from projector.errors import PositionImpossibleError
 from projector.kafka_log.partitions import PartitionLog
 from projector.kafka_log.position_check import Position, require_servable
@@ -27,6 +28,12 @@ def partition_states(
 ) -> list[PartitionState]:
     """Compare every stored position with the broker's log, and list the partitions that were never read."""
     return [_state(place, stored.get(place), logs.get(place)) for place in sorted(stored.keys() | logs.keys())]
+
+
+def title(group_id: str, *, left_out: int = 0) -> str:
+    """Write the title of a table of positions, with how many partitions without messages it leaves out."""
+    without = f" ({counted(left_out, 'partition')} without messages left out)" if left_out else ""
+    return f"Positions of group {group_id}{without}"
 
 
 def unread_from(position: Position | None, log: PartitionLog, place: TopicPartition) -> int:

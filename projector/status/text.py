@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from events.runtime.console import print_table, say
 from events.runtime.wording import agree, counted
+from projector.positions.view import title
 from projector.status.status import Status
 
 DUE_SECONDS: Final = 60  # an assignment that is due longer than this waits for a consumer
@@ -93,12 +94,8 @@ def _show_tables(status: Status) -> None:
         rows = [[_client(each), each["host"], _partitions(each["partitions"])] for each in status.consumers]
         print_table("Consumers", ["Client", "Host", "Partitions~"], rows)
     used = [each for each in status.positions if each["next_offset"] or each["end"]]
-    unused = len(status.positions) - len(used)
-    title = f"Positions of group {status.group_id}"
-    if unused:
-        title += f" ({counted(unused, 'partition')} without messages left out)"
     print_table(
-        title,
+        title(status.group_id, left_out=len(status.positions) - len(used)),
         ["Topic", "Partition>", "Next offset>", "End>", "Lag>", "Moved"],
         [
             [p["topic"], p["partition"], p["next_offset"], p["end"], p["lag"], _ago(p["updated_at"], status.asked_at)]
