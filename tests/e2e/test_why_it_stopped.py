@@ -34,11 +34,12 @@ def test_a_position_that_cannot_be_served(deployment: Deployment) -> None:
         [stop] = _stops(deployment)
         assert (stop["host"], stop["reason"], stop["times"]) == (socket.gethostname(), "position", times)
         assert ended.stderr.endswith(f"projector: {stop['message']}\n")
+        assert (stop["first_at"] < stop["stopped_at"]) == (times > 1), "the first of them is kept"
         assert stop["positions"] == {f"{topic}/{at}": offset for (topic, at), offset in deployment.positions().items()}
     shown = deployment.command("projector", "status").stdout
     assert "Needs attention: a consumer has stopped with an error" in shown
     assert f"on {socket.gethostname()}, 2 times since" in shown
-    assert f"ago: {stop['message']}\n" in shown.replace("since 0 s ago", "")
+    assert f"ago: {stop['message']}\n" in shown
 
     assert deployment.command("projector", "positions", "set", invoices, "1", "earliest", "--yes").exit_code == 0
     assert len(_stops(deployment)) == 1, "nothing has shown yet that this is what was wrong"

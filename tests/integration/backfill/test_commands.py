@@ -8,7 +8,15 @@ from psycopg import Connection
 
 from tests.conftest import RunCommand, StartCommand, WaitUntil
 
-TITLES = ("Recalculation Results", "Significant Changes Detected (> KES 100)", "Validation Summary", "Drift of ")
+TITLES = tuple(
+    f"\n{title}"
+    for title in (
+        "Recalculation Results",
+        "Significant Changes Detected (> KES 100)",
+        "Validation Summary",
+        "Drift of ",
+    )
+)
 
 
 def test_a_clean_check(database: Connection[Any], environment: dict[str, str], run_command: RunCommand) -> None:
