@@ -72,8 +72,8 @@ def rebuild(dry_run: DryRunOption = False, *, options: RunOptions) -> None:
     Each chunk is repaired as soon as it is compared, so a run that is cancelled halfway has repaired what it found
     until then. What involves meters or customers of other chunks is repaired once all are compared.
 
-    Exit code 0: everything agrees now. 1: some chunk failed or still differs. 2: could not start. 3: paused by a
-    signal, or cancelled.
+    Exit code 0: everything agrees now; with --dry-run, everything was compared, whatever differs. 1: some chunk failed
+    or still differs. 2: could not start. 3: paused by a signal, or cancelled.
     """
     steps.run_rebuild("rebuild", options, dry_run=dry_run)
 

@@ -52,8 +52,8 @@ def invoice_amounts(
 def meter_balances(dry_run: DryRunOption = False, *, options: RunOptions) -> None:
     """Recompute every meter from history, with or without a customer, and the sums that it is part of.
 
-    Exit code 0: everything agrees now. 1: some chunk failed or still differs. 2: could not start. 3: paused by a
-    signal, or cancelled.
+    Exit code 0: everything agrees now; with --dry-run, everything was compared, whatever differs. 1: some chunk failed
+    or still differs. 2: could not start. 3: paused by a signal, or cancelled.
     """
     run_rebuild("meter-balances", options, dry_run=dry_run)
 
@@ -62,8 +62,8 @@ def meter_balances(dry_run: DryRunOption = False, *, options: RunOptions) -> Non
 def customer_balances(dry_run: DryRunOption = False, *, options: RunOptions) -> None:
     """Recompute every customer who has or had a meter: each active meter from history, then their sum.
 
-    Exit code 0: everything agrees now. 1: some chunk failed or still differs. 2: could not start. 3: paused by a
-    signal, or cancelled.
+    Exit code 0: everything agrees now; with --dry-run, everything was compared, whatever differs. 1: some chunk failed
+    or still differs. 2: could not start. 3: paused by a signal, or cancelled.
     """
     run_rebuild("customer-balances", options, dry_run=dry_run)
 

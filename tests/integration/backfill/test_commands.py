@@ -48,6 +48,8 @@ def test_drift_is_shown_then_repaired(
         f"{found} differs from history; nothing was changed. `backfill rebuild` repairs it.\n"
     )
 
+    for command in ("meter-balances", "customer-balances"):
+        assert run_command("backfill", command, "--dry-run", env=environment).exit_code == 0
     dry = run_command("backfill", "rebuild", "--dry-run", env=environment)
     assert dry.exit_code == 0, dry.stderr
     assert dry.stdout.splitlines()[0].startswith("DRY RUN: nothing is changed.")
@@ -103,7 +105,8 @@ def test_what_could_not_be_compared_is_no_clean_check(
     assert check.exit_code == 2
     assert "Failed: customer 1: not today (P0001)" in check.stdout
     assert "No drift in what could be compared. 1 chunk failed." in check.stdout
-    assert run_command("backfill", "rebuild", env=environment).exit_code == 1
+    for options in ((), ("--dry-run",)):
+        assert run_command("backfill", "rebuild", *options, env=environment).exit_code == 1
 
 
 def test_what_cannot_start_ends_in_one_line(environment: dict[str, str], run_command: RunCommand) -> None:
