@@ -44,13 +44,16 @@ def down(
     form: FormatOption = Format.TABLE,
     delete: Annotated[bool, typer.Option("--delete", help="also delete the data")] = False,
 ) -> None:
-    """Stop both servers; keep the data unless --delete is given."""
+    """Stop both servers, as far as they run; keep the data unless --delete is given."""
     sandbox = _sandbox(directory)
-    sandbox.down(delete=delete)
+    had_data = sandbox.has_data
+    stopped = sandbox.down(delete=delete)
     if form is Format.JSON:
-        console.print_json({"folder": str(sandbox.folder), "deleted": delete})
-    else:
-        typer.echo(f"stopped; the data in {sandbox.folder} is {'deleted' if delete else 'kept'}")
+        console.print_json({"folder": str(sandbox.folder), "stopped": stopped, "deleted": delete and had_data})
+        return
+    ended = f"stopped {' and '.join(stopped)}" if stopped else "nothing was running"
+    kept = f"the data in {sandbox.folder} is {'deleted' if delete else 'kept'}"
+    typer.echo(f"{ended}; {kept if had_data else f'there is no data in {sandbox.folder}'}")
 
 
 @app.command()

@@ -17,6 +17,8 @@ from projector.sandbox.kafka import Kafka
 from projector.sandbox.postgres import Postgres
 
 CLEAN_UP_SECONDS: Final = 60
+POSTGRES: Final = "PostgreSQL"
+KAFKA: Final = "Apache Kafka"
 
 
 @dataclass(frozen=True)
@@ -70,17 +72,24 @@ class Sandbox:
 
         """
         with locked(self.folder):
-            for name, server in (("PostgreSQL", self.postgres), ("Apache Kafka", self.kafka)):
+            for name, server in ((POSTGRES, self.postgres), (KAFKA, self.kafka)):
                 if not server.running:
                     say(f"starting {name}")
                 server.start()
             return self.environment
 
-    def down(self, *, delete: bool = False) -> None:
-        """Stop both; with `delete`, also remove their data, but nothing else in the folder."""
+    @property
+    def has_data(self) -> bool:
+        """Whether there is anything of either server in the folder."""
+        return self.postgres.home.exists() or self.kafka.home.exists()
+
+    def down(self, *, delete: bool = False) -> list[str]:
+        """Stop what runs, and return its names; with `delete`, also remove the data, but nothing else in the folder."""
         if not self.folder.exists():
-            return
+            return []
         with locked(self.folder):
+            servers = ((POSTGRES, self.postgres), (KAFKA, self.kafka))
+            stopped = [name for name, server in servers if server.running]
             self.kafka.stop()
             self.postgres.stop()
             if delete:
@@ -90,6 +99,7 @@ class Sandbox:
         if delete:
             with suppress(OSError):  # it contains other files of the user
                 self.folder.rmdir()
+        return stopped
 
     def destroy(self) -> None:
         """Kill both servers and what runs in the working folder, and remove the folder."""

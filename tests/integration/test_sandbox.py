@@ -47,7 +47,10 @@ def test_a_life(sandbox: Sandbox, shell: dict[str, str], run_command: RunCommand
     assert {f"{name}={value}" for name, value in first.items()} <= set(seen.splitlines())
     _leave_traces(sandbox)
 
-    assert run_command("projector", "sandbox", "down", *where, env=shell).exit_code == 0
+    down = run_command("projector", "sandbox", "down", *where, env=shell)
+    kept = f"the data in {sandbox.folder} is kept\n"
+    assert (down.exit_code, down.stdout) == (0, f"stopped PostgreSQL and Apache Kafka; {kept}")
+    assert run_command("projector", "sandbox", "down", *where, env=shell).stdout == f"nothing was running; {kept}"
     assert not sandbox.postgres.running
     assert not sandbox.kafka.running
     refused = run_command("projector", "sandbox", "env", *where, env=shell)
@@ -65,8 +68,17 @@ def test_a_life(sandbox: Sandbox, shell: dict[str, str], run_command: RunCommand
     assert sandbox.environment == first
     _expect_traces(sandbox)
 
-    assert run_command("projector", "sandbox", "down", "--delete", *where, env=shell).exit_code == 0
+    sandbox.kafka.stop()
+    delete = ("projector", "sandbox", "down", "--delete", "--format", "json", *where)
+    answers = [json.loads(run_command(*delete, env=shell).stdout) for _ in range(2)]
+    folder = str(sandbox.folder)
+    assert answers == [
+        {"folder": folder, "stopped": ["PostgreSQL"], "deleted": True},
+        {"folder": folder, "stopped": [], "deleted": False},
+    ]
     assert not sandbox.folder.exists()
+    nothing = run_command("projector", "sandbox", "down", *where, env=shell).stdout
+    assert nothing == f"nothing was running; there is no data in {folder}\n"
 
 
 def test_killed_servers_come_back_with_their_data(sandbox: Sandbox) -> None:
