@@ -58,7 +58,11 @@ def publish_command(
     The whole of a file is validated first: if a line is invalid, the first 20 are named by number, and nothing is sent.
 
     A pipe is validated line by line: an invalid line is named, those before it are sent, and nothing after it.
+
+    A member that the contract does not know is ignored. If it nearly has the name of one that the event lacks, a
+    warning names it, and the event is sent.
     """
+    from events.misspellings import told
     from events.publish import publish
     from events.runtime import logs
 
@@ -73,7 +77,10 @@ def publish_command(
             start = lines.tell()
             _validated(lines, deployment, name, from_line)
             lines.seek(start)
-        counts = publish(lines, deployment, name, mode, from_line=from_line)
+            counts = publish(lines, deployment, name, mode, from_line=from_line)
+        else:
+            with told(name, _complain) as look:
+                counts = publish(lines, deployment, name, mode, from_line=from_line, look=look)
     _print_counts(counts, form)
 
 
@@ -151,18 +158,25 @@ def _validated(lines: BinaryIO, deployment: settings.Settings, name: str, from_l
     from events.contract.decode import Decoder
     from events.contract.types import topic_of
     from events.json_lines import PROBLEMS_MAX, check, describe
+    from events.misspellings import told
 
-    found = check(lines, Decoder(deployment.currency, deployment.topic_prefix), from_line)
+    with told(name, _complain) as look:
+        found = check(lines, Decoder(deployment.currency, deployment.topic_prefix), from_line, look)
     listed = [describe(name, number, refusal) for number, refusal in found.problems]
     if found.invalid == 1:
         raise InputError(f"{listed[0]}; nothing was sent")
     for line in listed:
-        typer.echo(" ".join(console.printable(line).split()), err=True)
+        _complain(line)
     if found.invalid:
         total, limit = found.invalid + sum(found.valid.values()), PROBLEMS_MAX
         which = f", of which the first {limit} are named" if found.invalid > limit else ""
         raise InputError(f"{name}: {found.invalid:,} of {total:,} lines are invalid{which}; nothing was sent")
     return {topic_of(entity, deployment.topic_prefix): count for entity, count in found.valid.items()}
+
+
+def _complain(line: str) -> None:
+    """Write one line to standard error, whatever is in it."""
+    typer.echo(" ".join(console.printable(line).split()), err=True)
 
 
 def _is_regular(lines: BinaryIO) -> bool:

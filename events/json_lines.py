@@ -8,6 +8,7 @@ from typing import Final
 
 from events.contract.decode import Decoder
 from events.contract.types import Entity, Refusal
+from events.misspellings import Look
 from events.runtime.errors import InputError
 
 PROBLEMS_MAX: Final = 20  # invalid lines that are named; the others are counted
@@ -44,8 +45,8 @@ def numbered(lines: Iterable[bytes], from_line: int) -> Iterator[tuple[int, byte
         raise InputError(f"--from-line {from_line}: the last line is {number}")
 
 
-def check(lines: Iterable[bytes], decode: Decoder, from_line: int) -> Checked:
-    """Decode every line; raises the same."""
+def check(lines: Iterable[bytes], decode: Decoder, from_line: int, look: Look) -> Checked:
+    """Decode every line, and let `look` see each valid event; raises the same."""
     valid: Counter[Entity] = Counter()
     problems: list[tuple[int, Refusal]] = []
     invalid = 0
@@ -53,6 +54,7 @@ def check(lines: Iterable[bytes], decode: Decoder, from_line: int) -> Checked:
         event = decode.structured(value)
         if not isinstance(event, Refusal):
             valid[event.entity] += 1
+            look(number, event, value)
             continue
         invalid += 1
         if len(problems) < PROBLEMS_MAX:

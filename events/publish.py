@@ -17,6 +17,7 @@ from events.contract.cloudevents import STRUCTURED_HEADERS
 from events.contract.decode import Decoder, Headers
 from events.contract.types import KEY_OF, Entity, Event, Mode, Refusal, topic_of
 from events.json_lines import describe, numbered
+from events.misspellings import Look
 from events.runtime import kafka
 from events.runtime.errors import InputError, ServiceUnavailableError, StateError
 from events.runtime.settings import Settings
@@ -170,17 +171,19 @@ def sending(settings: Settings) -> Iterator[Sender]:
         raise ServiceUnavailableError(f"{error}; {sender.give_up()}") from None
 
 
-def publish(
+def publish(  # noqa: PLR0913 - what is sent, where to, and how
     lines: Iterable[bytes],
     settings: Settings,
     source_name: str,
     mode: Mode = Mode.STRUCTURED,
     *,
     from_line: int = 1,
+    look: Look | None = None,
 ) -> Mapping[str, int]:
     """Send JSON Lines of structured CloudEvents to their topics; return how many went to each.
 
     The key is the meter's id, or the entity's own id if it has no meter, so that a meter's events are in one partition.
+    `look` sees each event before it is sent.
 
     Raises:
         InputError: naming the first invalid line. The lines before it are delivered, those after it are not sent.
@@ -196,6 +199,8 @@ def publish(
                 raise InputError(
                     f"{describe(source_name, number, event)}; {before}: continue with --from-line {number}"
                 )
+            if look is not None:
+                look(number, event, value)
             headers, message = _binary(value) if mode is Mode.BINARY else (STRUCTURED_HEADERS, value)
             sender.send(event.entity, _key(event), message, headers, line=number)
     return sender.counts

@@ -123,6 +123,20 @@ def test_nothing_of_a_file_with_bad_lines_is_sent_and_each_is_named(
     assert read_back(kafka_settings) == []
 
 
+@pytest.mark.parametrize("source", ["-", "some.jsonl"])
+def test_a_misspelled_member_is_named_once_and_the_event_is_sent(
+    kafka_settings: Settings, kafka_environment: dict[str, str], run_command: RunCommand, tmp_path: Path, source: str
+) -> None:
+    line = examples.line(examples.invoice(1, None, "1.00", meterid=7))
+    (file := tmp_path / "some.jsonl").write_bytes(line)
+    name = "standard input" if source == "-" else str(file)
+    given = source if source == "-" else name
+    done = run_command("events", "publish", given, env=kafka_environment, stdin=line.decode())
+    assert done.exit_code == 0
+    assert done.stderr == f"{name}:1: warning: data.meterid is ignored: did you mean meter_id?\n"
+    assert [message.value for message in read_back(kafka_settings)] == [line]
+
+
 def test_a_byte_order_mark_is_left_out_and_lines_may_be(
     kafka_settings: Settings, kafka_environment: dict[str, str], run_command: RunCommand, tmp_path: Path
 ) -> None:

@@ -1,0 +1,63 @@
+"""A member that nearly has the name of one the event lacks is named; any other unknown member is the producer's own."""
+
+import json
+import os
+
+import pytest
+
+from events.contract.decode import Decoder
+from events.contract.types import Event
+from events.misspellings import NAMED_MAX, misspelled
+from tests.conftest import RunCommand
+from tests.support import examples
+from tests.support.examples import CloudEvent
+
+INVOICE = examples.invoice(1, None, "1.00")
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("meterid", "meter_id"), ("meterId", "meter_id"), ("METER-ID", "meter_id"), ("metr_id", "meter_id"),
+        ("customerid", "customer_id"), ("due_data", "due_date"), ("line", "lines"),
+        ("balance_brought_foward", "balance_brought_forward"), ("invoice_numbr", "invoice_number"),
+        ("customer_no", None), ("meter", None), ("region", None), ("", None), ("é" * 5000, None),
+        ("amount_", None),
+    ],
+)  # fmt: skip
+def test_what_was_probably_meant(given: str, meant: str | None) -> None:
+    assert _misspelled(_with(INVOICE, {given: 7})) == ([] if meant is None else [(given, meant)])
+
+
+def test_a_member_that_is_there_was_not_misspelled_and_one_that_is_null_was() -> None:
+    assert _misspelled(_with(examples.invoice(1, 7, "1.00"), {"meterid": 8})) == []
+    assert _misspelled(_with(INVOICE, {"meter_id": None, "meterid": 8})) == [("meterid", "meter_id")]
+    assert _misspelled(_with(examples.payment(1, "1.00"), {"refrence": "x", "invoiceId": 2})) == [
+        ("refrence", "reference"), ("invoiceId", "invoice_id"),
+    ]  # fmt: skip
+
+
+def test_the_first_are_named_by_line_and_the_others_counted(run_command: RunCommand) -> None:
+    """The warnings change neither the exit code nor what is printed as the result."""
+    wrong = examples.line(_with(INVOICE, {"meterid": 7}))
+    lines = b"\n".join([examples.line(INVOICE), *[wrong] * (NAMED_MAX + 1)]).decode()
+    done = run_command("events", "publish", "-", "--dry-run", "--format", "json", env=os.environ, stdin=lines)
+    assert (done.exit_code, json.loads(done.stdout)["valid"]) == (0, NAMED_MAX + 2)
+    assert done.stderr.splitlines() == [
+        *(
+            f"standard input:{number}: warning: data.meterid is ignored: did you mean meter_id?"
+            for number in range(2, NAMED_MAX + 2)
+        ),
+        "standard input: warning: 21 members may be misspelled, of which the first 20 are named",
+    ]
+
+
+def _with(event: CloudEvent, more: dict[str, object]) -> CloudEvent:
+    return event | {"data": event["data"] | more}
+
+
+def _misspelled(event: CloudEvent) -> list[tuple[str, str]]:
+    value = examples.line(event)
+    decoded = Decoder("KES", "billing").structured(value)
+    assert isinstance(decoded, Event), decoded
+    return list(misspelled(decoded, value))
