@@ -11,3 +11,11 @@ def test_the_page_of_tables_is_what_the_database_says(settings: Settings) -> Non
     with psycopg.connect(settings.database_url.get_secret_value()) as connection:
         found = tables.page(connection, settings.schema_name)
     assert (FOLDER / TABLES).read_text() == found, f"docs/reference/{TABLES} is out of date: run `make reference`"
+
+
+def test_a_generated_column_is_told_as_such_with_what_computes_it() -> None:
+    lines = (FOLDER / TABLES).read_text().splitlines()
+    [balance] = [line for line in lines if line.startswith("| `balance` |") and "total_billed" in line]
+    assert "`GENERATED ALWAYS AS (GREATEST(total_billed - total_paid, 0::numeric)) STORED`" in balance
+    assert sum("GENERATED ALWAYS AS (" in line for line in lines) == 6
+    assert sum(") VIRTUAL`" in line for line in lines) == 4

@@ -12,6 +12,8 @@ from tests.docs.reference.markdown import NOTE, code, table
 MEANINGS: Final = Path(__file__).parents[1] / "meanings.json"
 """What each table and each column means; a column's meaning holds in every table that has no own one for it."""
 KINDS: Final = {"r": "", "v": "A view. "}
+GENERATED: Final = {"s": "STORED", "v": "VIRTUAL"}
+"""When a generated column is computed: as its row is written, or as it is read."""
 
 RELATIONS: Final = """
 SELECT c.oid, c.relname AS name, c.relkind::text AS kind
@@ -21,7 +23,8 @@ ORDER BY c.relname
 """
 COLUMNS: Final = """
 SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS required,
-       pg_get_expr(d.adbin, d.adrelid) AS expression, a.attgenerated <> '' AS generated, a.attidentity <> '' AS identity
+       pg_get_expr(d.adbin, d.adrelid, true) AS expression,
+       a.attgenerated::text AS generated, a.attidentity <> '' AS identity
 FROM pg_attribute a LEFT JOIN pg_attrdef d ON (d.adrelid, d.adnum) = (a.attrelid, a.attnum)
 WHERE a.attrelid = %(table)s AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum
@@ -38,7 +41,8 @@ INTRODUCTION: Final = f"""{NOTE}
 # Tables
 
 `projector init` creates these in the schema of `PROJECTOR_SCHEMA`. [Set up database roles](../how-to/roles.md#rights)
-says who may read and write which. Read them freely; write them only through the programs.
+says who may read and write which. Read them freely; write them only through the programs. A column whose default is
+`GENERATED ALWAYS AS` is computed by PostgreSQL from other columns of its row; no statement can give it another value.
 
 """
 
@@ -76,7 +80,7 @@ def _filled(column: dict[str, Any]) -> str:
     if column["identity"]:
         return "numbered"
     if column["generated"]:
-        return f"always {code(column['expression'])}"
+        return code(f"GENERATED ALWAYS AS ({column['expression']}) {GENERATED[column['generated']]}")
     if column["expression"]:
         return code(column["expression"])
     return "required" if column["required"] else "null"
