@@ -6,7 +6,7 @@ keeps the order of code points. Of two events with the same version and id, whic
 the lower offset wins.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -28,6 +28,11 @@ class Item(NamedTuple):
     """Version, event id, then partition and offset negated: the greatest rank is the entity's state."""
     row: str
     refusal: Refusal | None
+
+    def __str__(self) -> str:
+        """Name the message and its entity: `billing.invoices/0@17 (invoice 4)`."""
+        topic, partition, offset, *_ = self.message
+        return f"{topic}/{partition}@{offset} ({self.entity.removesuffix('s')} {self.key})"
 
 
 def make_item(message: Message, outcome: Event | Refusal) -> Item:
@@ -66,6 +71,16 @@ class Batch:
                 if not remaining:
                     break
         return found
+
+    def first_seen(self, found: Set["Conflict"], counted_to: Positions) -> list[Item]:
+        """Return the conflicting items, without those that are read again after a position was set back."""
+        return [
+            item
+            for item in self.items
+            if item.refusal is None
+            and (item.entity, item.message.partition, item.message.offset) in found
+            and item.message.offset >= counted_to[item.message.topic, item.message.partition]
+        ]
 
     def halves(self) -> tuple["Batch", "Batch"]:
         """Split in two batches that have the same effect when applied one after the other."""

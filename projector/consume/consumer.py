@@ -159,6 +159,8 @@ class Consumer:
             conflicts=applied.conflicts, ms=round(seconds * 1000, 1),
             lag=self._progress.lag(self._membership.high_watermarks()),
         )  # fmt: skip
+        if named := applied.first_conflicts:
+            _log.warning("conflicts", at=", ".join(named), more=applied.conflicts - len(named))
 
     def _forget_stops(self) -> None:
         """Let the database forget why consumers stopped, once this one has applied a batch or has nothing to apply."""

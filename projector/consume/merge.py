@@ -50,13 +50,13 @@ it sees what that consumer committed:
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from psycopg import Connection, Cursor
 
-from events.contract.types import ENTITIES, Entity, TopicPartition
+from events.contract.types import ENTITIES, Entity
 from events.runtime.errors import StateError
 from events.runtime.totals import Totals
 from events.runtime.wording import agree, counted
@@ -69,6 +69,7 @@ from projector.errors import PositionMovedError
 from projector.positions import store as positions
 from projector.positions.store import Advance
 
+CONFLICTS_NAMED: Final = 5  # in the log line of a batch; the others are counted
 COPY_ROWS: Final = 1_000  # sent at once: some hundred kilobytes
 SIZES: Final = {"work_mem": "32MB", "temp_buffers": "32MB", "random_page_cost": "1.1", "enable_hashagg": "off"}
 """Set before the first temporary table exists. Sorts and joins of the largest batch stay in memory. A batch looks up
@@ -80,12 +81,18 @@ STAGING: Final = statements("projector.consume", "staging.sql")
 
 @dataclass(frozen=True, kw_only=True)
 class Applied(Totals):
-    """What one or more transactions did, in events."""
+    """What one or more transactions did, in events; the first of the conflicts are named."""
 
     events: int = 0
     applied: int = 0
     refused: int = 0
     conflicts: int = 0
+    first_conflicts: tuple[str, ...] = field(default=(), compare=False)
+
+    def __add__(self, other: "Applied") -> "Applied":
+        """Add up, keeping the first conflicts."""
+        total = super().__add__(other)
+        return replace(total, first_conflicts=total.first_conflicts[:CONFLICTS_NAMED])
 
     @property
     def stale(self) -> int:
@@ -134,10 +141,14 @@ def apply(connection: Connection[Any], batch: Batch, group_id: str, *, transacti
         counted_to = _move_positions(cursor, batch, group_id, transaction_ms)
         dead_letters.keep(cursor, staged.refused, batch.topic_ids)
         applied, found = apply_staged(cursor, staged)
-        if conflicts := _first_seen(batch, found, counted_to):
-            positions.add_conflicts(cursor, group_id, conflicts)
-    refused = len(staged.refused)
-    return Applied(events=len(batch.items), applied=applied, refused=refused, conflicts=conflicts.total())
+        conflicting = batch.first_seen(found, counted_to) if found else []
+        if conflicting:
+            by_partition = Counter((item.message.topic, item.message.partition) for item in conflicting)
+            positions.add_conflicts(cursor, group_id, by_partition)
+    return Applied(
+        events=len(batch.items), applied=applied, refused=len(staged.refused), conflicts=len(conflicting),
+        first_conflicts=tuple(map(str, conflicting[:CONFLICTS_NAMED])),
+    )  # fmt: skip
 
 
 def apply_staged(cursor: Cursor[Any], staged: Staged) -> tuple[int, set[Conflict]]:
@@ -162,13 +173,6 @@ def clear_changes(cursor: Cursor[Any]) -> None:
     """Clear the recorded changes before others of the same transaction; a commit clears them, too."""
     cursor.execute(MERGE["clear_changes"])
     cursor.execute(MERGE["clear_touched_meters"])
-
-
-def _first_seen(batch: Batch, found: Collection[Conflict], counted_to: Positions) -> Counter[TopicPartition]:
-    """Count conflicts by partition, without those of messages that are read again after a position was set back."""
-    topics = {item.entity: item.message.topic for item in batch.items if item.refusal is None} if found else {}
-    places = [((topics[entity], partition), offset) for entity, partition, offset in found]
-    return Counter(place for place, offset in places if offset >= counted_to[place])
 
 
 def _move_positions(cursor: Cursor[Any], batch: Batch, group_id: str, transaction_ms: float | None) -> Positions:

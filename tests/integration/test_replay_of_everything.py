@@ -1,7 +1,8 @@
-"""`projector positions set all all earliest` replays every topic, and changes nothing that was counted."""
+"""`projector positions set all all earliest` replays every topic, and changes nothing that was counted or named."""
 
 import json
 
+from events.contract.types import topic_of
 from tests.support.deployment import Deployment
 from tests.support.examples import assigned, invoice, line, payment
 
@@ -24,6 +25,27 @@ def test_one_command_replays_everything_and_no_conflict_is_counted_twice(deploym
     assert deployment.positions() == deployment.ends()
     assert not deployment.disagreement([*LINES, *MORE])
     assert _conflicts(deployment) == 2
+
+
+def test_the_log_says_where_each_conflict_stands_and_says_it_once(deployment: Deployment) -> None:
+    deployment.publish(LINES)
+    partition = {topic: number for (topic, number), end in deployment.ends().items() if end}
+    invoices, payments = (topic_of(entity, deployment.settings.topic_prefix) for entity in ("invoices", "payments"))
+    assert _named(deployment) == {
+        f"{invoices}/{partition[invoices]}@2 (invoice 1)",
+        f"{payments}/{partition[payments]}@1 (payment 1)",
+    }
+    moved = deployment.command("projector", "positions", "set", "all", "all", "earliest", "--yes")
+    assert moved.exit_code == 0, moved.stderr
+    assert _named(deployment) == set()
+
+
+def _named(deployment: Deployment) -> set[str]:
+    """Catch up, and return the conflicts that the log names."""
+    lines = deployment.catch_up({"PROJECTOR_LOG_FORMAT": "json"}).stderr.splitlines()
+    named = [each for each in map(json.loads, lines) if each["event"] == "conflicts"]
+    assert {(each["level"], each["more"]) for each in named} <= {("warning", 0)}
+    return {place for each in named for place in each["at"].split(", ")}
 
 
 def _conflicts(deployment: Deployment) -> int:

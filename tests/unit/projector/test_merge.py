@@ -2,7 +2,7 @@
 
 import pytest
 
-from projector.consume.merge import NOTHING, Applied
+from projector.consume.merge import CONFLICTS_NAMED, NOTHING, Applied
 
 
 def test_two_transactions_are_summed_and_what_is_left_was_stale() -> None:
@@ -11,6 +11,13 @@ def test_two_transactions_are_summed_and_what_is_left_was_stale() -> None:
     assert one + Applied(events=100, applied=30, refused=20, conflicts=40) == Applied(
         events=110, applied=35, refused=22, conflicts=41
     )
+
+
+def test_the_first_conflicts_of_several_transactions_are_named() -> None:
+    named = [Applied(conflicts=1, first_conflicts=(f"billing.invoices/0@{offset} (invoice 4)",)) for offset in range(9)]
+    total = sum(named, NOTHING)
+    assert total.conflicts == 9
+    assert total.first_conflicts == tuple(each.first_conflicts[0] for each in named[:CONFLICTS_NAMED])
 
 
 @pytest.mark.parametrize(
