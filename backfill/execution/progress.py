@@ -23,6 +23,8 @@ from backfill.audit.estimate import Work
 from backfill.runs.phases import VERIFY, Phase
 from backfill.runs.store import Run
 from events.contract.limits import BIGINT_MAX
+from events.contract.types import ENTITIES
+from events.runtime.wording import counted
 
 TITLES: Final[dict[Phase, str]] = {
     "customers": "customers",
@@ -86,12 +88,14 @@ def columns() -> tuple[ProgressColumn, ...]:
 
 
 class _Done(MofNCompleteColumn):
-    """How many of all; where keys are counted, which have gaps, the share of their range."""
+    """How many of all; where the bar counts keys, which have gaps, the share of their range or a figure with a unit."""
 
     def render(self, task: Task) -> Text:
         """Render it."""
-        by_key = task.fields["by_key"] and task.total is not None
-        return Text(f"{task.percentage:.0f} %") if by_key else super().render(task)
+        if not task.fields["by_key"]:
+            return super().render(task)
+        share = "" if task.total is None else f"{task.percentage:.0f} %"
+        return Text(task.fields["figure"] or share)
 
 
 class _TimeLeft(TimeRemainingColumn):
@@ -124,7 +128,7 @@ class _Shown:
             task = self._bar.tasks[-1]
             left = self._work.seconds_left(run) if self._work else None
             completed = done(run, task.total, task.completed)
-            self._bar.update(self._task, completed=completed, rate=_rate(run), left=left)
+            self._bar.update(self._task, completed=completed, rate=_rate(run), left=left, figure=figure(run))
 
     def _begin(self, run: Run) -> None:
         self._position = run.round, run.phase
@@ -133,7 +137,9 @@ class _Shown:
         total = self._total(self._connection, run)
         titles = TITLES if run.round == 1 else TITLES_AGAIN
         by_key = run.phase == "meters" or run.phase in VERIFY
-        self._task = self._bar.add_task(titles[run.phase], total=total, completed=0, rate="", left=None, by_key=by_key)
+        self._task = self._bar.add_task(
+            titles[run.phase], total=total, completed=0, rate="", left=None, by_key=by_key, figure=""
+        )
 
 
 def done(run: Run, total: float | None, before: float) -> float:
@@ -147,6 +153,22 @@ def done(run: Run, total: float | None, before: float) -> float:
     return min(max(0, run.cursor), BIGINT_MAX if total is None else total)
 
 
+def figure(run: Run) -> str:
+    """Say with its unit what a phase of `verify-log` has done, where its keys are ids whose range is not known."""
+    log = run.tally.log
+    match run.phase:
+        case "rows-invoices" | "rows-payments" | "rows-assignments" | "rows-customers":
+            return f"{counted(log.rows, 'row')} so far"
+        case "places":
+            return f"{min(max(0, run.cursor), len(ENTITIES))} of {len(ENTITIES)} tables"
+        case "verdicts":
+            return f"{counted(log.rows_wrong, 'row')} wrong"
+        case _:
+            return ""
+
+
 def _rate(run: Run) -> str:
-    per_second = run.tally.customers / max(run.tally.seconds, 1e-9)
-    return f"{per_second:,.0f} customers/s" if run.phase == "customers" and run.round == 1 else ""
+    seconds = max(run.tally.seconds, 1e-9)
+    if run.phase == "log":
+        return f"{run.tally.log.messages / seconds:,.0f} messages/s"
+    return f"{run.tally.customers / seconds:,.0f} customers/s" if run.phase == "customers" and run.round == 1 else ""

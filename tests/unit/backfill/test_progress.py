@@ -7,10 +7,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from backfill.audit.estimate import Work, describe
-from backfill.execution.progress import TITLES, TITLES_AGAIN, columns, done
+from backfill.execution.progress import TITLES, TITLES_AGAIN, columns, done, figure
 from backfill.runs.phases import Phase
 from backfill.runs.store import BEFORE_ALL_KEYS, Run
-from backfill.runs.tally import Failure, Tally
+from backfill.runs.tally import Failure, LogTally, Tally
 from events.contract.limits import BIGINT_MAX
 from tests.unit.backfill.examples import run
 
@@ -80,7 +80,7 @@ def test_a_line_of_progress_fits_a_terminal_of_80_columns(title: str) -> None:
     progress = Progress(*columns(), console=Console(width=80))
     progress.add_task(
         title, total=1_000_000, completed=999_000, left=23 * 3600 + 1200.0, by_key=title == TITLES["meters"],
-        rate="17,675 customers/s" if is_customers else "",
+        rate="17,675 customers/s" if is_customers else "", figure="",
     )  # fmt: skip
     [line] = progress.console.render_lines(progress.get_renderable(), pad=False)
     said = "".join(segment.text for segment in line)
@@ -89,8 +89,33 @@ def test_a_line_of_progress_fits_a_terminal_of_80_columns(title: str) -> None:
     assert ("100 %" if title == TITLES["meters"] else "999000/1000000") in said
 
 
+@pytest.mark.parametrize(
+    ("phase", "cursor", "said"),
+    [
+        ("log", 4_000, ""), ("rows-payments", 900_000_000, "12,345 rows so far"), ("places", 2, "2 of 4 tables"),
+        ("places", BEFORE_ALL_KEYS, "0 of 4 tables"), ("places", BIGINT_MAX, "4 of 4 tables"),
+        ("winners", 4_000, ""), ("verdicts", 77_000, "1 row wrong"),
+    ],
+)  # fmt: skip
+def test_a_comparison_with_the_log_names_units_and_never_an_id(phase: Phase, cursor: int, said: str) -> None:
+    """Offsets are a share of those to read; ids of rows and of suspects have no known end, and what was done has."""
+    tally = Tally(log=LogTally(rows=12_345, rows_wrong=1))
+    at = replace(run(), phase=phase, cursor=cursor, tally=tally)
+    assert figure(at) == said
+    known = phase in {"log", "winners"}
+    progress = Progress(*columns(), console=Console(width=80))
+    total = 8_000 if known else None
+    progress.add_task(
+        TITLES[phase], total=total, completed=cursor if known else 0, left=None, by_key=True, rate="", figure=said
+    )
+    [line] = progress.console.render_lines(progress.get_renderable(), pad=False)
+    shown = "".join(segment.text for segment in line)
+    assert (said or " 50 %") in shown
+    assert f"{cursor}" not in shown or phase == "places"
+
+
 def test_nothing_is_left_of_what_is_done() -> None:
     progress = Progress(*columns(), console=Console(width=80))
-    progress.add_task(TITLES["meters"], total=13, completed=13, left=0.0, by_key=True, rate="")
+    progress.add_task(TITLES["meters"], total=13, completed=13, left=0.0, by_key=True, rate="", figure="")
     [line] = progress.console.render_lines(progress.get_renderable(), pad=False)
     assert "left" not in "".join(segment.text for segment in line)
