@@ -17,7 +17,7 @@ from events.runtime.console import Format, print_json, print_table, say
 from events.runtime.settings import Settings
 from events.runtime.wording import counted
 
-COLUMNS: Final = ("Run", "Command", "State", "Started", "Result~")
+COLUMNS: Final = ("Run", "Command", "State", "Started", "Limited To~", "Result~")
 
 
 class _Listed(NamedTuple):
@@ -78,8 +78,9 @@ def _row(each: _Listed) -> tuple[object, ...]:
     if run.state == "running" and not each.workers:
         abandoned = f"no process is running it; `{run.resume_command}`"
     left = None if each.eta_seconds is None else f"{describe(each.eta_seconds)} left to compare"
-    result = "; ".join(filter(None, [run.error, abandoned, str(run.selection), *_counts(run), left]))
-    return (run.run_id, run.title, run.state, f"{run.started_at:%Y-%m-%d %H:%M:%S}", result)
+    result = "; ".join(filter(None, [run.error, abandoned, *_counts(run), left]))
+    command = run.title if run.part_of is None else f"{run.title} (part of {run.part_of})"
+    return (run.run_id, command, run.state, f"{run.started_at:%Y-%m-%d %H:%M:%S}", run.selection, result)
 
 
 def _counts(run: Run) -> Iterator[str]:

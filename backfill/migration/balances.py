@@ -19,7 +19,7 @@ Balances = Literal["meter-balances", "customer-balances"]
 def recalculate(database: Database, command: Balances, options: Options, form: Format) -> Run:
     """Recompute from history, repair what differs, and print the report; consumers come first."""
     settings, engine, connection = database
-    run = runs.begin(connection, command, {"dry_run": options.dry, "chunk_size": options.chunk_size})
+    run = runs.begin(connection, command, options.stored)
     how = ReportOptions(format=ReportFormat(form.value))
     output.begin(run, how)
     run = run_to_completion(settings, connection, run, engine=engine, tuning=RunTuning(governed=True))

@@ -112,7 +112,7 @@ def migrate(
     with connected() as database:
         if not (dry_run or yes):
             confirm("Amend payments and invoices, then recompute all balances?", "migrate", form)
-        options = Options(dry_run, chunk_size)
+        options = Options(dry_run, chunk_size, part_of="migrate")
         exit_code = run_migration(
             Migration(database=database, options=options, skip_validation=skip_validation, form=form)
         )

@@ -176,7 +176,7 @@ def _recalculate(command: Balances) -> Callable[[Migration], Done]:
 
 def _validate(*names: str) -> Callable[[Migration], Done]:
     def do(migration: Migration) -> Done:
-        validation = validate(migration.database, choose(names))
+        validation = validate(migration.database, choose(names), part_of="migrate")
         print_validation(validation, migration.form)
         expected = (
             migration.options.dry and validation.exit_code == EXIT_FOUND

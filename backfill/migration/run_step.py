@@ -50,7 +50,7 @@ def perform(
     list_rows: Callable[[list[Row]], None],
 ) -> Performed:
     """Do a step; `list_rows` gets the rows that need a review, chunk by chunk."""
-    run = runs.begin(connection, step.command, {"dry_run": options.dry, "chunk_size": options.chunk_size})
+    run = runs.begin(connection, step.command, options.stored)
     began, counts, tally = monotonic(), Counter[str](), Tally()
     stopping = asked_to_stop(settings.shutdown_seconds)
     with failure_written_down(settings, connection, run), stopping as stop, _shown(step) as watch:

@@ -22,7 +22,7 @@ from backfill.audit import comparison, repair
 from backfill.runs.phases import Command
 from backfill.runs.session import retried
 from backfill.runs.stopping import given_up
-from backfill.runs.store import BEFORE_ALL_KEYS
+from backfill.runs.store import BEFORE_ALL_KEYS, PART_OF
 from backfill.runs.tally import Failure
 from projector.database import sqlstates
 from projector.database.bisect import bisect, halve_keys
@@ -51,10 +51,17 @@ class Statements(NamedTuple):
 
 
 class Options(NamedTuple):
-    """How a step is done."""
+    """How a step is done; `part_of` is the command whose part it is."""
 
     dry: bool = False
     chunk_size: int = CHUNK_SIZE
+    part_of: str | None = None
+
+    @property
+    def stored(self) -> dict[str, Any]:
+        """What a run's row keeps of them."""
+        part = {} if self.part_of is None else {PART_OF: self.part_of}
+        return {"dry_run": self.dry, "chunk_size": self.chunk_size, **part}
 
 
 class Outcome(NamedTuple):

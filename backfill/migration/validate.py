@@ -69,14 +69,14 @@ def choose(names: Sequence[str]) -> list[Check]:
     return [check for check in CHECKS if not names or check.name in names]
 
 
-def validate(database: Database, chosen: Sequence[Check]) -> Validation:
-    """Check; the two checks that compare with history rest on one drift check, which is a run of its own."""
+def validate(database: Database, chosen: Sequence[Check], *, part_of: str = "validate") -> Validation:
+    """Check; the two checks that compare with history rest on one drift check, a run that says whose part it is."""
     settings, _, connection = database
     began, checked = monotonic(), list[Checked]()
     run: Run | None = None
     values = {"ids_max": IDS_MAX, "currency": settings.currency}
     with asked_to_stop(settings.shutdown_seconds) as stop, suppress(GivenUpError):
-        run = _drift_check(database) if {METERS, TOTALS} & set(chosen) else None
+        run = _drift_check(database, part_of) if {METERS, TOTALS} & set(chosen) else None
         for check in chosen:
             if stop():
                 break
@@ -135,10 +135,10 @@ def document(validation: Validation) -> dict[str, Any]:
     }
 
 
-def _drift_check(database: Database) -> Run:
+def _drift_check(database: Database, part_of: str) -> Run:
     """Compare everything as a drift check would; consumers come first."""
     settings, engine, connection = database
-    run = runs.begin(connection, "drift-check", {"dry_run": False})
+    run = runs.begin(connection, "drift-check", {"dry_run": False, runs.PART_OF: part_of})
     run = run_to_completion(settings, connection, run, engine=engine, tuning=RunTuning(governed=True))
     record(run)
     return run

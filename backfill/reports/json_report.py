@@ -11,6 +11,7 @@ from psycopg import Connection
 from backfill.audit.estimate import eta_seconds
 from backfill.reports.text_report import Report
 from backfill.runs import drift
+from backfill.runs.selection import KEY as SELECTION
 from backfill.runs.store import Run
 from events.runtime.console import escaped
 
@@ -25,6 +26,8 @@ def head(run: Run) -> dict[str, Any]:
     return {
         "run_id": str(run.run_id),
         "command": run.command,
+        "part_of": run.part_of,
+        "selection": run.selection.options.get(SELECTION),
         "dry_run": run.dry,
         "state": run.state,
         "phase": run.phase,

@@ -19,6 +19,9 @@ from projector.database.statements import statements
 
 SQL: Final = statements("backfill.runs", "runs.sql")
 BEFORE_ALL_KEYS: Final = -BIGINT_MAX - 1
+PART_OF: Final = "part_of"
+"""The member of a run's options that holds the command whose part it is."""
+COMMANDS_WITH_PARTS: Final = ("validate", "migrate")
 RESUMED_WITHIN: Final = timedelta(days=1)  # since a check was last active: its end says that everything was compared
 
 
@@ -60,6 +63,12 @@ class Run:
     def selection(self) -> Selection:
         """What it is limited to."""
         return Selection.of(self.options)
+
+    @property
+    def part_of(self) -> str | None:
+        """The command that a person typed, where another one began this run as a part of its work."""
+        command = self.options.get(PART_OF)
+        return command if command in COMMANDS_WITH_PARTS else None
 
     @property
     def is_complete(self) -> bool:

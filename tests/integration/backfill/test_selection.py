@@ -96,7 +96,15 @@ def test_a_limited_check_is_told_as_such_and_is_no_whole_one(
     assert "1 customer and 2 meters compared with history, limited to customer 2 (" in check.stdout
     dry = run_command("backfill", "rebuild", "--dry-run", "--meter", "11", env=environment)
     assert dry.stdout.count("DRY RUN: nothing is changed. To apply: backfill rebuild --meter 11\n") == 2
-    assert "customer 2" in run_command("backfill", "runs", env=environment).stdout
+    header, *rows = [
+        line
+        for line in run_command("backfill", "runs", env=environment).stdout.splitlines()
+        if "│" in line or "┃" in line
+    ]
+    place = [cell.strip() for cell in header.split("┃")].index("Limited To")
+    assert [row.split("│")[place].strip() for row in rows if "drift-check" in row] == ["customer 2"]
+    listed = json.loads(run_command("backfill", "runs", "--format", "json", env=environment).stdout)
+    assert [run["selection"] for run in reversed(listed)] == [{"customers": [2]}, {"meters": [11]}]
     with engine.connect() as connection:
         for statement in ("last_check", "last_verified"):
             values = {"group_id": "projector"}

@@ -58,6 +58,11 @@ def test_a_migration_ends_in_proven_balances_and_does_nothing_twice(
     for title in ("Recalculation Results", "Significant Changes Detected (> KES 100)", "Validation Summary"):
         assert title in result.stdout
     assert "Next: `backfill drift-check`" in result.stdout
+    listed = json.loads(backfill("runs", "--format", "json").stdout)
+    assert [(run["command"], run["part_of"]) for run in reversed(listed)] == [
+        ("migrate", None), ("payment-meter-ids", "migrate"), ("invoice-amounts", "migrate"),
+        ("meter-balances", "migrate"), ("customer-balances", "migrate"), ("drift-check", "migrate"),
+    ]  # fmt: skip
     assert not drift()
     after = contents()
     again = backfill("migrate", "--yes", "--format", "json")

@@ -14,6 +14,7 @@ from backfill.migration.validate import Validation, choose, print_validation, va
 from events.runtime.console import Format
 from events.runtime.errors import InputError
 from events.runtime.settings import Settings
+from tests.conftest import RunCommand
 from tests.support.examples import CloudEvent, assigned, customer, invoice, payment
 from tests.support.merge_harness import MergeHarness
 
@@ -68,6 +69,19 @@ def test_a_sound_database_passes_every_check(check: Callable[..., Validation]) -
     found = check()
     assert [(each.check.name, each.rows, each.ids) for each in found.checked] == [(name, 0, []) for name in NAMES]
     assert found.exit_code == 0
+
+
+@pytest.mark.usefixtures("filled")
+def test_the_drift_check_that_it_needs_is_listed_as_its_part(
+    check: Callable[..., Validation], environment: dict[str, str], run_command: RunCommand
+) -> None:
+    check("payments")
+    listed = run_command("backfill", "runs", "--format", "json", env=environment)
+    assert json.loads(listed.stdout) == [], "nothing was compared with history"
+    check("totals")
+    [run] = json.loads(run_command("backfill", "runs", "--format", "json", env=environment).stdout)
+    assert (run["command"], run["part_of"]) == ("drift-check", "validate")
+    assert "drift-check (part of validate)" in run_command("backfill", "runs", env=environment).stdout
 
 
 def test_an_empty_database_passes_every_check(check: Callable[..., Validation]) -> None:
