@@ -113,6 +113,8 @@ def suggested_command(found: Found) -> str:
         return "backfill verify-log"
     if found.first_meters:
         return f"backfill explain --meter {found.first_meters[0]}"
+    if found.first_customers:
+        return f"backfill explain --customer {found.first_customers[0]}"
     return "backfill rebuild --dry-run"
 
 

@@ -45,7 +45,9 @@ def test_programs_read_the_same_and_more() -> None:
         "customer-sum-off", "raised", "0.10", [8],
     )  # fmt: skip
     assert {name: read[name] for name in OURS._fields} == OURS._asdict()
-    assert read["suggested_command"] == "backfill rebuild --dry-run"
+    assert read["suggested_command"] == "backfill explain --customer 8"
+    nobody = _document(Found(cause="customer-sum-off", digest="d"))
+    assert nobody["suggested_command"] == "backfill rebuild --dry-run"
     edited = _document(Found(cause="history-moved", digest="d", first_meters=[3]))
     assert edited["suggested_command"] == "backfill verify-log"  # a rebuild would take the edit as right
 
