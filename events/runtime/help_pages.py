@@ -23,6 +23,9 @@ PLAIN_BOUNDS: Final = (
 )
 """What click calls a value, and its bounds, and what people do."""
 
+PLAIN_MEANINGS: Final = (*PLAIN_BOUNDS, (re.compile(r"^Show this message and exit\.$"), "print this page and exit"))
+"""The texts of options: click's own is written as ours are."""
+
 Formatter: Final[Any] = typer.Context.formatter_class
 
 
@@ -41,7 +44,7 @@ class _HelpFormatter(Formatter):  # type: ignore[misc]  # typer includes click, 
 
     def write_dl(self, rows: Sequence[tuple[str, str]], col_max: int = NAMES_MAX, col_spacing: int = MARGIN) -> None:
         """Write names beside their meanings."""
-        rows = [(_replaced(name, PLAIN_NAMES), _replaced(meaning, PLAIN_BOUNDS)) for name, meaning in rows]
+        rows = [(_replaced(name, PLAIN_NAMES), _replaced(meaning, PLAIN_MEANINGS)) for name, meaning in rows]
         names = min(max(len(name) for name, _ in rows), col_max) + col_spacing
         indent = " " * (self.current_indent + names)
         for name, meaning in rows:

@@ -35,6 +35,15 @@ def test_a_list_of_commands_shows_what_each_does_in_whole(monkeypatch: pytest.Mo
             assert f"{name} {' '.join(first.split())}" in " ".join(page.split())
 
 
+def test_texts_of_options_read_alike() -> None:
+    """Lower case, and no full stop; `--help` is click's, and has the one text here."""
+    for path, command, page in _pages():
+        assert re.search(r"^  --help +print this page and exit$", page, re.MULTILINE), page
+        for each in command.params:
+            text = each.help or ""
+            assert not re.match(r"[A-Z][a-z]+ |.*\.$", text), (path, each.name, text)
+
+
 def _pages() -> Iterator[tuple[str, Any, str]]:
     for program, app in APPS.items():
         command = typer.main.get_command(app)
