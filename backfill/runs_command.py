@@ -1,6 +1,7 @@
 """`backfill runs`: past runs, how they ended and what they found."""
 
 from collections.abc import Iterator
+from datetime import tzinfo
 from typing import Final, NamedTuple
 
 from backfill.audit.estimate import describe, eta_seconds
@@ -44,7 +45,7 @@ def print_runs(settings: Settings, limit: int, form: Format) -> None:
             {**head(each.run), "workers": each.workers, "eta_seconds": each.eta_seconds} for each in found
         ])  # fmt: skip
         return
-    print_table("Runs (times in UTC)", COLUMNS, [_row(each) for each in found])
+    print_table(f"Runs (times in {settings.timezone})", COLUMNS, [_row(each, settings.zone) for each in found])
 
 
 def show_run(settings: Settings, run_id: str, how: ReportOptions) -> None:
@@ -72,7 +73,7 @@ def cancel_run(settings: Settings, run_id: str) -> str:
     return f"{run.title} {run.run_id} is cancelled{note}{'.' if (left := so_far(run)) else ''}{left}"
 
 
-def _row(each: _Listed) -> tuple[object, ...]:
+def _row(each: _Listed, zone: tzinfo) -> tuple[object, ...]:
     run = each.run
     abandoned = None
     if run.state == "running" and not each.workers:
@@ -80,7 +81,8 @@ def _row(each: _Listed) -> tuple[object, ...]:
     left = None if each.eta_seconds is None else f"{describe(each.eta_seconds)} left to compare"
     result = "; ".join(filter(None, [run.error, abandoned, *_counts(run), left]))
     command = run.title if run.part_of is None else f"{run.title} (part of {run.part_of})"
-    return (run.run_id, command, run.state, f"{run.started_at:%Y-%m-%d %H:%M:%S}", run.selection, result)
+    started = f"{run.started_at.astimezone(zone):%Y-%m-%d %H:%M:%S}"
+    return (run.run_id, command, run.state, started, run.selection.described(zone), result)
 
 
 def _counts(run: Run) -> Iterator[str]:

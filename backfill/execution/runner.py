@@ -60,7 +60,7 @@ def execute(
 ) -> int:
     """Carry out a run, print its report, then call `run_ended`; return the exit code."""
     with ready(settings) as engine, session(engine) as connection, output.opened(request.report) as file:
-        run = _begun(connection, request)
+        run = _begun(settings, connection, request)
         if not request.suppress_stdout:
             output.begin(run, request.report)
         run = run_to_completion(settings, connection, run, engine=engine, tuning=request.tuning)
@@ -75,9 +75,9 @@ def execute(
     return exit_code(run)
 
 
-def _begun(connection: Connection[Any], request: Request) -> Run:
+def _begun(settings: Settings, connection: Connection[Any], request: Request) -> Run:
     if request.command == "drift-check":
-        check_lock.claim(connection, request.resume)
+        check_lock.claim(connection, request.resume, settings.zone)
     if request.resume:
         return runs.resume(connection, request.command, request.resume, dry=request.dry_run)
     return runs.begin(connection, request.command, request.options)

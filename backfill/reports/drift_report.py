@@ -2,27 +2,29 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from datetime import tzinfo
 from decimal import Decimal
 from typing import Any, Final
 
 from events.runtime.console import print_table
+from events.runtime.moments import rewritten
 from events.runtime.wording import agree, counted
 
 COLUMNS: Final = ("Column", "Recorded>", "By History>", "Difference>")
 OF_THE_LOG: Final = ("Column", "In History>", "By the Log>", "Difference>")
 
 
-def print_findings(rows: Sequence[tuple[Any, ...]], *, of_the_log: bool) -> None:
+def print_findings(rows: Sequence[tuple[Any, ...]], zone: tzinfo, *, of_the_log: bool) -> None:
     """Print findings as `backfill.runs.drift.findings` returns them; an entity's are together, where its first is."""
-    for title, figures in blocks(rows):
+    for title, figures in blocks(rows, zone):
         print_table(title, OF_THE_LOG if of_the_log else COLUMNS, figures)
 
 
-def blocks(rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[str, list[tuple[str | None, ...]]]]:
+def blocks(rows: Sequence[tuple[Any, ...]], zone: tzinfo) -> Iterator[tuple[str, list[tuple[str | None, ...]]]]:
     """Yield a title for each entity, cause and evidence, and the columns that differ for it."""
     entities: dict[tuple[Any, ...], dict[str, list[tuple[str | None, ...]]]] = {}
     for row in rows:
-        entities.setdefault(row[:2], {}).setdefault(_title(row), []).append(_figures(*row[2:6]))
+        entities.setdefault(row[:2], {}).setdefault(_title(row), []).append(_figures(zone, *row[2:6]))
     for titles in entities.values():
         yield from titles.items()
 
@@ -37,15 +39,17 @@ def _title(row: tuple[Any, ...]) -> str:
 
 
 def _figures(
-    column: str, recorded: str | None, expected: str | None, difference: Decimal | None
+    zone: tzinfo, column: str, recorded: str | None, expected: str | None, difference: Decimal | None
 ) -> tuple[str | None, ...]:
-    """Write one column; amounts and counts as elsewhere in the report, ids, dates and text as they are.
+    """Write one column; amounts and counts as elsewhere in the report, times in the zone, the rest as it is.
 
     A whole row that is missing, or should not be there, is its key in the finding; here it is its amount.
     """
     if difference is not None and column.endswith("_id"):
         recorded, expected = (None if of is None else str(abs(difference)) for of in (recorded, expected))
         column = "amount"
+    if difference is None and column.endswith("_at"):
+        recorded, expected = (None if of is None else rewritten(of, zone) for of in (recorded, expected))
     if difference is None:
         return column, recorded, expected, _signed(difference)
     return column, _number(recorded), _number(expected), _signed(difference)

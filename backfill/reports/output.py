@@ -118,7 +118,7 @@ def write_report(
         InputError: it cannot be written there.
 
     """
-    found = text_report.read(connection, run, settings.currency, report.significant)
+    found = text_report.read(connection, run, report.significant, settings)
     if file is None:
         _write(connection, found, report)
         return ""
@@ -131,7 +131,7 @@ def write_report(
             with redirect_stdout(file):
                 _write(connection, found, report)
             file.flush()
-    return f"{sentence(run, found.off)} Report: {report.output}"
+    return f"{sentence(run, found.off, found.zone)} Report: {report.output}"
 
 
 def _write(connection: Connection[Any], found: Report, report: ReportOptions) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
 from decimal import Decimal
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from backfill.reports.verdict import AmountsOff
 from backfill.runs import drift
 from backfill.runs.store import Run
 from events.runtime.console import print_table, say
+from events.runtime.settings import Settings
 
 ROWS_MAX: Final = 20  # of a table on a terminal; the rest is counted
 
@@ -23,6 +25,7 @@ class Report:
 
     run: Run
     currency: str
+    zone: tzinfo
     threshold: Decimal
     significant: Sequence[tuple[Any, ...]]
     significant_count: int
@@ -30,12 +33,14 @@ class Report:
     off: AmountsOff
 
 
-def read(connection: Connection[Any], run: Run, currency: str, threshold: Decimal) -> Report:
+def read(connection: Connection[Any], run: Run, threshold: Decimal, settings: Settings) -> Report:
     """Read the largest findings of a run."""
+    currency = settings.currency
     significant, significant_count = drift.significant_changes(connection, run, threshold, ROWS_MAX)
     return Report(
         run=run,
         currency=currency,
+        zone=settings.zone,
         threshold=threshold,
         significant=significant,
         significant_count=significant_count,
@@ -53,7 +58,7 @@ def banner(run: Run) -> None:
 def print_report(report: Report) -> None:
     """Print the result in a sentence, then the tables, then what was compared; below findings the result once more."""
     run, tally = report.run, report.run.tally
-    result = verdict.verdict(run, report.off)
+    result = verdict.verdict(run, report.off, report.zone)
     say(result)
     if run.command == "verify-log":
         verify_log_report.print_counts(run)
@@ -64,11 +69,11 @@ def print_report(report: Report) -> None:
     elif run.selection.whole and tally.meters:
         say(verdict.NO_CUSTOMERS)
     if report.drift:
-        drift_report.print_findings(report.drift, of_the_log=run.command == "verify-log")
+        drift_report.print_findings(report.drift, report.zone, of_the_log=run.command == "verify-log")
         _rest(run.tally.findings - len(report.drift), run)
     for failed in tally.failures:
         say(verdict.describe_failure(failed.phase, failed))
-    if seen := verdict.compared(run):
+    if seen := verdict.compared(run, report.zone):
         say(seen)
     if report.drift:
         say(result)

@@ -1,5 +1,6 @@
 """A run's result in a sentence, and what was compared in another."""
 
+from datetime import UTC, tzinfo
 from decimal import Decimal
 from typing import Final, NamedTuple
 
@@ -33,22 +34,22 @@ class AmountsOff(NamedTuple):
     history_edited: bool = False
 
 
-def sentence(run: Run, off: AmountsOff | None = None) -> str:
+def sentence(run: Run, off: AmountsOff | None = None, zone: tzinfo = UTC) -> str:
     """Return the result and what was compared in one line."""
-    return f"{verdict(run, off)} {compared(run)}".rstrip()
+    return f"{verdict(run, off, zone)} {compared(run, zone)}".rstrip()
 
 
-def verdict(run: Run, off: AmountsOff | None = None) -> str:
+def verdict(run: Run, off: AmountsOff | None = None, zone: tzinfo = UTC) -> str:
     """Return the result; with the amounts if they are given."""
     if run.state != "finished":
         how = UNFINISHED[run.state].format(run.resume_command, error=run.error or "see the log")
         return f"{how}{so_far(run) or _found_so_far(run, off)}"
     if PHASES[run.command] == ("done",):
         return f"Finished: {run.title}, in {run.tally.seconds:,.1f} s. What it changed was printed when it ran."
-    return verify_log_report.outcome(run) if run.command == "verify-log" else _outcome(run, off)
+    return verify_log_report.outcome(run) if run.command == "verify-log" else _outcome(run, off, zone)
 
 
-def compared(run: Run) -> str:
+def compared(run: Run, zone: tzinfo = UTC) -> str:
     """Describe what was compared, and how fast; nothing of a run that has compared nothing."""
     tally = run.tally
     if PHASES[run.command] == ("done",) or not (
@@ -60,7 +61,7 @@ def compared(run: Run) -> str:
     rate = tally.customers / max(tally.seconds, 1e-9)
     seen = f"{counted(tally.customers, 'customer')} and {counted(tally.meters, 'meter')} compared with history"
     if not run.selection.whole:
-        seen += f", limited to {run.selection}"
+        seen += f", limited to {run.selection.described(zone)}"
     return f"{seen} ({tally.seconds:,.1f} s, {rate:,.0f} customers/s)."
 
 
@@ -76,10 +77,10 @@ def apply_command(run: Run) -> str:
     return " ".join(("backfill", command, *run.selection.arguments))
 
 
-def _outcome(run: Run, off: AmountsOff | None) -> str:
+def _outcome(run: Run, off: AmountsOff | None, zone: tzinfo) -> str:
     tally = run.tally
     if run.matched_nothing:
-        return f"Nothing was compared: the database does not know {run.selection}."
+        return f"Nothing was compared: the database does not know {run.selection.described(zone)}."
     failed = f" {counted(tally.failed, 'chunk')} failed." if tally.failed else ""
     if not tally.drifted:
         return f"{_no_drift(run)}{_rounds(run)}{failed}"

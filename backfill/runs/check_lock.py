@@ -6,6 +6,7 @@ it: an operator must be able to repair, and to compare with `rebuild --dry-run`,
 `validate`, which compares once.
 """
 
+from datetime import UTC, tzinfo
 from typing import Any, Final
 
 from psycopg import Connection
@@ -15,6 +16,7 @@ from backfill.runs import locks, store
 from backfill.runs.locks import Lock
 from backfill.runs.store import Run
 from events.runtime.errors import StateError
+from events.runtime.moments import written
 
 CLAIM_MS: Final = 3000  # PostgreSQL releases the lock of a checker that was killed within moments
 LOCK: Final = Lock("drift-check", of_schema=True)
@@ -24,7 +26,7 @@ class AnotherChecksError(StateError):
     """Another drift check is running on this database."""
 
 
-def claim(connection: Connection[Any], run_id: str | None = None) -> None:
+def claim(connection: Connection[Any], run_id: str | None = None, zone: tzinfo = UTC) -> None:
     """Become the one checker, or share the run of that id if it is under way, for as long as the session lasts.
 
     Raises:
@@ -43,7 +45,7 @@ def claim(connection: Connection[Any], run_id: str | None = None) -> None:
             LOCK.share(connection)  # before the release: no other check can begin in between
             LOCK.release(connection)
     except LockNotAvailable:
-        raise AnotherChecksError(_describe_other(connection)) from None
+        raise AnotherChecksError(_describe_other(connection, zone)) from None
 
 
 def _others_check_only(connection: Connection[Any], run_id: str) -> bool:
@@ -58,11 +60,11 @@ def _checked_by_others(connection: Connection[Any]) -> list[Run]:
     return [running[run_id] for run_id in locks.shared_between(connection, running, checking)]
 
 
-def _describe_other(connection: Connection[Any]) -> str:
+def _describe_other(connection: Connection[Any], zone: tzinfo) -> str:
     for run in _checked_by_others(connection):
         return (
             f"another drift check is running on this database: run {run.run_id}, since "
-            f"{run.started_at:%Y-%m-%d %H:%M:%S} UTC; `backfill rebuild --dry-run` compares beside it, "
+            f"{written(run.started_at, zone)}; `backfill rebuild --dry-run` compares beside it, "
             f"`backfill drift-check --resume {run.run_id}` shares its work"
         )
     return "another drift check is just starting or ending on this database"

@@ -5,13 +5,14 @@ A limited run proves nothing about the rest: neither `projector status` nor the 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any, Final
 
 from psycopg import Cursor
 
 from backfill.runs.in_effect import IN_EFFECT
 from events.runtime.errors import StateError
+from events.runtime.moments import written
 from projector.database.statements import statements
 
 SQL: Final = statements("backfill.runs", "selection.sql", in_effect=IN_EFFECT)
@@ -99,7 +100,7 @@ class Selection:
         sample = [f"--sample {self.sample:.4%}".replace(".0000%", "%")] if self.sample else []
         return [*named, *sample, *([f"--since {self.since.isoformat()}"] if self.since else [])]
 
-    def __str__(self) -> str:
+    def described(self, zone: tzinfo) -> str:
         """Say it in a few words."""
         parts = [f"customer {customer}" for customer in self.customers]
         parts += [f"meter {meter}" for meter in self.meters]
@@ -107,5 +108,5 @@ class Selection:
         if self.sample:
             words.append(f"a sample of {self.sample:.4%}".replace(".0000%", "%"))
         if self.since:
-            words.append(f"changed since {self.since:%Y-%m-%d %H:%M:%S} UTC")
+            words.append(f"changed since {written(self.since, zone)}")
         return "; ".join(words)

@@ -32,6 +32,7 @@ from backfill.throttle import pace
 from backfill.throttle.pace import EvenPacing, Pace
 from events.runtime.console import say
 from events.runtime.errors import ServiceUnavailableError, StateError
+from events.runtime.moments import written
 from events.runtime.settings import Settings
 
 AGAIN_SECONDS: Final = 60.0  # until a failed round is tried again, unless the next one is due sooner
@@ -118,7 +119,7 @@ class _Service:
     def round(self) -> None:
         """Compare everything once, or resume the round that was interrupted."""
         with ready(self._settings) as engine, session(engine) as connection:
-            check_lock.claim(connection)
+            check_lock.claim(connection, zone=self._settings.zone)
             if self._failed:
                 self._alert_on_coverage(connection, None)
             run = self._begun(connection)
@@ -193,7 +194,7 @@ class _Service:
             return ""
         what = "Everything was last compared" if last else "Not everything has been compared yet; the service started"
         promised = timedelta(seconds=round(self._plan.promised_seconds))
-        return f"{what} at {compared_at:%Y-%m-%d %H:%M:%S} UTC; promised within {promised}."
+        return f"{what} at {written(compared_at, self._settings.zone)}; promised within {promised}."
 
     def _is_late(self, moment: datetime) -> bool:
         return (datetime.now(UTC) - moment).total_seconds() > self._plan.promised_seconds
@@ -205,6 +206,6 @@ class _Service:
         if how.format is not ReportFormat.TABLE or run.tally.drifted:
             output.write_report(self._settings, connection, run, how, None)
         else:
-            line = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC {verdict.sentence(run)}"
-            say(line)
+            zone = self._settings.zone
+            say(f"{written(datetime.now(UTC), zone)} {verdict.sentence(run, zone=zone)}")
         sys.stdout.flush()

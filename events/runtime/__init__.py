@@ -15,5 +15,6 @@ background          a blocking call on a daemon thread
 stop, deadline      signals as a request to stop; a time budget
 layout, wording     tables, records and wrapped lines; counts with their nouns
 help_pages          help as plain text that fits the terminal
+moments             points in time as people read them
 totals              counts that add up
 """

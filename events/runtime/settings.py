@@ -90,6 +90,11 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] = Field("console", description="format of log lines on standard error")
     kafka: dict[str, str] = Field(default_factory=dict, description="librdkafka properties, as PROJECTOR_KAFKA__NAME")
 
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone in which people read times."""
+        return ZoneInfo(self.timezone)
+
 
 @cache
 def load() -> Settings:

@@ -3,7 +3,6 @@
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from events.runtime import console
 from events.runtime.console import Format
@@ -27,7 +26,7 @@ def status(form: Format, limits: Limits) -> int:
 
     """
     with open_database("projector status") as (settings, engine):
-        now = datetime.now(ZoneInfo(settings.timezone))
+        now = datetime.now(settings.zone)
         answer = kafka_view.ask(settings, now - limits.age if limits.age else None)
         view = kafka_view.awaited(answer, settings)
         with transaction(engine) as connection:

@@ -3,6 +3,7 @@
 import json
 import re
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from psycopg import Connection
 from sqlalchemy import Engine
@@ -25,6 +26,9 @@ def test_who_lists_runs_sees_whole_ids_and_whether_anybody_is_at_them(
         run = runs.begin(connection, "rebuild", OPTIONS)
         listed = run_command("backfill", "runs", env=environment).stdout
         assert str(run.run_id) in listed
+        local = run.started_at.astimezone(ZoneInfo("Africa/Nairobi"))
+        assert "Runs (times in Africa/Nairobi)" in listed
+        assert f"{local:%Y-%m-%d %H:%M:%S}" in listed
         assert "no process is running it" not in listed
     for width in ("80", "120", "160"):
         listed = run_command("backfill", "runs", env={**environment, "COLUMNS": width}).stdout

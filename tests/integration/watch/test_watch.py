@@ -134,7 +134,7 @@ def test_coverage_that_falls_behind_is_alerted_on_and_shown(  # noqa: PLR0913, P
     again.process.send_signal(signal.SIGTERM)
     assert again.process.wait(120) == 0
     raised = inbox.messages[inbox.titles.index(COVERAGE.format("found"))]["message"]
-    assert "promised within 2:00:00" in raised
+    assert " EAT; promised within 2:00:00" in raised
     assert _count(database, FINISHED) == 2, "it compared first"
 
     database.execute("ALTER TABLE drift DROP CONSTRAINT none")

@@ -1,7 +1,9 @@
 """A report's findings: a block for each entity, and what of its evidence was edited, and by how much."""
 
+from datetime import UTC
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -55,7 +57,7 @@ def test_an_entity_is_in_one_block_where_its_largest_difference_is() -> None:
         ("meter", 3, "customer_id", "1000", "2000", None, "assignment-edited", {"assignments": [5]}, "..."),
         ("invoice", 1000, "invoice_id", None, "1000", Decimal("-2000.00"), "history-missing", {"meters": [1]}, "..."),
     ]
-    assert list(blocks(rows)) == [
+    assert list(blocks(rows, UTC)) == [
         (
             "Drift of meter 3: history-changed; payment 7 (meter)",
             [("balance", "2,668.10", "3,168.10", "+500.00"), ("marks", "1", "0", "-1")],
@@ -72,3 +74,27 @@ def test_an_entity_is_in_one_block_where_its_largest_difference_is() -> None:
         ),
         ("Drift of invoice 1000: history-missing; meter 1", [("amount", None, "2,000.00", "-2,000.00")]),
     ]
+
+
+@pytest.mark.parametrize(
+    ("stored", "shown"),
+    [
+        ("2026-01-31 21:30:00+00", "2026-02-01 00:30:00 EAT"),
+        ("2026-01-31T21:30:00.25+00:00", "2026-02-01 00:30:00.250000 EAT"),
+        ("infinity", "infinity"),
+        (None, None),
+    ],
+)
+def test_times_are_those_of_the_deployments_zone(stored: str | None, shown: str | None) -> None:
+    row: tuple[Any, ...] = (
+        "meter",
+        3,
+        "last_payment_at",
+        stored,
+        "9999-12-31 23:00:00+00",
+        None,
+        "projection-edited",
+        {},
+    )
+    [(_, figures)] = blocks([row], ZoneInfo("Africa/Nairobi"))
+    assert figures == [("last_payment_at", shown, "9999-12-31 23:00:00+00", None)]
