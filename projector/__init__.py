@@ -4,8 +4,10 @@ consume       Kafka to tables: poll, decode, reduce to a batch, merge in one tra
 kafka_log     the log on the broker: topics, offsets, whether it is still the same, errors
 positions     how far each partition is applied; `projector positions`
 dead_letters  refused messages, kept until an operator decides; `projector dead-letters`
+metrics       what is measured, and whether a process is alive: for Prometheus
 deployment    what this deployment is, recorded by `projector init` and compared at every start
 database      engines, connections, roles, schema revision, migrations
+exporter      what PostgreSQL and Kafka know, as metrics; `projector metrics`
 replay        messages applied again by an operator's decision; `projector replay`
 status        `projector status`
 sandbox       a local PostgreSQL and Kafka without Docker

@@ -11,6 +11,7 @@ from events.runtime.console import Format, FormatOption
 from events.runtime.wording import counted
 from projector.dead_letters.cli import app as dead_letters_app
 from projector.deployment.cli import app as deployment_app
+from projector.exporter import cli as exporter
 from projector.positions.cli import app as positions_app
 from projector.sandbox.cli import app as sandbox_app
 from projector.sandbox.extra import require_extra
@@ -123,8 +124,6 @@ def run(
     Exit code 0: drained by a signal, or caught up. 1: stopped by a position that cannot be served, by too many
     refusals, or because it can do no more work. 2: could not start.
     """
-    from dataclasses import asdict
-
     from events.runtime import logs, settings
     from events.runtime.stop import stop_on_signals
     from projector.consume.run import run as consume
@@ -139,7 +138,7 @@ def run(
     with stop_on_signals() as stop:
         applied = consume(chosen, engine, stop, until_caught_up=until_caught_up)
     if form is Format.JSON:
-        console.print_json({**asdict(applied), "stale": applied.stale})
+        console.print_json(applied.counts)
     elif until_caught_up:
         console.say(f"{'Stopped by a signal' if stop.requested else 'Caught up'}: {applied}.")
 
@@ -176,6 +175,10 @@ def status(
     age = None if max_age is None else timedelta(seconds=seconds("--max-age", max_age))
     code = status_(Format.JSON if as_json else form, Limits(lag=max_lag, age=age))
     raise typer.Exit(code)
+
+
+app.command()(exporter.health)
+app.command()(exporter.metrics)
 
 
 @app.command()

@@ -14,6 +14,8 @@ from events.runtime.errors import SettingError
 
 PREFIX = "PROJECTOR_"
 KAFKA_PREFIX = f"{PREFIX}KAFKA__"
+PORT_MAX = 65_535
+LOOPBACK = "127.0.0.1"
 NEAR = 0.85  # likeness of names, of which all begin alike; a typing mistake leaves more
 
 
@@ -31,6 +33,28 @@ def _free_schema_name(name: str) -> str:
     if name.startswith("pg_") or name == "information_schema":
         raise ValueError(f"PostgreSQL reserves the name {name}: choose another")
     return name
+
+
+def _listening_address(text: str) -> str:
+    """Accept `host:port`, `[IPv6]:port`, or a port alone, which is one of loopback."""
+    host_and_port(text)
+    return text
+
+
+def host_and_port(text: str) -> tuple[str, int] | None:
+    """Split an address to listen on; None if there is none.
+
+    Raises:
+        ValueError: it is no such address.
+
+    """
+    if not text:
+        return None
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
+    if not port.isascii() or not port.isdigit() or int(port) > PORT_MAX or (":" in host) != text.startswith("["):
+        raise ValueError("is not host:port, such as 127.0.0.1:9464")
+    return host or LOOPBACK, int(port)
 
 
 def _known_zone(name: str) -> str:
@@ -81,6 +105,11 @@ class Settings(BaseSettings):
     )
     alerts: SecretStr = Field(
         SecretStr(""), description="where drift alerts go, comma separated: apprise addresses, kafka:, stdout:"
+    )
+    metrics_address: Annotated[str, AfterValidator(_listening_address)] = Field(
+        "",
+        description="where metrics and health checks are served, as host:port, or as a port of loopback; empty is "
+        "nowhere",
     )
     shutdown_seconds: float = Field(
         20.0,

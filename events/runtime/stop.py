@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import wait as wait_for
 from contextlib import contextmanager
-from time import monotonic
+from time import monotonic, sleep
 from types import FrameType
 from typing import Any, Final, TypeVar
 
@@ -36,6 +36,12 @@ class Stop:
     def request(self) -> None:
         """Request a stop; only the first request counts."""
         self.requested_at = monotonic() if self.requested_at is None else self.requested_at
+
+    def wait(self, seconds: float) -> None:
+        """Wait so long, or until a stop is requested."""
+        until = monotonic() + seconds
+        while not self.requested and (remaining := until - monotonic()) > 0:
+            sleep(min(remaining, CHECK_SECONDS))
 
     def run_unless_stopped(self, wait: Callable[[], Result]) -> Result | None:
         """Run a blocking call on a daemon thread; None if a stop is requested first.

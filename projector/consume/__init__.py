@@ -9,8 +9,10 @@ batch, rows       a batch reduced to one row an entity; rows as COPY writes them
 writer            a thread with one connection: applies batches, retries, bisects a batch that is refused
 refusals          whether an error of PostgreSQL lies in an event of the batch
 merge             one batch in one transaction: the invariants and the lock order (merge.sql, staging.sql)
+applied           what was applied, in events
 clock_schedule    when a consumer looks whether an assignment is due
 clock             moves the stored clock, as of which assignments are in effect, when one begins or ends (clock.sql)
+consumer_metrics  what a consumer counts about itself, and whether it is alive and ready
 dead_letters      refused messages, stored in the batch's transaction
 circuit_breaker   stops a consumer if too many messages are refused
 stop_reasons      why a consumer ended by itself, in the database until one works (stop_reasons.sql)

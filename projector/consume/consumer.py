@@ -14,7 +14,7 @@ a consumer that rejoins.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from typing import Final
@@ -28,11 +28,13 @@ from events.runtime.deadline import Deadline
 from events.runtime.errors import ServiceTemporarilyUnavailableError
 from events.runtime.settings import Settings
 from events.runtime.stop import Stop
+from projector.consume.applied import NOTHING
+from projector.consume.batch import Item
 from projector.consume.buffer import Buffer
 from projector.consume.circuit_breaker import Breaker
 from projector.consume.clock_schedule import ClockSchedule
+from projector.consume.consumer_metrics import ConsumerMetrics
 from projector.consume.group_membership import Membership
-from projector.consume.merge import NOTHING
 from projector.consume.progress import Progress
 from projector.consume.retry import retry_until_available
 from projector.consume.start_positions import StartPositions
@@ -54,14 +56,17 @@ _log = structlog.get_logger()
 class Consumer:
     """The loop and its state: a buffer that is being filled, and a batch that is being applied."""
 
-    def __init__(self, settings: Settings, engine: Engine, stop: Stop, broker: Broker) -> None:
+    def __init__(
+        self, settings: Settings, engine: Engine, stop: Stop, broker: Broker, metrics: ConsumerMetrics
+    ) -> None:
         self._settings = settings
         self._stop = stop
         self._engine = engine
+        self._metrics = metrics
         self._decode = Decoder(settings.currency, settings.topic_prefix)
         self._buffer = Buffer()
         self._breaker = Breaker(run_max=settings.refused_run_max, share_max=settings.refused_share_max)
-        self._writer = Writer(engine, settings)
+        self._writer = Writer(engine, settings, metrics if settings.metrics_address else None)
         self._clock = ClockSchedule(self._writer)
         self._in_flight: InFlightBatch | None = None
         self._progress = Progress()
@@ -73,10 +78,13 @@ class Consumer:
             self._starts.topic_ids, lambda: self._starts.proven(self._membership.partitions).starts
         )
         self._membership = Membership(settings, list(broker.topics), start=self._start, leave=self._leave)
+        self._decoding_seconds = 0.0
+        metrics.pending = self._pending
 
     def consume(self, ends: Mapping[TopicPartition, int] | None) -> None:
         """Repeat the steps until a stop is requested, or until our group has applied every partition up to `ends`."""
         while not self._stop.requested and not (ends and self._caught_up(ends)):
+            self._observe()
             self._poll_and_decode()
             self._finish()
             self._check_log()
@@ -94,6 +102,7 @@ class Consumer:
     def close(self) -> None:
         """Leave the group and disconnect, within what is left of the budget."""
         self._budget = self._deadline()
+        self._metrics.left()
         self._membership.close(self._budget)
         self._writer.close(self._budget)
 
@@ -111,11 +120,13 @@ class Consumer:
                 self._clock.wait(IDLE_SECONDS)
             return
         wait = BUSY_SECONDS if self._in_flight or self._buffer.has_work() else IDLE_SECONDS
+        began, polled = time.perf_counter(), self._membership.polling_seconds
         for message in self._membership.poll(min(room, POLL_MESSAGES_MAX), timeout_seconds=wait):
             if message.error() is None:
                 self._buffer.add(received := receive(message), self._decode(received))
             elif self._starts.at_end(message, self._membership.partitions):
                 self._buffer.reach((str(message.topic()), message.partition() or 0), message.offset() or 0)
+        self._decoding_seconds += time.perf_counter() - began - (self._membership.polling_seconds - polled)
 
     def _check_log(self) -> None:
         """Check that the log is still the one that was read; while it is unproven, drop what is read of it."""
@@ -139,6 +150,10 @@ class Consumer:
         if self._buffer.has_work() and not self._continuity.doubted:
             batch = self._buffer.take()
             self._breaker.observe(item.refusal and item.refusal.reason for item in batch.items)
+            self._metrics.read(
+                polling_seconds=self._membership.polling_seconds, decoding_seconds=self._decoding_seconds
+            )
+            self._membership.polling_seconds = self._decoding_seconds = 0.0
             self._in_flight = InFlightBatch(batch=batch, future=self._writer.submit(batch), since=time.monotonic())
 
     def _finish(self) -> None:
@@ -162,6 +177,18 @@ class Consumer:
         if named := applied.first_conflicts:
             _log.warning("conflicts", at=", ".join(named), more=applied.conflicts - len(named))
 
+    def _observe(self) -> None:
+        """Say that the loop comes round, and where the partitions stand."""
+        self._metrics.heartbeat.beat()
+        self._metrics.joined = self._membership.joined
+        if self._metrics.is_look_due:
+            self._metrics.look(self._progress.applied, self._membership.high_watermarks())
+
+    def _pending(self) -> Iterable[Item]:
+        """Return what was read and is not applied; another thread asks."""
+        in_flight = self._in_flight
+        return [*(in_flight.batch.items if in_flight else ()), *self._buffer.items]
+
     def _forget_stops(self) -> None:
         """Let the database forget why consumers stopped, once this one has applied a batch or has nothing to apply."""
         if self._forgotten is None and self._membership.joined:
@@ -182,7 +209,10 @@ class Consumer:
 
     def _start(self, assigned: set[TopicPartition]) -> Mapping[TopicPartition, Position]:
         """Return where assigned partitions start; nothing if a stop is requested meanwhile."""
-        proven = retry_until_available(lambda: self._starts.proven(assigned), stop=self._stop)
+        self._metrics.rebalances += 1
+        proven = retry_until_available(
+            lambda: self._starts.proven(assigned), stop=self._stop, heartbeat=self._metrics.heartbeat
+        )
         if proven is None:
             return {}
         starts = proven.starts
@@ -195,6 +225,7 @@ class Consumer:
 
     def _leave(self, revoked: set[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Wait for the batch in flight, drop what was read of revoked partitions, and return their positions."""
+        self._metrics.rebalances += 1
         if self._in_flight is not None:
             wait_for([self._in_flight.future], self._deadline().remaining_seconds)
         self._buffer.revoke(revoked)

@@ -8,6 +8,7 @@ compare-and-set of the positions keeps a batch from counting twice.
 import os
 import socket
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -58,6 +59,7 @@ class Membership:
         self._failure: ProgramError | KafkaException | None = None
         self.partitions: set[TopicPartition] = set()
         self.joined = False
+        self.polling_seconds = 0.0  # spent waiting for messages and taking them; reset by the consumer
         self.interrupted: str | None = None  # why a connection was lost; reset by the consumer, which checks the log
         name = f"projector-{socket.gethostname()}-{os.getpid()}"  # by which `projector status` shows this consumer
         own = {"group.id": settings.group_id, "client.id": name, **OWN_PROPERTIES, "error_cb": self._on_error}
@@ -138,11 +140,13 @@ class Membership:
             self._failure = failure
 
     def _consume(self, messages_max: int, timeout_seconds: float) -> list[KafkaMessage]:
+        began = time.perf_counter()
         try:
             messages = kafka.call(self._consumer.consume, messages_max, timeout_seconds)
         except KafkaException as error:
             require_able(error.args[0])
             raise
+        self.polling_seconds += time.perf_counter() - began
         if self._failure is not None:
             raise self._failure
         return messages

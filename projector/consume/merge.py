@@ -50,17 +50,15 @@ it sees what that consumer committed:
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from psycopg import Connection, Cursor
 
 from events.contract.types import ENTITIES, Entity
 from events.runtime.errors import StateError
-from events.runtime.totals import Totals
-from events.runtime.wording import agree, counted
 from projector.consume import dead_letters
+from projector.consume.applied import CONFLICTS_NAMED, Applied
 from projector.consume.batch import Batch, Conflict, Positions, Staged, stage
 from projector.consume.rows import COLUMNS
 from projector.database.connections import tune
@@ -69,7 +67,6 @@ from projector.errors import PositionMovedError
 from projector.positions import store as positions
 from projector.positions.store import Advance
 
-CONFLICTS_NAMED: Final = 5  # in the log line of a batch; the others are counted
 COPY_ROWS: Final = 1_000  # sent at once: some hundred kilobytes
 SIZES: Final = {"work_mem": "32MB", "temp_buffers": "32MB", "random_page_cost": "1.1", "enable_hashagg": "off"}
 """Set before the first temporary table exists. Sorts and joins of the largest batch stay in memory. A batch looks up
@@ -77,40 +74,6 @@ rows by key in pages that are mostly cached, so a lookup must not cost as much a
 order, which is also the order of the locks: hashing first and sorting afterwards takes longer."""
 MERGE: Final = statements("projector.consume", "merge.sql")
 STAGING: Final = statements("projector.consume", "staging.sql")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Applied(Totals):
-    """What one or more transactions did, in events; the first of the conflicts are named."""
-
-    events: int = 0
-    applied: int = 0
-    refused: int = 0
-    conflicts: int = 0
-    first_conflicts: tuple[str, ...] = field(default=(), compare=False)
-
-    def __add__(self, other: "Applied") -> "Applied":
-        """Add up, keeping the first conflicts."""
-        total = super().__add__(other)
-        return replace(total, first_conflicts=total.first_conflicts[:CONFLICTS_NAMED])
-
-    @property
-    def stale(self) -> int:
-        """Duplicates, and versions lower than one that was applied before."""
-        return self.events - self.applied - self.refused
-
-    def __str__(self) -> str:
-        """Describe it; what is zero is left out, except how many were read and applied."""
-        parts = [f"{counted(self.events, 'message')} read, {self.applied:,} applied"]
-        parts += [f"{self.stale:,} duplicate or older"] * bool(self.stale)
-        parts += [f"{self.refused:,} refused as {agree(self.refused, 'a dead letter', 'dead letters')}"] * bool(
-            self.refused
-        )
-        parts += [f"{counted(self.conflicts, 'conflict')}"] * bool(self.conflicts)
-        return ", ".join(parts)
-
-
-NOTHING: Final = Applied()
 
 
 def prepare(connection: Connection[Any]) -> None:
@@ -122,7 +85,14 @@ def prepare(connection: Connection[Any]) -> None:
         cursor.execute(STAGING["create_staging"])
 
 
-def apply(connection: Connection[Any], batch: Batch, group_id: str, *, transaction_ms: float | None = None) -> Applied:
+def apply(
+    connection: Connection[Any],
+    batch: Batch,
+    group_id: str,
+    *,
+    transaction_ms: float | None = None,
+    lap: Callable[[str], None] = lambda _: None,
+) -> Applied:
     """Apply a batch in one transaction on a prepared connection.
 
     Args:
@@ -130,6 +100,7 @@ def apply(connection: Connection[Any], batch: Batch, group_id: str, *, transacti
         batch: what to apply.
         group_id: whose positions.
         transaction_ms: how long the previous transaction took.
+        lap: called with the name of each stage as it ends: reduce, positions, copy, merge, commit.
 
     Raises:
         PositionMovedError: another consumer has moved one of the positions; nothing was changed.
@@ -137,29 +108,35 @@ def apply(connection: Connection[Any], batch: Batch, group_id: str, *, transacti
 
     """
     staged = stage(batch.items)
+    lap("reduce")
     with connection.transaction(), connection.cursor() as cursor:
         counted_to = _move_positions(cursor, batch, group_id, transaction_ms)
         dead_letters.keep(cursor, staged.refused, batch.topic_ids)
-        applied, found = apply_staged(cursor, staged)
+        lap("positions")
+        _copy(cursor, staged)
+        lap("copy")
+        applied, found = _merge(cursor, staged)
         conflicting = batch.first_seen(found, counted_to) if found else []
         if conflicting:
             by_partition = Counter((item.message.topic, item.message.partition) for item in conflicting)
             positions.add_conflicts(cursor, group_id, by_partition)
+        lap("merge")
+    lap("commit")
     return Applied(
-        events=len(batch.items), applied=applied, refused=len(staged.refused), conflicts=len(conflicting),
-        first_conflicts=tuple(map(str, conflicting[:CONFLICTS_NAMED])),
+        events=len(batch.items), applied=applied.total(), refused=len(staged.refused), conflicts=len(conflicting),
+        first_conflicts=tuple(map(str, conflicting[:CONFLICTS_NAMED])), by_entity=applied,
     )  # fmt: skip
 
 
-def apply_staged(cursor: Cursor[Any], staged: Staged) -> tuple[int, set[Conflict]]:
+def apply_staged(cursor: Cursor[Any], staged: Staged) -> set[Conflict]:
     """Apply staged rows to history and projection, in the caller's transaction on a prepared connection.
 
     Returns:
-        How many rows were new or replaced an older state, and the conflicts.
+        The conflicts.
 
     """
     _copy(cursor, staged)
-    return _merge(cursor, staged)
+    return _merge(cursor, staged)[1]
 
 
 def apply_changes(cursor: Cursor[Any]) -> None:
@@ -198,11 +175,12 @@ def _copy(cursor: Cursor[Any], staged: Staged) -> None:
                     copy.write("\n".join([*rows[first : first + COPY_ROWS], ""]))
 
 
-def _merge(cursor: Cursor[Any], staged: Staged) -> tuple[int, set[Conflict]]:
-    """Run the statements that this batch needs; return rows applied and conflicts."""
-    applied, conflicts = 0, {*staged.conflicts}  # an event may conflict with one of its batch and with a stored row
+def _merge(cursor: Cursor[Any], staged: Staged) -> tuple[Counter[Entity], set[Conflict]]:
+    """Run the statements that this batch needs; return how many rows were new or newer, and the conflicts."""
+    applied = Counter[Entity]()
+    conflicts = {*staged.conflicts}  # an event may conflict with one of its batch and with a stored row
     if staged.rows["invoices"] or staged.rows["payments"]:
-        applied, of_both = _merge_invoices_and_payments(cursor)
+        applied["invoices"], applied["payments"], of_both = _merge_invoices_and_payments(cursor)
         conflicts.update(of_both)
     others: list[tuple[Entity, str]] = [("assignments", "merge_assignments"), ("customers", "merge_customers")]
     for entity, statement in others:
@@ -210,16 +188,16 @@ def _merge(cursor: Cursor[Any], staged: Staged) -> tuple[int, set[Conflict]]:
             more, found, *clocks = _only_row(cursor.execute(MERGE[statement]))
             if clocks == [0]:
                 raise StateError("the row of assignment_clock is missing: insert one, then run `backfill rebuild`")
-            applied += more
+            applied[entity] += more
             conflicts.update(_conflicts(entity, found))
-    if applied < sum(map(len, staged.rows.values())):
+    if applied.total() < sum(map(len, staged.rows.values())):
         for entity, found in zip(ENTITIES, _only_row(cursor.execute(MERGE["find_conflicts"])), strict=True):
             conflicts.update(_conflicts(entity, found))
     apply_changes(cursor)
     return applied, conflicts
 
 
-def _merge_invoices_and_payments(cursor: Cursor[Any]) -> tuple[int, list[Conflict]]:
+def _merge_invoices_and_payments(cursor: Cursor[Any]) -> tuple[int, int, list[Conflict]]:
     """Merge both, each row locked first that decides where another one counts; return rows applied and conflicts."""
     locked = cursor.execute(MERGE["stage_invoice_locks"]).rowcount
     invoices, conflicts, moved = _only_row(cursor.execute(MERGE["merge_invoices"]))
@@ -231,7 +209,7 @@ def _merge_invoices_and_payments(cursor: Cursor[Any]) -> tuple[int, list[Conflic
         cursor.execute(MERGE["drop_payment_locks"])
     if moved:
         cursor.execute(MERGE["follow_invoices"], {"moved": moved})
-    return invoices + payments, [*_conflicts("invoices", conflicts), *_conflicts("payments", more_conflicts)]
+    return invoices, payments, [*_conflicts("invoices", conflicts), *_conflicts("payments", more_conflicts)]
 
 
 def _conflicts(entity: Entity, found: Sequence[tuple[int, int]] | None) -> Iterator[Conflict]:

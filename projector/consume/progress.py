@@ -13,6 +13,11 @@ class Progress:
     def __init__(self) -> None:
         self._applied: dict[TopicPartition, int] = {}
 
+    @property
+    def applied(self) -> Offsets:
+        """Return the next offset to apply of each partition."""
+        return self._applied
+
     def advance(self, offsets: Offsets) -> None:
         """Take the offsets at which partitions start, or up to which they were applied."""
         self._applied.update(offsets)

@@ -1,21 +1,27 @@
 """Consuming from start to end: checks, then one consumer after another, until one ends by itself or by a signal."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import structlog
 from sqlalchemy import Engine
 
 from events.contract.types import TopicPartition
 from events.runtime import kafka
-from events.runtime.settings import Settings
+from events.runtime.settings import Settings, host_and_port
 from events.runtime.stop import Stop
+from projector.consume.applied import NOTHING, Applied
 from projector.consume.consumer import Consumer
-from projector.consume.merge import NOTHING, Applied
+from projector.consume.consumer_metrics import ConsumerMetrics
 from projector.consume.retry import retry_until_available
 from projector.consume.start_positions import check_deployment
 from projector.consume.stop_reasons import recorded
 from projector.database.failures import translate_database_errors
-from projector.errors import PositionMovedError
+from projector.errors import PositionMovedError, TooManyRefusedError
 from projector.kafka_log.broker import Broker
 from projector.kafka_log.partitions import PartitionLog
+from projector.metrics import probes
+from projector.metrics.broker_watch import BrokerWatch
 
 _log = structlog.get_logger()
 
@@ -37,25 +43,49 @@ def run(settings: Settings, engine: Engine, stop: Stop, *, until_caught_up: bool
         WorkFailedError: PostgreSQL refuses a batch for a reason other than an event's value.
 
     """
-    broker = Broker(settings)
+    broker, watch = Broker(settings), BrokerWatch(settings)
+    metrics = ConsumerMetrics(settings, watch)
+    with _served(settings, metrics, watch):
+        return _run(settings, engine, stop, broker, metrics, until_caught_up=until_caught_up)
 
+
+def _run(  # noqa: PLR0913 - what one process has
+    settings: Settings, engine: Engine, stop: Stop, broker: Broker, metrics: ConsumerMetrics, *, until_caught_up: bool
+) -> Applied:
     def logs_now() -> dict[TopicPartition, PartitionLog]:
         return check_deployment(settings, engine, broker)
 
-    logs = logs_now() if until_caught_up else retry_until_available(logs_now, stop=stop)
+    logs = logs_now() if until_caught_up else retry_until_available(logs_now, stop=stop, heartbeat=metrics.heartbeat)
     if logs is None:
         return NOTHING
     total = NOTHING
     with translate_database_errors(settings), kafka.translate_kafka_errors(settings), recorded(settings, engine):
         while not stop.requested:
-            consumer = Consumer(settings, engine, stop, broker)
+            consumer = Consumer(settings, engine, stop, broker, metrics)
             try:
                 consumer.consume({place: log.high for place, log in logs.items()} if until_caught_up else None)
             except PositionMovedError as moved:
+                metrics.position_conflicts += 1
                 _log.warning("batch dropped, rejoining", reason=str(moved))
+            except TooManyRefusedError:
+                metrics.breaker_open = True
+                raise
             else:
                 break
             finally:
                 consumer.close()
                 total += consumer.total
     return total
+
+
+@contextmanager
+def _served(settings: Settings, metrics: ConsumerMetrics, watch: BrokerWatch) -> Iterator[None]:
+    """Serve metrics and probes for the duration of the block, if an address is set."""
+    if (address := host_and_port(settings.metrics_address)) is None:
+        yield
+        return
+    from projector.metrics import endpoint, families  # noqa: PLC0415 - loads what only the metrics need
+
+    found = {probes.ALIVE: metrics.alive, probes.READY: metrics.ready}
+    with watch, endpoint.serving(address, families.registry(metrics.collect), found):
+        yield

@@ -20,12 +20,14 @@ from events.runtime.deadline import Deadline
 from events.runtime.errors import ServiceTemporarilyUnavailableError, WorkFailedError
 from events.runtime.settings import Settings
 from projector.consume import clock, merge, stop_reasons
+from projector.consume.applied import NOTHING, Applied
 from projector.consume.batch import Batch
-from projector.consume.merge import NOTHING, Applied
+from projector.consume.consumer_metrics import ConsumerMetrics, Laps
 from projector.consume.refusals import Refusals
 from projector.consume.retry import retry_attempts
 from projector.database.bisect import bisect
 from projector.database.failures import describe_error, translate_database_errors
+from projector.database.sqlstates import sqlstate_of
 
 CANCEL_SECONDS: Final = 2.0  # for PostgreSQL to receive a request to cancel, and as long again to end the statement
 
@@ -46,8 +48,9 @@ class InFlightBatch:
 class Writer:
     """Applies one batch at a time, and moves the clock of assignments between two of them."""
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
+    def __init__(self, engine: Engine, settings: Settings, metrics: ConsumerMetrics | None = None) -> None:
         self._engine = engine
+        self._metrics = metrics
         self._settings = settings
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
         self._submitted: list[Future[Any]] = []
@@ -117,7 +120,10 @@ class Writer:
     def _worth_a_retry(self, error: Exception) -> bool:
         """Tell whether to retry, on a new connection: one that failed during a COPY may be out of step."""
         self._disconnect()
-        return isinstance(error, ServiceTemporarilyUnavailableError) and not self._draining.is_set()
+        again = isinstance(error, ServiceTemporarilyUnavailableError) and not self._draining.is_set()
+        if again and self._metrics:
+            self._metrics.retried(sqlstate_of(error.__context__))
+        return again
 
     def _bisect(self, connection: Connection[Any], batch: Batch, refusals: Refusals) -> Applied:
         """Apply a batch; if PostgreSQL refuses it, halve it until only the events at fault are refused."""
@@ -132,9 +138,11 @@ class Writer:
 
     def _apply(self, connection: Connection[Any], batch: Batch) -> Applied:
         """Apply a batch, and store how long the previous one took: an auditor throttles when that grows."""
-        began = time.monotonic()
-        applied = merge.apply(connection, batch, self._settings.group_id, transaction_ms=self._transaction_ms)
+        began, laps = time.monotonic(), Laps()
+        applied = merge.apply(connection, batch, self._settings.group_id, transaction_ms=self._transaction_ms, lap=laps)
         self._transaction_ms = round((time.monotonic() - began) * 1000, 1)
+        if self._metrics:
+            self._metrics.committed(batch, applied, laps)
         return applied
 
     def _connected(self) -> Connection[Any]:

@@ -88,7 +88,7 @@ def _apply(connection: Connection[Any], ids: Sequence[int], decode: Decode, by: 
         accepted = [letter for (letter, _), item in zip(letters, items, strict=True) if item.refusal is None]
         conflicts: set[Conflict] = set()
         if accepted:
-            _, conflicts = merge.apply_staged(cursor, stage(items))
+            conflicts = merge.apply_staged(cursor, stage(items))
             cursor.execute(SQL["close_applied"], {"ids": accepted, "by": by})
         refused = _keep_open(cursor, letters, items, by)
     return Retried(applied=len(accepted), refused=refused, conflicts=len(conflicts), elsewhere=len(ids) - len(letters))

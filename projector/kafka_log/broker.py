@@ -111,6 +111,11 @@ class Broker:
                     raise
                 time.sleep(NEW_TOPIC_SECONDS)
 
+    def retention_seconds(self) -> dict[str, float]:
+        """Return how long each topic keeps a message, infinite where age deletes none; raises as `logs` does."""
+        with self._client() as admin:
+            return topic_configuration.retention_seconds(admin, self.topics)
+
     def reread(
         self, stored: Mapping[TopicPartition, Position], logs: Mapping[TopicPartition, PartitionLog]
     ) -> dict[TopicPartition, PartitionLog]:

@@ -15,8 +15,9 @@ Warned of, because events are lost if something else fails as well:
 `projector init` sets all of these on the topics that it creates, independent of the broker's defaults.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
@@ -56,19 +57,37 @@ def read(client: AdminClient, topics: Iterable[str]) -> list[Problem]:
         KafkaException: the broker does not answer.
 
     """
-    resources = [ConfigResource(ConfigResource.Type.TOPIC, topic) for topic in topics]
     problems: list[Problem] = []
+    for topic, found in _configurations(client, topics):
+        if found is None:
+            description = "its configuration may not be read: grant DESCRIBE_CONFIGS on it, to have it checked"
+            problems.append(Problem(topic=topic, refused=False, description=description))
+        else:
+            problems += compare(topic, found)
+    return problems
+
+
+def retention_seconds(client: AdminClient, topics: Iterable[str]) -> dict[str, float]:
+    """Return after how many seconds a topic's messages may be deleted, infinite where age deletes none.
+
+    Topics whose configuration may not be read are left out. Raises as `read` does.
+    """
+    kept = {topic: _number(found, "retention.ms") for topic, found in _configurations(client, topics) if found}
+    return {topic: kept_ms / 1000 if kept_ms >= 0 else inf for topic, kept_ms in kept.items()}
+
+
+def _configurations(client: AdminClient, topics: Iterable[str]) -> Iterator[tuple[str, dict[str, str] | None]]:
+    """Yield each topic's settings; None where they may not be read."""
+    resources = [ConfigResource(ConfigResource.Type.TOPIC, topic) for topic in topics]
     for resource, future in client.describe_configs(resources, request_timeout=PROBE_SECONDS).items():
         try:
             entries = future.result()
         except KafkaException as error:
             if error.args[0].code() not in HIDDEN:
                 raise
-            description = "its configuration may not be read: grant DESCRIBE_CONFIGS on it, to have it checked"
-            problems.append(Problem(topic=resource.name, refused=False, description=description))
+            yield resource.name, None
         else:
-            problems += compare(resource.name, {name: entry.value or "" for name, entry in entries.items()})
-    return problems
+            yield resource.name, {name: entry.value or "" for name, entry in entries.items()}
 
 
 def compare(topic: str, found: Mapping[str, str]) -> list[Problem]:

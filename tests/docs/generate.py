@@ -12,7 +12,7 @@ from sqlalchemy import make_url
 from events.runtime.settings import Settings
 from projector.database.engines import make_engine
 from projector.deployment import schema
-from tests.docs.reference import commands, events, exit_codes, log_events, settings, tables
+from tests.docs.reference import commands, events, exit_codes, log_events, metrics, settings, tables
 from tests.support.services import Services
 
 FOLDER: Final = Path(__file__).parents[2] / "docs" / "reference"
@@ -21,6 +21,7 @@ PAGES: Final = {
     "events.md": events.page,
     "exit-codes.md": exit_codes.page,
     "log-events.md": log_events.page,
+    "metrics.md": metrics.page,
     "settings.md": settings.page,
 }
 """Pages that need no database."""

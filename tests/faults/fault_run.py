@@ -175,6 +175,7 @@ class FaultRun:
             "PROJECTOR_GROUP_ID": self.settings.group_id,
             "PROJECTOR_TOPIC_PREFIX": self.settings.topic_prefix,
             "PROJECTOR_BATCH_EVENTS_MAX": str(self.plan.batch_events_max),
+            "PROJECTOR_METRICS_ADDRESS": "127.0.0.1:0",
         }
 
     def heal(self) -> None:

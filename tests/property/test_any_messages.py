@@ -17,8 +17,8 @@ from events.contract.decode import Decoder
 from events.contract.types import ENTITIES, KEY_OF, Event, Message, Refusal, topic_of
 from events.runtime.deadline import Deadline
 from events.runtime.settings import Settings
+from projector.consume.applied import Applied
 from projector.consume.buffer import Buffer
-from projector.consume.merge import Applied
 from projector.consume.writer import Writer
 from projector.dead_letters.resolve import headers_of
 from tests.property.hypothesis_profiles import effort, patient

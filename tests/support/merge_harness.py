@@ -13,6 +13,7 @@ from events.contract.decode import Decoder
 from events.contract.types import ENTITIES, TYPES, Message, TopicPartition, topic_of
 from events.runtime.settings import Settings
 from projector.consume import clock, merge
+from projector.consume.applied import Applied
 from projector.consume.batch import Batch, Item, end_offsets_of, make_item
 from tests.support import recorded
 from tests.support.examples import CloudEvent, line
@@ -68,11 +69,11 @@ class MergeHarness:
         known = {place: next(i.message.offset for i in items if i.message[:2] == place) for place in ends}
         return Batch(items=items, start_offsets=known, end_offsets=ends)
 
-    def apply(self, events: Iterable[CloudEvent]) -> merge.Applied:
+    def apply(self, events: Iterable[CloudEvent]) -> Applied:
         """Apply events as one batch in one transaction."""
         return self.apply_batch(self.batch(events))
 
-    def apply_batch(self, batch: Batch) -> merge.Applied:
+    def apply_batch(self, batch: Batch) -> Applied:
         """Apply a batch of this harness in one transaction."""
         return merge.apply(self.connection, batch, self.settings.group_id)
 

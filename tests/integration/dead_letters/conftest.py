@@ -11,6 +11,7 @@ from events.contract.decode import Decoder, Headers
 from events.contract.types import Entity, Message, topic_of
 from events.runtime.settings import Settings
 from projector.consume import merge
+from projector.consume.applied import Applied
 from projector.consume.batch import Batch, end_offsets_of, make_item
 from projector.dead_letters.resolve import Retried, retry
 from projector.dead_letters.selection import Selection
@@ -34,7 +35,7 @@ class Reader:
 
     def read(
         self, values: Sequence[bytes | None], entity: Entity = "invoices", *, key: bytes = b"", headers: Headers = ()
-    ) -> merge.Applied:
+    ) -> Applied:
         """Apply messages with these values as one batch."""
         topic = topic_of(entity, self.settings.topic_prefix)
         start = self._next.get(topic, 0)

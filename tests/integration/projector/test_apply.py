@@ -9,8 +9,8 @@ from sqlalchemy import Engine, text
 
 from events.contract.types import Message, Refusal, topic_of
 from projector.consume import merge
+from projector.consume.applied import Applied
 from projector.consume.batch import Batch, make_item
-from projector.consume.merge import Applied
 from projector.errors import PositionMovedError
 from projector.kafka_log.log_identity import record_of
 from tests.support.examples import CloudEvent, assigned, customer, invoice, payment

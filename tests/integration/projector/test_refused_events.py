@@ -9,8 +9,8 @@ from sqlalchemy import Engine, text
 from events.runtime.deadline import Deadline
 from events.runtime.errors import ServiceUnavailableError, WorkFailedError
 from events.runtime.settings import Settings
+from projector.consume.applied import Applied
 from projector.consume.batch import Batch
-from projector.consume.merge import Applied
 from projector.consume.writer import Writer
 from projector.database.sqlstates import TRIES_MAX
 from tests.support.examples import assigned, invoice, payment

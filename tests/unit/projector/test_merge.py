@@ -2,7 +2,7 @@
 
 import pytest
 
-from projector.consume.merge import CONFLICTS_NAMED, NOTHING, Applied
+from projector.consume.applied import CONFLICTS_NAMED, NOTHING, Applied
 
 
 def test_two_transactions_are_summed_and_what_is_left_was_stale() -> None:
