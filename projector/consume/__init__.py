@@ -10,6 +10,7 @@ writer            a thread with one connection: applies batches, retries, bisect
 refusals          whether an error of PostgreSQL lies in an event of the batch
 merge             one batch in one transaction: the invariants and the lock order (merge.sql, staging.sql)
 applied           what was applied, in events
+conflicts         which events have the version of another and other content: counted and named
 clock_schedule    when a consumer looks whether an assignment is due
 clock             moves the stored clock, as of which assignments are in effect, when one begins or ends (clock.sql)
 consumer_metrics  what a consumer counts about itself, and whether it is alive and ready

@@ -7,8 +7,7 @@ from typing import Final
 from events.contract.types import Entity
 from events.runtime.totals import Totals
 from events.runtime.wording import agree, counted
-
-CONFLICTS_NAMED: Final = 5  # in the log line of a batch; the others are counted
+from projector.consume.conflicts import NAMED_MAX
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,14 +18,14 @@ class Applied(Totals):
     applied: int = 0
     refused: int = 0
     conflicts: int = 0
-    first_conflicts: tuple[str, ...] = field(default=(), compare=False)
+    first_conflicts: tuple[str, ...] = ()
     by_entity: Counter[Entity] = field(default_factory=Counter, compare=False)
     """Of those applied."""
 
     def __add__(self, other: "Applied") -> "Applied":
         """Add up, keeping the first conflicts."""
         total = super().__add__(other)
-        return replace(total, first_conflicts=total.first_conflicts[:CONFLICTS_NAMED])
+        return replace(total, first_conflicts=total.first_conflicts[:NAMED_MAX])
 
     @property
     def stale(self) -> int:

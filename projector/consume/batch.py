@@ -6,7 +6,7 @@ keeps the order of code points. Of two events with the same version and id, whic
 the lower offset wins.
 """
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -28,11 +28,6 @@ class Item(NamedTuple):
     """Version, event id, then partition and offset negated: the greatest rank is the entity's state."""
     row: str
     refusal: Refusal | None
-
-    def __str__(self) -> str:
-        """Name the message and its entity: `billing.invoices/0@17 (invoice 4)`."""
-        topic, partition, offset, *_ = self.message
-        return f"{topic}/{partition}@{offset} ({self.entity.removesuffix('s')} {self.key})"
 
 
 def make_item(message: Message, outcome: Event | Refusal) -> Item:
@@ -72,16 +67,6 @@ class Batch:
                     break
         return found
 
-    def first_seen(self, found: Set["Conflict"], counted_to: Positions) -> list[Item]:
-        """Return the conflicting items, without those that are read again after a position was set back."""
-        return [
-            item
-            for item in self.items
-            if item.refusal is None
-            and (item.entity, item.message.partition, item.message.offset) in found
-            and item.message.offset >= counted_to[item.message.topic, item.message.partition]
-        ]
-
     def halves(self) -> tuple["Batch", "Batch"]:
         """Split in two batches that have the same effect when applied one after the other."""
         middle = len(self.items) // 2
@@ -107,13 +92,19 @@ class Conflict(NamedTuple):
     offset: int
 
 
+Source = tuple[int | None, int | None]
+"""The partition and offset that a row came from; null where it was loaded otherwise."""
+Conflicts = Mapping[Conflict, Source]
+"""Each event that conflicts, and where another one stands that it conflicts with."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Staged:
     """Rows by entity, as lines for COPY; refused messages; conflicts within the batch."""
 
     rows: Mapping[Entity, list[str]]
     refused: Sequence[tuple[Message, Refusal]]
-    conflicts: Sequence[Conflict]
+    conflicts: Conflicts
 
 
 def end_offsets_of(items: Iterable[Item]) -> dict[TopicPartition, int]:
@@ -125,7 +116,7 @@ def stage(items: Iterable[Item]) -> Staged:
     """Reduce items to one row an entity, and separate the refused messages."""
     winners: dict[Entity, dict[int, Item]] = {entity: {} for entity in ENTITIES}
     refused: list[tuple[Message, Refusal]] = []
-    conflicts: list[Conflict] = []
+    conflicts: dict[Conflict, Source] = {}
     for each in items:
         if each.refusal is not None:
             refused.append((each.message, each.refusal))
@@ -134,7 +125,8 @@ def stage(items: Iterable[Item]) -> Staged:
         if winner is each:
             continue
         if winner.rank[0] == each.rank[0] and content_of(winner.row) != content_of(each.row):
-            conflicts.append(Conflict(each.entity, each.message.partition, each.message.offset))
+            conflict = Conflict(each.entity, each.message.partition, each.message.offset)
+            conflicts[conflict] = winner.message.partition, winner.message.offset
         if each.rank > winner.rank:
             winners[each.entity][each.key] = each
     rows = {entity: [winner.row for winner in winners[entity].values()] for entity in ENTITIES}

@@ -175,7 +175,7 @@ class Consumer:
             lag=self._progress.lag(self._membership.high_watermarks()),
         )  # fmt: skip
         if named := applied.first_conflicts:
-            _log.warning("conflicts", at=", ".join(named), more=applied.conflicts - len(named))
+            _log.warning("conflicts", at="; ".join(named), more=applied.conflicts - len(named))
 
     def _observe(self) -> None:
         """Say that the loop comes round, and where the partitions stand."""

@@ -50,7 +50,7 @@ it sees what that consumer committed:
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 from psycopg import Connection, Cursor
@@ -58,8 +58,9 @@ from psycopg import Connection, Cursor
 from events.contract.types import ENTITIES, Entity
 from events.runtime.errors import StateError
 from projector.consume import dead_letters
-from projector.consume.applied import CONFLICTS_NAMED, Applied
-from projector.consume.batch import Batch, Conflict, Positions, Staged, stage
+from projector.consume.applied import Applied
+from projector.consume.batch import Batch, Conflicts, Positions, Staged, stage
+from projector.consume.conflicts import first_seen, named, names, read
 from projector.consume.rows import COLUMNS
 from projector.database.connections import tune
 from projector.database.statements import statements
@@ -116,19 +117,17 @@ def apply(
         _copy(cursor, staged)
         lap("copy")
         applied, found = _merge(cursor, staged)
-        conflicting = batch.first_seen(found, counted_to) if found else []
-        if conflicting:
-            by_partition = Counter((item.message.topic, item.message.partition) for item in conflicting)
-            positions.add_conflicts(cursor, group_id, by_partition)
+        if conflicts := first_seen(named(batch.items, found), counted_to):
+            positions.add_conflicts(cursor, group_id, Counter(each.place for each in conflicts))
         lap("merge")
     lap("commit")
     return Applied(
-        events=len(batch.items), applied=applied.total(), refused=len(staged.refused), conflicts=len(conflicting),
-        first_conflicts=tuple(map(str, conflicting[:CONFLICTS_NAMED])), by_entity=applied,
+        events=len(batch.items), applied=applied.total(), refused=len(staged.refused), conflicts=len(conflicts),
+        first_conflicts=names(conflicts), by_entity=applied,
     )  # fmt: skip
 
 
-def apply_staged(cursor: Cursor[Any], staged: Staged) -> set[Conflict]:
+def apply_staged(cursor: Cursor[Any], staged: Staged) -> Conflicts:
     """Apply staged rows to history and projection, in the caller's transaction on a prepared connection.
 
     Returns:
@@ -175,47 +174,41 @@ def _copy(cursor: Cursor[Any], staged: Staged) -> None:
                     copy.write("\n".join([*rows[first : first + COPY_ROWS], ""]))
 
 
-def _merge(cursor: Cursor[Any], staged: Staged) -> tuple[Counter[Entity], set[Conflict]]:
+def _merge(cursor: Cursor[Any], staged: Staged) -> tuple[Counter[Entity], Conflicts]:
     """Run the statements that this batch needs; return how many rows were new or newer, and the conflicts."""
     applied = Counter[Entity]()
-    conflicts = {*staged.conflicts}  # an event may conflict with one of its batch and with a stored row
+    found = {**staged.conflicts}  # an event may conflict with one of its batch and with a stored row
     if staged.rows["invoices"] or staged.rows["payments"]:
         applied["invoices"], applied["payments"], of_both = _merge_invoices_and_payments(cursor)
-        conflicts.update(of_both)
+        found.update(of_both)
     others: list[tuple[Entity, str]] = [("assignments", "merge_assignments"), ("customers", "merge_customers")]
     for entity, statement in others:
         if staged.rows[entity]:
-            more, found, *clocks = _only_row(cursor.execute(MERGE[statement]))
+            more, places, *clocks = _only_row(cursor.execute(MERGE[statement]))
             if clocks == [0]:
                 raise StateError("the row of assignment_clock is missing: insert one, then run `backfill rebuild`")
             applied[entity] += more
-            conflicts.update(_conflicts(entity, found))
+            found.update(read(entity, places))
     if applied.total() < sum(map(len, staged.rows.values())):
-        for entity, found in zip(ENTITIES, _only_row(cursor.execute(MERGE["find_conflicts"])), strict=True):
-            conflicts.update(_conflicts(entity, found))
+        for entity, places in zip(ENTITIES, _only_row(cursor.execute(MERGE["find_conflicts"])), strict=True):
+            found.update(read(entity, places))
     apply_changes(cursor)
-    return applied, conflicts
+    return applied, found
 
 
-def _merge_invoices_and_payments(cursor: Cursor[Any]) -> tuple[int, int, list[Conflict]]:
+def _merge_invoices_and_payments(cursor: Cursor[Any]) -> tuple[int, int, Conflicts]:
     """Merge both, each row locked first that decides where another one counts; return rows applied and conflicts."""
     locked = cursor.execute(MERGE["stage_invoice_locks"]).rowcount
-    invoices, conflicts, moved = _only_row(cursor.execute(MERGE["merge_invoices"]))
+    invoices, places, moved = _only_row(cursor.execute(MERGE["merge_invoices"]))
     if locked:
         cursor.execute(MERGE["drop_invoice_locks"])
     followers = cursor.execute(MERGE["stage_payment_locks"], {"moved": moved}).rowcount if moved else 0
-    payments, more_conflicts = _only_row(cursor.execute(MERGE["merge_payments"]))
+    payments, more_places = _only_row(cursor.execute(MERGE["merge_payments"]))
     if followers:
         cursor.execute(MERGE["drop_payment_locks"])
     if moved:
         cursor.execute(MERGE["follow_invoices"], {"moved": moved})
-    return invoices, payments, [*_conflicts("invoices", conflicts), *_conflicts("payments", more_conflicts)]
-
-
-def _conflicts(entity: Entity, found: Sequence[tuple[int, int]] | None) -> Iterator[Conflict]:
-    """Read the conflicting rows of a statement: partition and offset of each, null if there are none."""
-    for partition, offset in found or ():
-        yield Conflict(entity, partition, offset)
+    return invoices, payments, dict([*read("invoices", places), *read("payments", more_places)])
 
 
 def _only_row(cursor: Cursor[Any]) -> tuple[Any, ...]:

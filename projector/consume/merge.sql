@@ -12,9 +12,10 @@ WHERE p.meter_id IS NULL
 
 -- name: merge_invoices
 -- Replace an invoice only by a greater (version, event id), or by an equal one at a lower offset, so that the order of
--- arrival does not matter; record what meters lost and gained. Also return the invoices whose payments are to be searched
--- for: new ones, and those whose meter changed. Voiding an invoice moves none of its payments. If `projected_meter_id`
--- does not match the old row, somebody edited that row outside the stream: its payments are searched for, too.
+-- arrival does not matter; record what meters lost and gained. Also return the places of each conflict, the new row's and
+-- the old one's, and the invoices whose payments are to be searched for: new ones, and those whose meter changed. Voiding
+-- an invoice moves none of its payments. If `projected_meter_id` does not match the old row, somebody edited that row
+-- outside the stream: its payments are searched for, too.
 WITH merged AS (
     INSERT INTO invoices AS stored (
         invoice_id, version, event_id, meter_id, customer_id, amount, balance_brought_forward, currency,
@@ -37,16 +38,17 @@ WITH merged AS (
     WHERE (excluded.version, excluded.event_id, stored.source_partition, stored.source_offset)
         > (stored.version, stored.event_id, excluded.source_partition, excluded.source_offset)
     RETURNING
-        new.invoice_id, new.version, new.source_partition, new.source_offset,
+        new.invoice_id, new.version,
         new.version > 0 AND (
             old.invoice_id IS NULL
             OR old.meter_id IS DISTINCT FROM new.meter_id
             OR old.projected_meter_id IS DISTINCT FROM CASE WHEN NOT old.voided THEN old.meter_id END) AS moved,
-        CASE WHEN old.version = new.version THEN
+        CASE WHEN old.version = new.version AND
         (old.meter_id, old.customer_id, old.amount, old.balance_brought_forward, old.currency, old.invoice_date,
          old.due_date, old.invoice_number, old.lines, old.voided) IS DISTINCT FROM
         (new.meter_id, new.customer_id, new.amount, new.balance_brought_forward, new.currency, new.invoice_date,
-         new.due_date, new.invoice_number, new.lines, new.voided) END AS conflicts,
+         new.due_date, new.invoice_number, new.lines, new.voided)
+        THEN ARRAY[new.source_partition, new.source_offset, old.source_partition, old.source_offset] END AS conflict,
         old.projected_meter_id AS old_meter_id, old.projected_amount AS old_amount, old.invoice_date AS old_date,
         new.projected_meter_id AS new_meter_id, new.projected_amount AS new_amount, new.invoice_date AS new_date
 ),
@@ -56,7 +58,8 @@ lost_and_gained AS (
     UNION ALL
     SELECT new_meter_id, new_amount, 1, new_date, NULL FROM merged WHERE new_meter_id IS NOT NULL
 )
-SELECT count(*) FILTER (WHERE version > 0) AS applied, array_agg(ARRAY[source_partition, source_offset]) FILTER (WHERE conflicts) AS conflicts,
+SELECT count(*) FILTER (WHERE version > 0) AS applied,
+       array_agg(conflict) FILTER (WHERE conflict IS NOT NULL) AS conflicts,
        array_agg(invoice_id) FILTER (WHERE moved) AS moved
 FROM merged;
 
@@ -109,12 +112,13 @@ WITH merged AS (
     WHERE (excluded.version, excluded.event_id, stored.source_partition, stored.source_offset)
         > (stored.version, stored.event_id, excluded.source_partition, excluded.source_offset)
     RETURNING
-        new.version, new.source_partition, new.source_offset,
-        CASE WHEN old.version = new.version THEN
+        new.version,
+        CASE WHEN old.version = new.version AND
         (old.meter_id, old.customer_id, old.invoice_id, old.amount, old.currency, old.paid_at, old.method,
          old.reference, old.reversed) IS DISTINCT FROM
         (new.meter_id, new.customer_id, new.invoice_id, new.amount, new.currency, new.paid_at, new.method,
-         new.reference, new.reversed) END AS conflicts,
+         new.reference, new.reversed)
+        THEN ARRAY[new.source_partition, new.source_offset, old.source_partition, old.source_offset] END AS conflict,
         old.projected_meter_id AS old_meter_id, old.projected_amount AS old_amount, old.paid_at AS old_paid_at,
         new.projected_meter_id AS new_meter_id, new.projected_amount AS new_amount, new.paid_at AS new_paid_at
 ),
@@ -124,7 +128,8 @@ lost_and_gained AS (
     UNION ALL
     SELECT new_meter_id, new_amount, 1, new_paid_at, NULL FROM merged WHERE new_meter_id IS NOT NULL
 )
-SELECT count(*) FILTER (WHERE version > 0) AS applied, array_agg(ARRAY[source_partition, source_offset]) FILTER (WHERE conflicts) AS conflicts
+SELECT count(*) FILTER (WHERE version > 0) AS applied,
+       array_agg(conflict) FILTER (WHERE conflict IS NOT NULL) AS conflicts
 FROM merged;
 
 -- name: drop_payment_locks
@@ -177,11 +182,11 @@ merged AS (
     WHERE (excluded.version, excluded.event_id, stored.source_partition, stored.source_offset)
         > (stored.version, stored.event_id, excluded.source_partition, excluded.source_offset)
     RETURNING
-        new.version, new.source_partition, new.source_offset,
-        CASE WHEN old.version = new.version THEN
+        CASE WHEN old.version = new.version AND
         (old.meter_id, old.customer_id, old.assigned_at, old.unassigned_at,
          coalesce(old.ended, NOT old.active AND old.unassigned_at IS NULL)) IS DISTINCT FROM
-        (new.meter_id, new.customer_id, new.assigned_at, new.unassigned_at, new.ended) END AS conflicts,
+        (new.meter_id, new.customer_id, new.assigned_at, new.unassigned_at, new.ended)
+        THEN ARRAY[new.source_partition, new.source_offset, old.source_partition, old.source_offset] END AS conflict,
         old.meter_id AS old_meter_id, new.meter_id AS new_meter_id, new.customer_id AS new_customer_id
 ),
 reassigned AS (
@@ -190,7 +195,7 @@ reassigned AS (
     UNION ALL
     SELECT old_meter_id, NULL, true FROM merged WHERE old_meter_id <> new_meter_id
 )
-SELECT count(*) AS applied, array_agg(ARRAY[source_partition, source_offset]) FILTER (WHERE conflicts) AS conflicts,
+SELECT count(*) AS applied, array_agg(conflict) FILTER (WHERE conflict IS NOT NULL) AS conflicts,
        (SELECT count(*) FROM clock) AS clocks
 FROM merged;
 
@@ -206,10 +211,11 @@ WITH merged AS (
         source_partition = excluded.source_partition, source_offset = excluded.source_offset
     WHERE (excluded.version, excluded.event_id, stored.source_partition, stored.source_offset)
         > (stored.version, stored.event_id, excluded.source_partition, excluded.source_offset)
-    RETURNING new.source_partition, new.source_offset,
-        CASE WHEN old.version = new.version THEN old.name IS DISTINCT FROM new.name END AS conflicts
+    RETURNING
+        CASE WHEN old.version = new.version AND old.name IS DISTINCT FROM new.name
+        THEN ARRAY[new.source_partition, new.source_offset, old.source_partition, old.source_offset] END AS conflict
 )
-SELECT count(*) AS applied, array_agg(ARRAY[source_partition, source_offset]) FILTER (WHERE conflicts) AS conflicts
+SELECT count(*) AS applied, array_agg(conflict) FILTER (WHERE conflict IS NOT NULL) AS conflicts
 FROM merged;
 
 -- name: merge_meters
@@ -329,30 +335,34 @@ DELETE FROM changes;
 DELETE FROM touched_meters;
 
 -- name: find_conflicts
--- Staged rows that were not applied because a stored row has the same version, with other content. Those rows are locked,
--- so this later snapshot sees them. A staged row of version 0 is a lock. OFFSET 0 keeps the planner from turning the lookup
--- by key into a join.
+-- Staged rows that were not applied because a stored row has the same version, with other content: the places of both.
+-- Those rows are locked, so this later snapshot sees them. A staged row of version 0 is a lock. OFFSET 0 keeps the planner
+-- from turning the lookup by key into a join.
 SELECT
-    (SELECT array_agg(ARRAY[s.source_partition, s.source_offset]) FROM staged_invoices s
+    (SELECT array_agg(ARRAY[s.source_partition, s.source_offset, h.source_partition, h.source_offset])
+     FROM staged_invoices s
      CROSS JOIN LATERAL (SELECT * FROM invoices WHERE invoice_id = s.invoice_id OFFSET 0) h
      WHERE s.version = h.version AND s.version > 0
        AND (s.meter_id, s.customer_id, s.amount, s.balance_brought_forward, s.currency, s.invoice_date, s.due_date,
             s.invoice_number, s.lines, s.voided) IS DISTINCT FROM
            (h.meter_id, h.customer_id, h.amount, h.balance_brought_forward, h.currency, h.invoice_date, h.due_date,
             h.invoice_number, h.lines, h.voided)) AS invoices,
-    (SELECT array_agg(ARRAY[s.source_partition, s.source_offset]) FROM staged_payments s
+    (SELECT array_agg(ARRAY[s.source_partition, s.source_offset, h.source_partition, h.source_offset])
+     FROM staged_payments s
      CROSS JOIN LATERAL (SELECT * FROM payments WHERE payment_id = s.payment_id OFFSET 0) h
      WHERE s.version = h.version AND s.version > 0
        AND (s.meter_id, s.customer_id, s.invoice_id, s.amount, s.currency, s.paid_at, s.method, s.reference,
             s.reversed) IS DISTINCT FROM
            (h.meter_id, h.customer_id, h.invoice_id, h.amount, h.currency, h.paid_at, h.method, h.reference,
             h.reversed)) AS payments,
-    (SELECT array_agg(ARRAY[s.source_partition, s.source_offset]) FROM staged_assignments s
+    (SELECT array_agg(ARRAY[s.source_partition, s.source_offset, h.source_partition, h.source_offset])
+     FROM staged_assignments s
      CROSS JOIN LATERAL (SELECT * FROM meter_assignments WHERE assignment_id = s.assignment_id OFFSET 0) h
      WHERE s.version = h.version
        AND (s.meter_id, s.customer_id, s.assigned_at, s.unassigned_at, s.ended) IS DISTINCT FROM
            (h.meter_id, h.customer_id, h.assigned_at, h.unassigned_at,
             coalesce(h.ended, NOT h.active AND h.unassigned_at IS NULL))) AS assignments,
-    (SELECT array_agg(ARRAY[s.source_partition, s.source_offset]) FROM staged_customers s
+    (SELECT array_agg(ARRAY[s.source_partition, s.source_offset, h.source_partition, h.source_offset])
+     FROM staged_customers s
      CROSS JOIN LATERAL (SELECT * FROM customers WHERE customer_id = s.customer_id OFFSET 0) h
      WHERE s.version = h.version AND s.name IS DISTINCT FROM h.name) AS customers;

@@ -101,6 +101,7 @@ def retry(  # noqa: PLR0913, PLR0917 - the command's options
     """
     from events.contract.decode import Decoder
     from projector.consume import merge
+    from projector.consume.conflicts import listed
     from projector.dead_letters import resolve, selection
 
     if not (ids or reason or topic or everything):
@@ -120,7 +121,8 @@ def retry(  # noqa: PLR0913, PLR0917 - the command's options
         for why, count in done.refused.most_common():
             typer.echo(f"still refused, {why}: {count:,}")
         if done.conflicts:
-            typer.echo(f"conflicts: {done.conflicts:,} had the version of another event, and other content")
+            which = listed(done.first_conflicts, done.conflicts)
+            typer.echo(f"conflicts: {done.conflicts:,} had the version of another event, and other content: {which}")
         if done.elsewhere:
             typer.echo(f"left to a concurrent retry or discard: {done.elsewhere:,}")
         _say_closed(closed)

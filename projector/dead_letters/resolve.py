@@ -7,7 +7,7 @@ concurrently. An event that is older than what was applied since changes nothing
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import psycopg
@@ -17,7 +17,8 @@ from psycopg import Connection, Cursor
 from events.contract.types import Event, Message, Refusal
 from events.runtime.totals import Totals
 from projector.consume import merge
-from projector.consume.batch import Conflict, Item, make_item, stage
+from projector.consume.batch import Conflicts, Item, make_item, stage
+from projector.consume.conflicts import NAMED_MAX, named, names
 from projector.database.bisect import bisect, halve_keys
 from projector.database.failures import describe_error
 from projector.database.sqlstates import CONFLICTS
@@ -39,6 +40,7 @@ class Retried(Totals):
         applied: messages that were applied.
         refused: messages that are still refused, by reason.
         conflicts: messages with the version of another event, and other content.
+        first_conflicts: the names of the first of these.
         elsewhere: messages that another retry or discard had locked or resolved.
 
     """
@@ -46,7 +48,13 @@ class Retried(Totals):
     applied: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     conflicts: int = 0
+    first_conflicts: tuple[str, ...] = ()
     elsewhere: int = 0
+
+    def __add__(self, other: "Retried") -> "Retried":
+        """Add up, keeping the first names."""
+        total = super().__add__(other)
+        return replace(total, first_conflicts=total.first_conflicts[:NAMED_MAX])
 
 
 def retry(connection: Connection[Any], selection: Selection, decode: Decode, by: str) -> Retried:
@@ -86,12 +94,18 @@ def _apply(connection: Connection[Any], ids: Sequence[int], decode: Decode, by: 
         letters = [_letter(row) for row in cursor.execute(SQL["lock_open"], {"ids": list(ids)}).fetchall()]
         items = [make_item(message, decode(message)) for _, message in letters]
         accepted = [letter for (letter, _), item in zip(letters, items, strict=True) if item.refusal is None]
-        conflicts: set[Conflict] = set()
+        found: Conflicts = {}
         if accepted:
-            conflicts = merge.apply_staged(cursor, stage(items))
+            found = merge.apply_staged(cursor, stage(items))
             cursor.execute(SQL["close_applied"], {"ids": accepted, "by": by})
         refused = _keep_open(cursor, letters, items, by)
-    return Retried(applied=len(accepted), refused=refused, conflicts=len(conflicts), elsewhere=len(ids) - len(letters))
+    return Retried(
+        applied=len(accepted),
+        refused=refused,
+        conflicts=len(found),
+        first_conflicts=names(named(items, found)),
+        elsewhere=len(ids) - len(letters),
+    )
 
 
 def _keep_open(cursor: Cursor[Any], letters: Sequence[Letter], items: Sequence[Item], by: str) -> Counter[str]:

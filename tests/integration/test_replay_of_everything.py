@@ -32,8 +32,8 @@ def test_the_log_says_where_each_conflict_stands_and_says_it_once(deployment: De
     partition = {topic: number for (topic, number), end in deployment.ends().items() if end}
     invoices, payments = (topic_of(entity, deployment.settings.topic_prefix) for entity in ("invoices", "payments"))
     assert _named(deployment) == {
-        f"{invoices}/{partition[invoices]}@2 (invoice 1)",
-        f"{payments}/{partition[payments]}@1 (payment 1)",
+        f"{invoices}/{partition[invoices]}@2 and {partition[invoices]}@0 (invoice 1, version 1)",
+        f"{payments}/{partition[payments]}@1 and {partition[payments]}@0 (payment 1, version 1)",
     }
     moved = deployment.command("projector", "positions", "set", "all", "all", "earliest", "--yes")
     assert moved.exit_code == 0, moved.stderr
@@ -45,7 +45,7 @@ def _named(deployment: Deployment) -> set[str]:
     lines = deployment.catch_up({"PROJECTOR_LOG_FORMAT": "json"}).stderr.splitlines()
     named = [each for each in map(json.loads, lines) if each["event"] == "conflicts"]
     assert {(each["level"], each["more"]) for each in named} <= {("warning", 0)}
-    return {place for each in named for place in each["at"].split(", ")}
+    return {place for each in named for place in each["at"].split("; ")}
 
 
 def _conflicts(deployment: Deployment) -> int:

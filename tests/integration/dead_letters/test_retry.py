@@ -45,6 +45,16 @@ def test_after_a_fix_everything_is_applied_and_closed_and_no_position_moves(
     assert run_command("backfill", "drift-check", env=fixed).exit_code == 0
 
 
+def test_events_that_conflict_are_named(reader: Reader, fixed: dict[str, str], run_command: RunCommand) -> None:
+    reader.read(dollars(invoice(1, 1, "1.00"), invoice(1, 1, "2.00", event_id="other")))
+    result = run_command("projector", "dead-letters", "retry", "--all", env=fixed)
+    assert result.exit_code == 0, result.stderr
+    applied, conflicts = result.stdout.splitlines()
+    assert applied == "applied: 2"
+    assert conflicts.startswith("conflicts: 1 had the version of another event, and other content: ")
+    assert conflicts.endswith(".invoices/4@1 and 4@0 (invoice 1, version 1)")
+
+
 def test_what_is_still_refused_stays_open_with_its_new_reason(
     reader: Reader, engine: Engine, settings: Settings, environment: dict[str, str], run_command: RunCommand
 ) -> None:

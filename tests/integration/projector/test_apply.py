@@ -25,13 +25,19 @@ def test_everything_is_counted_once(harness: MergeHarness, engine: Engine) -> No
         payment(1, "4.00", invoice_id=1), payment(2, "3.00", invoice_id=5), customer(7, "Asha"), SPOILT,
     ]  # fmt: skip
     done = harness.apply(first)
-    assert done == Applied(events=8, applied=5, refused=1, conflicts=1)
+    named: tuple[str, ...] = (_named(harness, "invoice 1", 1, 0),)
+    assert done == Applied(events=8, applied=5, refused=1, conflicts=1, first_conflicts=named)
     assert done.stale == 2
     second = [
         customer(7, "Brian"), assigned(1, 1, 8), assigned(1, 1, 9, version=2), invoice(5, 1, "2.00"),
         invoice(1, 1, "12.00"), payment(1, "5.00", invoice_id=1), payment(2, "3.00", invoice_id=5, version=2),
     ]  # fmt: skip
-    assert harness.apply(second) == Applied(events=7, applied=3, refused=0, conflicts=3)
+    named = (
+        _named(harness, "customer 7", 2, 0),
+        _named(harness, "invoice 1", 4, 1),
+        _named(harness, "payment 1", 2, 0),
+    )
+    assert harness.apply(second) == Applied(events=7, applied=3, refused=0, conflicts=3, first_conflicts=named)
     assert not disagreement(engine, [event for event in first + second if event is not SPOILT])
     with engine.connect() as connection:
         conflicts = text("SELECT topic, conflicts FROM positions ORDER BY topic")
@@ -50,11 +56,17 @@ def test_winners_of_several_kinds_over_their_own_version_are_all_conflicts(harne
     ]
     harness.apply([loser for loser, _ in pairs])
     done = harness.apply([winner for _, winner in pairs])
-    assert done == Applied(events=4, applied=4, refused=0, conflicts=4)
+    named = tuple(_named(harness, each, 1, 0) for each in ("customer 7", "assignment 1", "invoice 1", "payment 1"))
+    assert done == Applied(events=4, applied=4, refused=0, conflicts=4, first_conflicts=named)
     lost, within = customer(7, "Chebet"), [customer(8, "Dede"), customer(8, "Eunice", event_id="b")]
     won = customer(9, "Fadhili", event_id="b")
     harness.apply([customer(9, "Gakuo")])
-    assert harness.apply([lost, *within, won]) == Applied(events=4, applied=2, refused=0, conflicts=3)
+    named = tuple(
+        _named(harness, f"customer {key}", offset, other) for key, offset, other in ((7, 3, 1), (8, 5, 4), (9, 6, 2))
+    )
+    assert harness.apply([lost, *within, won]) == Applied(
+        events=4, applied=2, refused=0, conflicts=3, first_conflicts=named
+    )
 
 
 @pytest.mark.parametrize(
@@ -170,6 +182,12 @@ def test_a_prepared_connection_has_its_staging_tables_and_plans_anew(harness: Me
     assert harness.connection.autocommit
     assert harness.connection.prepare_threshold is None
     assert harness.connection.execute("SELECT count(*) FROM staged_invoices").fetchone() == (0,)
+
+
+def _named(harness: MergeHarness, what: str, offset: int, other: int) -> str:
+    """Name a conflict: an event such as `invoice 1`, where it stands, and where the other one does."""
+    partition, topic = harness.partition, f"{harness.settings.topic_prefix}.{what.split(' ', maxsplit=1)[0]}s"
+    return f"{topic}/{partition}@{offset} and {partition}@{other} ({what}, version 1)"
 
 
 def _of_topics(harness: MergeHarness, batch: Batch, topic_ids: dict[str, str | None]) -> Batch:

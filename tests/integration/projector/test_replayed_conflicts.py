@@ -26,8 +26,8 @@ def test_a_replay_of_everything_counts_nothing_again_and_what_is_new_once(harnes
     first = harness.apply(HISTORY)
     assert first.conflicts == 4
     assert [place.removeprefix(harness.settings.topic_prefix) for place in first.first_conflicts] == [
-        ".customers/0@1 (customer 7)", ".assignments/0@1 (assignment 1)", ".invoices/0@1 (invoice 1)",
-        ".payments/0@1 (payment 1)",
+        ".customers/0@1 and 0@0 (customer 7, version 1)", ".assignments/0@1 and 0@0 (assignment 1, version 1)",
+        ".invoices/0@1 and 0@0 (invoice 1, version 1)", ".payments/0@1 and 0@0 (payment 1, version 1)",
     ]  # fmt: skip
     for batches in ([HISTORY], [[event] for event in HISTORY]):
         _set_back(harness, 0)
@@ -77,6 +77,17 @@ def test_a_payment_that_waits_for_its_invoice_is_no_conflict_with_loaded_history
             )
         )
     assert harness.apply([payment(1, "1.00", invoice_id=1), payment(1, "1.00", invoice_id=1)]).conflicts == 0
+
+
+def test_a_conflict_with_loaded_history_names_its_event_alone(harness: MergeHarness, engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(
+            text("INSERT INTO customers (customer_id, version, event_id, name) VALUES (7, 1, 'm', 'Asha')")
+        )
+    topic = topic_of("customers", harness.settings.topic_prefix)
+    for offset, event_id in enumerate(("a", "z")):  # the stored row wins, then loses
+        done = harness.apply([customer(7, "Brian", event_id=event_id)])
+        assert done.first_conflicts == (f"{topic}/0@{offset} and a row of no message (customer 7, version 1)",)
 
 
 def test_an_upgrade_takes_what_is_applied_as_counted(settings: Settings) -> None:

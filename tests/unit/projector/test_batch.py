@@ -51,11 +51,11 @@ def test_of_equal_versions_and_ids_what_stands_sooner_wins() -> None:
 
 def test_each_loser_with_other_content_is_a_conflict() -> None:
     found = stage(items_of(*(invoice(1, 7, f"{n}.00", event_id=f"e{n}") for n in range(4)))).conflicts
-    assert found == [("invoices", 0, offset) for offset in (1, 2, 3)]
+    assert found == {("invoices", 0, offset): (0, offset - 1) for offset in (1, 2, 3)}
 
 
 def test_the_same_event_twice_is_no_conflict() -> None:
-    assert stage(items_of(*[payment(1, "5.00", meter_id=7)] * 3)).conflicts == []
+    assert stage(items_of(*[payment(1, "5.00", meter_id=7)] * 3)).conflicts == {}
 
 
 def test_ids_are_ordered_as_their_utf8_bytes() -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from projector.consume.applied import CONFLICTS_NAMED, NOTHING, Applied
+from projector.consume.applied import NOTHING, Applied
+from projector.consume.conflicts import NAMED_MAX
 
 
 def test_two_transactions_are_summed_and_what_is_left_was_stale() -> None:
@@ -17,7 +18,7 @@ def test_the_first_conflicts_of_several_transactions_are_named() -> None:
     named = [Applied(conflicts=1, first_conflicts=(f"billing.invoices/0@{offset} (invoice 4)",)) for offset in range(9)]
     total = sum(named, NOTHING)
     assert total.conflicts == 9
-    assert total.first_conflicts == tuple(each.first_conflicts[0] for each in named[:CONFLICTS_NAMED])
+    assert total.first_conflicts == tuple(each.first_conflicts[0] for each in named[:NAMED_MAX])
 
 
 @pytest.mark.parametrize(
