@@ -6,12 +6,11 @@ apart from fetching, and the moment of the last answer is a metric of its own.
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Event, Thread
 from types import TracebackType
 from typing import Final
-
-import structlog
 
 from events.contract.types import TopicPartition
 from events.runtime.errors import ProgramError
@@ -22,8 +21,6 @@ from projector.kafka_log.partitions import PartitionLog
 
 ASK_SECONDS: Final = 10.0  # between two questions
 RETENTION_SECONDS: Final = 300.0  # between two questions on the topics' configuration, which changes rarely
-
-_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +86,6 @@ class BrokerWatch:
 
     def _run(self) -> None:
         while not self._ended.is_set():
-            try:
+            with suppress(ProgramError):  # whoever works with the broker reports it; the age of the last answer tells
                 self.ask()
-            except ProgramError as error:  # whoever works with the broker reports it; here its age tells
-                _log.debug("broker not asked", reason=str(error))
             self._ended.wait(ASK_SECONDS)

@@ -24,6 +24,7 @@ RETURN_SECONDS: Final = 2 * WAIT_MAX_SECONDS + 110  # the longest wait, a sessio
 AT_ONCE_SECONDS: Final = 30.0  # on a busy machine, where the wait itself has no end
 LINES_MAX: Final = 20  # librdkafka would write ten a second
 BUDGET_SECONDS: Final = 5  # of a drain, as a fault run sets it
+UNMEASURED: Final = {"PROJECTOR_METRICS_ADDRESS": ""}  # where they are served is a line of its own
 WRONG: Final = "wr0ng"
 
 
@@ -110,14 +111,14 @@ def test_who_does_not_wait_ends_with_2_and_one_line(fault_run: FaultRun, run_com
     [consumer] = fault_run.consumers
     consumer.proxy.away()
     for command in (("projector", "run", "--until-caught-up"), ("projector", "init"), ("backfill", "drift-check")):
-        result = run_command(*command, env=fault_run.environment(consumer.proxy))
+        result = run_command(*command, env=fault_run.environment(consumer.proxy) | UNMEASURED)
         assert result.exit_code == 2
         assert result.stderr.count("\n") == 1
         assert "PostgreSQL at 127.0.0.1" in result.stderr
 
 
 def test_what_waiting_does_not_mend_ends_a_consumer_at_once(fault_run: FaultRun, run_command: RunCommand) -> None:
-    env = fault_run.environment(fault_run.consumers[0].proxy)
+    env = fault_run.environment(fault_run.consumers[0].proxy) | UNMEASURED
     url = make_url(env["PROJECTOR_DATABASE_URL"])
     for changed, said in (
         ({"PROJECTOR_DATABASE_URL": url.set(password=WRONG).render_as_string(hide_password=False)}, "authentication"),
