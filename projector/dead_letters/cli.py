@@ -62,8 +62,8 @@ def list_(
     from projector.dead_letters import listing
 
     filters = {"reason": _known(reason), "topic": topic, "state": None if state is State.ALL else state.value}
-    with _opened("list") as (_, engine), transaction(engine) as connection:
-        listing.print_list(connection, filters, limit, form)
+    with _opened("list") as (settings, engine), transaction(engine) as connection:
+        listing.print_list(connection, filters, limit, form, settings.zone)
 
 
 @app.command()
@@ -76,12 +76,12 @@ def show(
     from projector.database.engines import transaction
     from projector.dead_letters import listing
 
-    with _opened("show") as (_, engine), transaction(engine) as connection:
+    with _opened("show") as (settings, engine), transaction(engine) as connection:
         row = listing.read_one(connection, letter)
     if raw:
         listing.print_raw(row)
     else:
-        listing.print_one(row, form)
+        listing.print_one(row, form, settings.zone)
 
 
 @app.command()

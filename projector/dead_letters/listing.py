@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import tzinfo
 from typing import Any, Final
 
 from psycopg import Connection
@@ -11,6 +11,7 @@ from psycopg.rows import dict_row
 from events.runtime import console
 from events.runtime.console import Format
 from events.runtime.errors import InputError
+from events.runtime.moments import written
 from events.runtime.wording import agree, counted
 from projector.database.statements import statements
 from projector.dead_letters.resolve import headers_of
@@ -20,8 +21,10 @@ SQL: Final = statements("projector.dead_letters", "listing.sql")
 Row = Mapping[str, Any]
 
 
-def print_list(connection: Connection[Any], filters: Mapping[str, str | None], limit: int, form: Format) -> None:
-    """Print the latest dead letters that match, and how many match."""
+def print_list(
+    connection: Connection[Any], filters: Mapping[str, str | None], limit: int, form: Format, zone: tzinfo
+) -> None:
+    """Print the latest dead letters that match, and how many match; times in a time zone, in JSON in UTC."""
     with connection.cursor(row_factory=dict_row) as cursor:
         matching = cursor.execute(SQL["count_matching"], filters).fetchall()[0]["count"]
         rows = cursor.execute(SQL["list_matching"], {**filters, "limit": limit}).fetchall()
@@ -34,10 +37,13 @@ def print_list(connection: Connection[Any], filters: Mapping[str, str | None], l
             "Dead letters, latest first",
             ["Id>", "Place", "Reason", "Detail~", "Refused", "Tried>", "State"],
             [
-                [r["dead_letter_id"], place(r), r["reason"], r["detail"], moment(r), r["attempts"], r["state"]]
+                [
+                    r["dead_letter_id"], place(r), r["reason"], r["detail"], written(r["refused_at"], zone),
+                    r["attempts"], r["state"],
+                ]
                 for r in rows
             ],
-        )
+        )  # fmt: skip
         if matching > len(rows):
             more = matching - len(rows)
             console.say(f"{more:,} more {agree(more, 'matches', 'match')}; --limit shows more of them")
@@ -63,8 +69,8 @@ def print_raw(row: Row) -> None:
     sys.stdout.buffer.flush()
 
 
-def print_one(row: Row, form: Format) -> None:
-    """Print everything of one dead letter."""
+def print_one(row: Row, form: Format, zone: tzinfo) -> None:
+    """Print everything of one dead letter; times in a time zone, in JSON in UTC."""
     if form is Format.JSON:
         bytes_of = {name: _both(row[name]) for name in ("key", "value")}
         headers = [{"name": name, **_both(value)} for name, value in row["headers"]]
@@ -72,9 +78,9 @@ def print_one(row: Row, form: Format) -> None:
         return
     facts = [
         ("Place", place(row)),
-        ("Refused~", f"{moment(row)} for {row['reason']}: {row['detail']}"),
-        ("State~", _state(row)),
-        ("Attempts", _attempts(row)),
+        ("Refused~", f"{written(row['refused_at'], zone)} for {row['reason']}: {row['detail']}"),
+        ("State~", _state(row, zone)),
+        ("Attempts", _attempts(row, zone)),
         ("Kafka timestamp", f"{row['timestamp_ms']} ms"),
         ("Topic id", row["topic_id"] or "not stored"),
         ("Key", _said(row["key"])),
@@ -88,11 +94,6 @@ def print_one(row: Row, form: Format) -> None:
 def place(row: Row) -> str:
     """Write a message's topic, partition and offset."""
     return f"{row['topic']}/{row['partition']}@{row['offset']}"
-
-
-def moment(row: Row) -> str:
-    """Write when a message was first refused, in UTC."""
-    return _utc(row["refused_at"])
 
 
 def shown(raw: bytes | None) -> str:
@@ -115,17 +116,13 @@ def _both(raw: bytes | None) -> dict[str, str | None]:
         return {"text": None, "hex": raw.hex()}
 
 
-def _state(row: Row) -> str:
+def _state(row: Row, zone: tzinfo) -> str:
     if row["closed_at"] is None:
         return str(row["state"])
     why = f": {row['closed_why']}" if row["closed_why"] else ""
-    return f"{row['state']} {_utc(row['closed_at'])} by {row['closed_by']}{why}"
+    return f"{row['state']} {written(row['closed_at'], zone)} by {row['closed_by']}{why}"
 
 
-def _attempts(row: Row) -> str:
-    last = "" if row["tried_at"] is None else f", last {_utc(row['tried_at'])} by {row['tried_by']}"
+def _attempts(row: Row, zone: tzinfo) -> str:
+    last = "" if row["tried_at"] is None else f", last {written(row['tried_at'], zone)} by {row['tried_by']}"
     return f"{row['attempts']}{last}"
-
-
-def _utc(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S}Z"

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from tests.conftest import RunCommand, StartCommand
 from tests.integration.dead_letters.conftest import Reader, dollars, letters
@@ -74,6 +74,25 @@ def test_show_prints_everything_and_drives_no_terminal(
     answer = json.loads(shown.stdout)
     assert answer["value"] == {"text": None, "hex": HOSTILE.hex()}
     assert answer["headers"][1] == {"name": "trace", "text": None, "hex": None}
+
+
+def test_times_are_in_the_deployments_zone_and_in_json_in_utc(
+    reader: Reader, engine: Engine, environment: dict[str, str], run_command: RunCommand
+) -> None:
+    reader.read([b"no json"])
+    with engine.begin() as connection:
+        for column, moment in (("refused", "05:00:01"), ("tried", "22:30:02"), ("closed", "23:00:03")):
+            connection.execute(text(f"UPDATE dead_letters SET {column}_at = '2026-01-31 {moment}+00'"))
+        connection.execute(text("UPDATE dead_letters SET state = 'discarded', closed_by = 'ada', tried_by = 'ada'"))
+    [letter] = letters(engine)
+    number = str(letter["dead_letter_id"])
+    listed = run_command("projector", "dead-letters", "list", "--state", "all", env=environment)
+    assert "2026-01-31 08:00:01 EAT" in listed.stdout
+    shown = run_command("projector", "dead-letters", "show", number, env=environment).stdout
+    for said in ("2026-01-31 08:00:01 EAT for not-json", "2026-02-01 01:30:02 EAT by", "2026-02-01 02:00:03 EAT by"):
+        assert said in shown
+    answer = run_command("projector", "dead-letters", "show", number, "--format", "json", env=environment)
+    assert json.loads(answer.stdout)["refused_at"] == "2026-01-31T05:00:01+00:00"
 
 
 def test_raw_writes_the_very_bytes(
