@@ -59,8 +59,8 @@ def publish_command(
 
     A pipe is validated line by line: an invalid line is named, those before it are sent, and nothing after it.
 
-    A member that the contract does not know is ignored. If it nearly has the name of one that the event lacks, a
-    warning names it, and the event is sent.
+    A member that the contract does not know is ignored. If it nearly has the name of one that the event lacks, or
+    stands beside data instead of in it, a warning names it, and the event is sent.
     """
     from events.misspellings import told
     from events.publish import publish

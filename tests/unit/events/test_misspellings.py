@@ -1,4 +1,4 @@
-"""A member that nearly has the name of one the event lacks is named; any other unknown member is the producer's own."""
+"""A member that nearly has the name of one the event lacks, or stands beside `data`, is named; others are ignored."""
 
 import json
 import os
@@ -21,20 +21,27 @@ INVOICE = examples.invoice(1, None, "1.00")
         ("meterid", "meter_id"), ("meterId", "meter_id"), ("METER-ID", "meter_id"), ("metr_id", "meter_id"),
         ("customerid", "customer_id"), ("due_data", "due_date"), ("line", "lines"),
         ("balance_brought_foward", "balance_brought_forward"), ("invoice_numbr", "invoice_number"),
-        ("customer_no", None), ("meter", None), ("region", None), ("", None), ("é" * 5000, None),
-        ("amount_", None),
+        ("meter", "meter_id"), ("customer", "customer_id"), ("customer_no", None), ("region", None),
+        ("", None), ("é" * 5000, None), ("amount_", None),
     ],
 )  # fmt: skip
 def test_what_was_probably_meant(given: str, meant: str | None) -> None:
-    assert _misspelled(_with(INVOICE, {given: 7})) == ([] if meant is None else [(given, meant)])
+    assert _misspelled(_with(INVOICE, {given: 7})) == ([] if meant is None else [(f"data.{given}", meant)])
 
 
 def test_a_member_that_is_there_was_not_misspelled_and_one_that_is_null_was() -> None:
     assert _misspelled(_with(examples.invoice(1, 7, "1.00"), {"meterid": 8})) == []
-    assert _misspelled(_with(INVOICE, {"meter_id": None, "meterid": 8})) == [("meterid", "meter_id")]
+    assert _misspelled(_with(INVOICE, {"meter_id": None, "meterid": 8})) == [("data.meterid", "meter_id")]
     assert _misspelled(_with(examples.payment(1, "1.00"), {"refrence": "x", "invoiceId": 2})) == [
-        ("refrence", "reference"), ("invoiceId", "invoice_id"),
+        ("data.refrence", "reference"), ("data.invoiceId", "invoice_id"),
     ]  # fmt: skip
+
+
+def test_a_member_beside_data_is_misplaced_unless_it_is_in_data_too_or_may_be_an_attribute() -> None:
+    beside = {"meter_id": 7, "reference": "x", "trace_id": "t", "data_base64": None}
+    assert _misspelled(INVOICE | beside) == [("meter_id", "data.meter_id")]
+    assert _misspelled(examples.invoice(1, 7, "1.00") | beside) == []
+    assert _misspelled(examples.payment(1, "1.00", meter_id=7) | beside) == [], "reference may be an attribute"
 
 
 def test_the_first_are_named_by_line_and_the_others_counted(run_command: RunCommand) -> None:
