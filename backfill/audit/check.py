@@ -14,14 +14,14 @@ from backfill.audit import comparison
 from backfill.audit.comparison import IDS_MAX, Scope
 from backfill.runs import drift, rounds
 from backfill.runs.chunks import Chunk
-from backfill.runs.in_effect import IN_EFFECT
+from backfill.runs.in_effect import PARTS
 from backfill.runs.selection import Selection
 from backfill.runs.store import BEFORE_ALL_KEYS, Run
 from backfill.runs.tally import Tally
 from events.contract.limits import BIGINT_MAX
 from projector.database.statements import statements
 
-SQL: Final = statements("backfill.audit", "chunk_keys.sql", in_effect=IN_EFFECT)
+SQL: Final = statements("backfill.audit", "chunk_keys.sql", **PARTS)
 METERS_A_CUSTOMER: Final = 8  # rows of assignments read for each customer wanted: more rows end the chunk sooner
 WINDOW_ROWS: Final = 5  # keys in a window for each key of the chunk size: most are not compared
 

@@ -24,13 +24,13 @@ from backfill.audit.drift_types import (
     MeterFigures,
 )
 from backfill.audit.findings import Finding
-from backfill.runs.in_effect import IN_EFFECT
+from backfill.runs.in_effect import PARTS
 from backfill.runs.tally import Tally
 from projector.database.statements import statements
 
-RECOMPUTE: Final = statements("backfill.audit", "recompute.sql", in_effect=IN_EFFECT)
+RECOMPUTE: Final = statements("backfill.audit", "recompute.sql", **PARTS)
 COMPARE: Final = statements("backfill.audit", "compare.sql")
-EVIDENCE: Final = statements("backfill.audit", "evidence.sql", in_effect=IN_EFFECT)
+EVIDENCE: Final = statements("backfill.audit", "evidence.sql", **PARTS)
 IDS_MAX: Final = 20  # ids named as evidence; more are counted
 METERS_MAX: Final = 20_000  # recomputed by one statement: more than a usual chunk has, and some 10 MB of arrays
 PAGE: Final = 2_000  # drifted meters or customers explained at once: some 20 MB with their findings and evidence

@@ -204,15 +204,12 @@ LEFT JOIN counted_customers e ON e.customer_id = m.expected;
 -- name: customer_evidence
 -- For drifted customers: the sums over the meter rows that name each, those of the meters that history assigns
 -- elsewhere, and whether it ever had a meter.
--- fill: in_effect
+-- fill: assigned_customer
 SELECT c.customer_id, m.balance, m.overpayment, m.total_billed, m.total_paid, m.active_meters,
        ARRAY(
            SELECT r.meter_id FROM meter_balances r
            WHERE r.customer_id = c.customer_id
-             AND c.customer_id IS DISTINCT FROM (
-                 SELECT a.customer_id FROM meter_assignments a
-                 WHERE a.meter_id = r.meter_id AND {in_effect}
-                 ORDER BY a.assigned_at DESC, a.assignment_id DESC LIMIT 1)
+             AND c.customer_id IS DISTINCT FROM {assigned_customer}
            ORDER BY r.meter_id LIMIT %(ids_max)s
        ) AS misassigned,
        EXISTS (SELECT FROM meter_assignments a WHERE a.customer_id = c.customer_id) AS known

@@ -37,14 +37,10 @@ WHERE customer_id = ANY(%(ids)s::bigint[]);
 
 -- name: scope_of_meters
 -- These meters, each with its customer, if any.
--- fill: in_effect
-SELECT array_agg(asked.meter_id), array_agg(winner.customer_id)
-FROM unnest(%(ids)s::bigint[]) AS asked (meter_id)
-LEFT JOIN LATERAL (
-    SELECT a.customer_id FROM meter_assignments a
-    WHERE a.meter_id = asked.meter_id AND {in_effect}
-    ORDER BY a.assigned_at DESC, a.assignment_id DESC LIMIT 1
-) winner ON true;
+-- fill: assigned_customer
+SELECT array_agg(r.meter_id), array_agg(winner.customer_id)
+FROM unnest(%(ids)s::bigint[]) AS r (meter_id)
+LEFT JOIN LATERAL {assigned_customer} winner ON true;
 
 -- name: scope
 -- The meters of a chunk, each with the customer that history assigns it to.

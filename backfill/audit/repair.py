@@ -54,13 +54,13 @@ from psycopg import Cursor
 
 from backfill.audit import check, comparison
 from backfill.runs.chunks import Chunk
-from backfill.runs.in_effect import IN_EFFECT
+from backfill.runs.in_effect import PARTS
 from backfill.runs.store import Run
 from backfill.runs.tally import Tally
 from events.contract.limits import BIGINT_MAX
 from projector.database.statements import statements
 
-SQL: Final = statements("backfill.audit", "repair.sql", in_effect=IN_EFFECT)
+SQL: Final = statements("backfill.audit", "repair.sql", **PARTS)
 ENTITIES_MAX: Final = 1000  # locked at once: consumers of these rows wait while a repair holds them
 
 SUMMED_MAX: Final = 20_000  # meter rows read for the sums of all customers of a repair except the largest

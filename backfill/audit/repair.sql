@@ -109,19 +109,12 @@ SELECT a.customer_id
 FROM (SELECT DISTINCT meter_id FROM scope) s
 CROSS JOIN LATERAL (SELECT customer_id FROM meter_assignments WHERE meter_id = s.meter_id OFFSET 0) a;
 
--- name: active_customer
--- The customer of meter row `r` by history: of several assignments in effect the latest wins.
--- fill: in_effect
-(SELECT a.customer_id FROM meter_assignments a
- WHERE a.meter_id = r.meter_id AND {in_effect}
- ORDER BY a.assigned_at DESC, a.assignment_id DESC LIMIT 1)
-
 -- name: set_meters
 -- Under the locks of the meters: totals as the marks add up, the customer that the assignments name.
--- fill: active_customer
+-- fill: assigned_customer
 WITH repaired AS (
     UPDATE meter_balances r SET
-        customer_id = {active_customer},
+        customer_id = {assigned_customer},
         total_billed = k.total_billed, total_paid = k.total_paid,
         invoice_count = k.invoice_count, payment_count = k.payment_count,
         last_invoice_date = k.last_invoice_date, last_payment_at = k.last_payment_at,
@@ -143,7 +136,7 @@ WHERE run_id = %(run_id)s AND entity = 'meter' AND entity_id = ANY(%(ids)s::bigi
 -- name: keep_separable
 -- Remove from the scope the meters whose repair would write, or whose evidence would lose, what a chunk to come reads:
 -- with a row of two meters, of a customer beyond those of the chunk, or of one that is shown a meter of another's.
--- fill: active_customer
+-- fill: assigned_customer
 WITH owned AS MATERIALIZED (
     SELECT s.meter_id, h.customer_id
     FROM scope s
@@ -161,7 +154,7 @@ beyond AS (
     FROM (SELECT DISTINCT customer_id FROM owned) c
     WHERE c.customer_id <> ALL(%(among)s::bigint[])
        OR EXISTS (SELECT FROM meter_balances r
-                  WHERE r.customer_id = c.customer_id AND r.customer_id IS DISTINCT FROM {active_customer})
+                  WHERE r.customer_id = c.customer_id AND r.customer_id IS DISTINCT FROM {assigned_customer})
 ),
 rows_of_two AS (
     SELECT source, row_id FROM disagreements GROUP BY source, row_id HAVING count(DISTINCT meter_id) > 1
@@ -179,11 +172,11 @@ SELECT meter_id FROM scope ORDER BY meter_id;
 
 -- name: add_separable_customers
 -- Add those of these customers under which no meter of another's is shown.
--- fill: active_customer
+-- fill: assigned_customer
 INSERT INTO affected_customers (customer_id)
 SELECT c.customer_id FROM unnest(%(ids)s::bigint[]) AS c (customer_id)
 WHERE NOT EXISTS (SELECT FROM meter_balances r
-                  WHERE r.customer_id = c.customer_id AND r.customer_id IS DISTINCT FROM {active_customer});
+                  WHERE r.customer_id = c.customer_id AND r.customer_id IS DISTINCT FROM {assigned_customer});
 
 -- name: add_customers
 -- Add the customers to repair.
@@ -192,20 +185,20 @@ INSERT INTO affected_customers (customer_id) SELECT unnest(%(ids)s::bigint[]);
 -- name: scope_misassigned
 -- Add the meters that are shown under these customers, but that history assigns to another customer or to none; at most
 -- `size`.
--- fill: active_customer
+-- fill: assigned_customer
 INSERT INTO scope (meter_id)
 SELECT r.meter_id FROM meter_balances r
 WHERE r.customer_id = ANY(%(ids)s::bigint[])
-  AND r.customer_id IS DISTINCT FROM {active_customer}
+  AND r.customer_id IS DISTINCT FROM {assigned_customer}
 LIMIT %(size)s;
 
 -- name: any_misassigned
 -- Whether a meter of the scope is still shown under these customers.
--- fill: active_customer
+-- fill: assigned_customer
 SELECT EXISTS (
     SELECT FROM scope s JOIN meter_balances r USING (meter_id)
     WHERE r.customer_id = ANY(%(ids)s::bigint[])
-      AND r.customer_id IS DISTINCT FROM {active_customer});
+      AND r.customer_id IS DISTINCT FROM {assigned_customer});
 
 -- name: lock_customers
 -- Lock the customer rows in key order, inserting those that are missing.

@@ -9,7 +9,7 @@ from psycopg import Connection
 
 from backfill.explain.sentences import CAUSE
 from backfill.reports.money import money
-from backfill.runs.in_effect import IN_EFFECT
+from backfill.runs.in_effect import PARTS
 from backfill.runs.session import snapshot
 from events.runtime.console import Format, print_json, print_table, say
 from events.runtime.errors import InputError
@@ -17,7 +17,7 @@ from events.runtime.settings import Settings
 from events.runtime.wording import counted
 from projector.database.statements import statements
 
-SQL: Final = statements("backfill.explain", "customer.sql", in_effect=IN_EFFECT)
+SQL: Final = statements("backfill.explain", "customer.sql", **PARTS)
 IDS_MAX: Final = 20  # meters named in a sentence
 COLUMNS: Final = ("Meter>", "Balance>", "Overpayment>", "Billed>", "Paid>")
 """As many as fit 80 columns; the last invoice's and payment's days are in the document."""

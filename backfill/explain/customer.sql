@@ -14,17 +14,13 @@ LEFT JOIN customer_balances b ON b.customer_id = asked.customer_id;
 -- The recorded rows of the meters that are assigned to the customer as of the clock, by history, and of those that are
 -- only recorded as such. A day is the deployment's business day; dates travel as text, because PostgreSQL has some that
 -- Python does not.
--- fill: in_effect
+-- fill: in_effect, assigned_customer
 WITH assigned AS (
-    SELECT k.meter_id
+    SELECT r.meter_id
     FROM (
         SELECT DISTINCT a.meter_id FROM meter_assignments a WHERE a.customer_id = %(customer_id)s AND {in_effect}
-    ) k
-    CROSS JOIN LATERAL (
-        SELECT a.customer_id FROM meter_assignments a
-        WHERE a.meter_id = k.meter_id AND {in_effect}
-        ORDER BY a.assigned_at DESC, a.assignment_id DESC LIMIT 1
-    ) winner
+    ) r
+    CROSS JOIN LATERAL {assigned_customer} winner
     WHERE winner.customer_id = %(customer_id)s
 ),
 named AS (

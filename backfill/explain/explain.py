@@ -8,7 +8,7 @@ from psycopg import Connection
 from backfill.explain.sentences import outside, sentences, title
 from backfill.explain.statement import Ahead, Counted, Entry, Excluded, Holder, Meter, Owner, Statement, state
 from backfill.reports.money import money, signed
-from backfill.runs.in_effect import IN_EFFECT
+from backfill.runs.in_effect import PARTS
 from backfill.runs.session import snapshot
 from events.contract.types import Entity, topic_of
 from events.runtime.console import Format, print_json, print_table, say
@@ -16,7 +16,7 @@ from events.runtime.errors import InputError
 from events.runtime.settings import Settings
 from projector.database.statements import statements
 
-SQL: Final = statements("backfill.explain", "explain.sql", in_effect=IN_EFFECT)
+SQL: Final = statements("backfill.explain", "explain.sql", **PARTS)
 ENTITY: Final[dict[str, Entity]] = {"invoice": "invoices", "payment": "payments"}
 
 

@@ -77,17 +77,13 @@ ORDER BY assigned_at, assignment_id;
 
 -- name: recorded
 -- The recorded row of the meter, and its customer by assignment.
--- fill: in_effect
+-- fill: assigned_customer
 SELECT m.meter_id IS NOT NULL AS present, m.customer_id AS recorded_customer_id, a.customer_id, c.name,
        coalesce(m.total_billed, 0), coalesce(m.total_paid, 0), m.updated_at,
        coalesce(m.invoice_count, 0), coalesce(m.payment_count, 0)
-FROM (SELECT %(meter_id)s::bigint AS meter_id) asked
-LEFT JOIN meter_balances m ON m.meter_id = asked.meter_id
-LEFT JOIN LATERAL (
-    SELECT a.customer_id FROM meter_assignments a
-    WHERE a.meter_id = asked.meter_id AND {in_effect}
-    ORDER BY a.assigned_at DESC, a.assignment_id DESC LIMIT 1
-) a ON true
+FROM (SELECT %(meter_id)s::bigint AS meter_id) r
+LEFT JOIN meter_balances m ON m.meter_id = r.meter_id
+LEFT JOIN LATERAL {assigned_customer} a ON true
 LEFT JOIN customers c ON c.customer_id = a.customer_id;
 
 -- name: owner_at

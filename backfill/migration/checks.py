@@ -4,12 +4,12 @@ from typing import Any, Final, Literal, NamedTuple
 
 from psycopg import Connection
 
-from backfill.runs.in_effect import IN_EFFECT
+from backfill.runs.in_effect import PARTS
 from backfill.runs.store import Run
 from events.runtime.wording import counted
 from projector.database.statements import statements
 
-SQL: Final = statements("backfill.migration", "checks.sql", in_effect=IN_EFFECT)
+SQL: Final = statements("backfill.migration", "checks.sql", **PARTS)
 Severity = Literal["error", "warning"]
 
 

@@ -8,10 +8,10 @@ versions of the payment that still name no meter, and is overridden by one that 
 from typing import Final
 
 from backfill.migration.step import Outcome, Statements, Step
-from backfill.runs.in_effect import IN_EFFECT
+from backfill.runs.in_effect import PARTS
 from projector.database.statements import statements
 
-SQL: Final = statements("backfill.migration", "payment_meter_ids.sql", in_effect=IN_EFFECT)
+SQL: Final = statements("backfill.migration", "payment_meter_ids.sql", **PARTS)
 
 STEP: Final = Step(
     command="payment-meter-ids",

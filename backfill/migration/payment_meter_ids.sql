@@ -19,19 +19,12 @@ ORDER BY payment_id LIMIT %(size)s;
 -- Clear the table before deciding again.
 DELETE FROM allocations;
 
--- name: customer_of_meter
--- The customer of the meter of assignment `held`: of several assignments in effect the latest wins.
--- fill: in_effect
-(SELECT a.customer_id FROM meter_assignments a
- WHERE a.meter_id = held.meter_id AND {in_effect}
- ORDER BY a.assigned_at DESC, a.assignment_id DESC LIMIT 1)
-
 -- name: decide_allocations
 -- The invoice's meter wins; then an earlier allocation; then the only meter whose active customer the payer is; then
 -- the payer's first assigned meter, but not one that is the payer's only from a later day on. The payer is the payment's
 -- customer, else its invoice's. A payer's meters are read once for each payer, and of any number of meters the first two
 -- are enough.
--- fill: customer_of_meter
+-- fill: assigned_customer
 INSERT INTO allocations (payment_id, customer_id, meter_id, outcome)
 WITH asked AS MATERIALIZED (
     SELECT p.payment_id, i.meter_id AS billed_meter_id, p.allocated_meter_id,
@@ -46,14 +39,14 @@ payers AS MATERIALIZED (
     FROM (SELECT DISTINCT customer_id FROM asked
           WHERE billed_meter_id IS NULL AND allocated_meter_id IS NULL AND customer_id IS NOT NULL) payer
     LEFT JOIN LATERAL (
-        SELECT held.meter_id FROM meter_assignments held
-        WHERE held.customer_id = payer.customer_id AND held.customer_id = {customer_of_meter}
+        SELECT r.meter_id FROM meter_assignments r
+        WHERE r.customer_id = payer.customer_id AND r.customer_id = {assigned_customer}
         LIMIT 1
     ) one ON true
     LEFT JOIN LATERAL (
-        SELECT held.meter_id FROM meter_assignments held
-        WHERE held.customer_id = payer.customer_id AND held.meter_id <> one.meter_id
-          AND held.customer_id = {customer_of_meter}
+        SELECT r.meter_id FROM meter_assignments r
+        WHERE r.customer_id = payer.customer_id AND r.meter_id <> one.meter_id
+          AND r.customer_id = {assigned_customer}
         LIMIT 1
     ) second ON true
     LEFT JOIN LATERAL (

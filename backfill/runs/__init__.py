@@ -8,7 +8,7 @@ chunks      ranges of keys: claimed, split, finished, collected into the run
 locks       advisory locks by name
 workers     the processes that carry out a run
 check_lock  one drift check at a time
-in_effect   whether an assignment is in effect, for every statement that asks who has a meter
+in_effect   whether an assignment is in effect, and whose a meter is, for every statement that asks
 selection   which customers and meters a run is limited to
 tally       what a run has counted
 session     the auditor's connections, with their scratch tables

@@ -7,7 +7,7 @@ from typing import Any, Final
 from psycopg import Connection, Cursor
 from psycopg.types.json import Jsonb
 
-from backfill.runs.in_effect import IN_EFFECT
+from backfill.runs.in_effect import PARTS
 from backfill.runs.store import Run
 from projector.database.statements import statements
 
@@ -15,7 +15,7 @@ HISTORY_EDITED: Final = (
     "history-changed", "history-moved", "history-added", "history-deleted", "assignment-edited",
 )  # fmt: skip
 """Causes that say that history is not what the stream sent: a rebuild would take the edit as right."""
-SQL: Final = statements("backfill.runs", "drift.sql", in_effect=IN_EFFECT)
+SQL: Final = statements("backfill.runs", "drift.sql", **PARTS)
 
 
 def stage(cursor: Cursor[Any], findings: Iterable[tuple[Any, ...]]) -> int:

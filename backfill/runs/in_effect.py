@@ -1,10 +1,14 @@
-"""Whether an assignment is in effect as of the clock: a part of every statement that asks who has a meter.
+"""Who has a meter, as parts of every statement that asks: whether an assignment is in effect, and whose the meter is.
 
-It is the auditor's own form of the rule, apart from the merge's (decision 0004: the auditor shares no merge code).
+They are the auditor's own form of the rule, apart from the merge's (decision 0004: the auditor shares no merge code).
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from projector.database.statements import statements
 
-IN_EFFECT: Final = statements("backfill.runs", "in_effect.sql")["in_effect"]
+_IN_EFFECT: Final = statements("backfill.runs", "in_effect.sql")["in_effect"]
+_WINNERS: Final = statements("backfill.runs", "assigned_customer.sql", in_effect=_IN_EFFECT)
+
+PARTS: Final[Mapping[str, str]] = {"in_effect": _IN_EFFECT, "assigned_customer": _WINNERS["assigned_customer"]}

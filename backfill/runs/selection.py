@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from psycopg import Cursor
 
-from backfill.runs.in_effect import IN_EFFECT
+from backfill.runs.in_effect import PARTS
 from events.runtime.errors import StateError
 from events.runtime.moments import written
 from projector.database.statements import statements
 
-SQL: Final = statements("backfill.runs", "selection.sql", in_effect=IN_EFFECT)
+SQL: Final = statements("backfill.runs", "selection.sql", **PARTS)
 KEY: Final = "selection"
 """The member of a run's options that holds it; absent where everything is compared."""
 
