@@ -152,7 +152,7 @@ def cancel(run: RunArgument) -> None:
     from backfill.runs_command import cancel_run
     from events.runtime.settings import load
 
-    typer.echo(cancel_run(load(), run))
+    console.say(cancel_run(load(), run))
 
 
 steps.register(app)

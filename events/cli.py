@@ -79,7 +79,7 @@ def publish_command(
             lines.seek(start)
             counts = publish(lines, deployment, name, mode, from_line=from_line)
         else:
-            with told(name, _complain) as look:
+            with told(name, console.say_on_stderr) as look:
                 counts = publish(lines, deployment, name, mode, from_line=from_line, look=look)
     _print_counts(counts, form)
 
@@ -160,23 +160,18 @@ def _validated(lines: BinaryIO, deployment: settings.Settings, name: str, from_l
     from events.json_lines import PROBLEMS_MAX, check, describe
     from events.misspellings import told
 
-    with told(name, _complain) as look:
+    with told(name, console.say_on_stderr) as look:
         found = check(lines, Decoder(deployment.currency, deployment.topic_prefix), from_line, look)
     listed = [describe(name, number, refusal) for number, refusal in found.problems]
     if found.invalid == 1:
         raise InputError(f"{listed[0]}; nothing was sent")
     for line in listed:
-        _complain(line)
+        console.say_on_stderr(line)
     if found.invalid:
         total, limit = found.invalid + sum(found.valid.values()), PROBLEMS_MAX
         which = f", of which the first {limit} are named" if found.invalid > limit else ""
         raise InputError(f"{name}: {found.invalid:,} of {total:,} lines are invalid{which}; nothing was sent")
     return {topic_of(entity, deployment.topic_prefix): count for entity, count in found.valid.items()}
-
-
-def _complain(line: str) -> None:
-    """Write one line to standard error, whatever is in it."""
-    typer.echo(" ".join(console.printable(line).split()), err=True)
 
 
 def _is_regular(lines: BinaryIO) -> bool:

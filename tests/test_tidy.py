@@ -105,6 +105,12 @@ def test_connections_to_the_database_are_made_in_one_place() -> None:
     assert not setting, "`projector.database.connections.tune` looks whether it took"
 
 
+def test_lines_for_people_are_printed_in_one_place() -> None:
+    """There they are wrapped between words, and what a terminal would obey is escaped; `typer.echo` does neither."""
+    for file in _python(*PROGRAMS):
+        assert "typer.echo(" not in file.read_text(), f"{_name(file)}: `say`, `say_whole` or `say_on_stderr`"
+
+
 def test_tests_neither_sleep_nor_give_up() -> None:
     for file in _python("tests"):
         if file != Path(__file__):

@@ -56,7 +56,7 @@ def program(name: str, help_text: str) -> typer.Typer:
         if wanted:
             from importlib.metadata import version  # noqa: PLC0415 - loads what no other command needs
 
-            typer.echo(f"{name} {version(DISTRIBUTION)}")
+            say(f"{name} {version(DISTRIBUTION)}")
             raise typer.Exit
 
     def print_completion(shell: completion.Shell | None) -> None:
@@ -131,6 +131,17 @@ def stdout() -> Console:
 def say(line: str) -> None:
     """Print one line for people; on a terminal it is wrapped between words, and continues below its own indent."""
     _print_wrapped(stdout(), line)
+
+
+def say_whole(line: str) -> None:
+    """Print one line that is never wrapped: somebody copies a command from it that has to stay on one line."""
+    stdout().print(Text(printable(line)), soft_wrap=True)
+
+
+def say_on_stderr(line: str) -> None:
+    """Print one line on standard error, whatever is in it, beside what standard output holds; it is never wrapped."""
+    sys.stderr.write(" ".join(printable(line).split()) + "\n")
+    sys.stderr.flush()
 
 
 def confirm(question: str) -> bool:

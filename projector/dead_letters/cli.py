@@ -117,14 +117,14 @@ def retry(  # noqa: PLR0913, PLR0917 - the command's options
         counts = {"applied": done.applied, "refused": refused, "elsewhere": done.elsewhere, "conflicts": done.conflicts}
         console.print_json({**counts, "closed_before": closed})
     else:
-        typer.echo(f"applied: {done.applied:,}")
+        console.say(f"applied: {done.applied:,}")
         for why, count in done.refused.most_common():
-            typer.echo(f"still refused, {why}: {count:,}")
+            console.say(f"still refused, {why}: {count:,}")
         if done.conflicts:
             which = listed(done.first_conflicts, done.conflicts)
-            typer.echo(f"conflicts: {done.conflicts:,} had the version of another event, and other content: {which}")
+            console.say(f"conflicts: {done.conflicts:,} had the version of another event, and other content: {which}")
         if done.elsewhere:
-            typer.echo(f"left to a concurrent retry or discard: {done.elsewhere:,}")
+            console.say(f"left to a concurrent retry or discard: {done.elsewhere:,}")
         _say_closed(closed)
     raise typer.Exit(1 if done.refused else 0)
 
@@ -153,7 +153,7 @@ def discard(  # noqa: PLR0913, PLR0917 - the command's options
     if form is Format.JSON:
         console.print_json({"discarded": count, "closed_before": closed})
     else:
-        typer.echo(f"discarded: {count:,}")
+        console.say(f"discarded: {count:,}")
         _say_closed(closed)
 
 
@@ -177,7 +177,7 @@ def _storable(text: str) -> str:
 def _say_closed(closed: dict[int, str]) -> None:
     for state in (State.APPLIED, State.DISCARDED):
         if count := sum(was == state for was in closed.values()):
-            typer.echo(f"already {state.value}, unchanged: {count:,}")
+            console.say(f"already {state.value}, unchanged: {count:,}")
 
 
 def _user() -> str:

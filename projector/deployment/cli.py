@@ -54,7 +54,7 @@ def show(form: FormatOption = Format.TABLE) -> None:
     else:
         rows = [[identity.command_name(fact), recorded[fact], now[fact]] for fact in identity.FACTS]
         console.print_table(f"Deployment in schema {chosen.schema_name}", ["What", "Written down", "Settings"], rows)
-        typer.echo(f"Differ: {', '.join(differs)}: programs refuse to work" if differs else "They agree.")
+        console.say(f"Differ: {', '.join(differs)}: programs refuse to work" if differs else "They agree.")
     raise typer.Exit(1 if differs else 0)
 
 
@@ -88,13 +88,13 @@ def set_(
         if form is Format.TABLE:
             _print_plan(changes)
         if changes and not (yes or console.confirm("Change?")):
-            typer.echo("nothing was changed")
+            console.say("nothing was changed")
             raise typer.Exit(1)
         change.apply(engine, chosen, recorded, changes)
     if form is Format.JSON:
         console.print_json({"schema": chosen.schema_name, "changed": [asdict(each) for each in changes]})
     else:
-        typer.echo("recorded" if changes else "nothing was changed: the recorded values are the same")
+        console.say("recorded" if changes else "nothing was changed: the recorded values are the same")
 
 
 def _recorded(engine: "Engine", chosen: "Settings") -> "Identity":
@@ -112,4 +112,4 @@ def _recorded(engine: "Engine", chosen: "Settings") -> "Identity":
 
 def _print_plan(changes: "Sequence[Change]") -> None:
     for change in changes:
-        typer.echo(console.printable(f"{change.fact}: {change.old or 'none'} -> {change.new}. {change.meaning}"))
+        console.say(f"{change.fact}: {change.old or 'none'} -> {change.new}. {change.meaning}")

@@ -89,7 +89,7 @@ def set_(
         if form is Format.TABLE:
             _print_plan(settings.group_id, moves)
         if not (yes or console.confirm("Move?")):
-            typer.echo("nothing was changed")
+            console.say("nothing was changed")
             raise typer.Exit(1)
         with transaction(engine) as connection:
             reset.apply(connection, settings.group_id, moves)
@@ -97,7 +97,7 @@ def set_(
         console.print_json({"group_id": settings.group_id, "moved": [asdict(one) for one in moves]})
     for one in moves if form is Format.TABLE else []:
         before = "never read" if one.before is None else one.before
-        typer.echo(f"{one.topic}/{one.partition}: was {before}, now {one.after}")
+        console.say(f"{one.topic}/{one.partition}: was {before}, now {one.after}")
 
 
 def _print_positions(group_id: str, found: "Sequence[PartitionState]") -> None:
@@ -129,16 +129,16 @@ def _print_plan(group_id: str, moves: "Sequence[Move]") -> None:
         [[m.topic, m.partition, m.before, m.after, m.skipped, m.again, m.lost] for m in moves],
     )
     if skipped := sum(one.skipped for one in moves):
-        typer.echo(
+        console.say(
             f"{counted(skipped, 'offset')} {agree(skipped, 'is', 'are')} skipped: their events are never applied, and "
             "`backfill` cannot detect that: it compares balances with the history that was applied. Publish them again "
             "if they matter."
         )
     if lost := sum(one.lost for one in moves):
         deleted = f"{counted(lost, 'offset')} {agree(lost, 'was', 'were')} deleted by retention"
-        typer.echo(f"{deleted} before being applied: publish the events again.")
+        console.say(f"{deleted} before being applied: publish the events again.")
     if sum(one.again for one in moves):
-        typer.echo("What is read again changes nothing that was applied, and its conflicts are not counted again.")
+        console.say("What is read again changes nothing that was applied, and its conflicts are not counted again.")
 
 
 def _partition(given: str) -> int | None:

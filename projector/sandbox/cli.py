@@ -1,6 +1,7 @@
 """`projector sandbox up|down|env`."""
 
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,7 +25,7 @@ DirOption = Annotated[
 def up(directory: DirOption = None, form: FormatOption = Format.TABLE) -> None:
     """Start both servers, as far as they do not run, and print their addresses."""
     sandbox = _sandbox(directory)
-    environment = sandbox.up(lambda line: typer.echo(line, err=True))
+    environment = sandbox.up(console.say_on_stderr)
     if form is Format.JSON:
         console.print_json({"folder": str(sandbox.folder), "environment": environment})
         return
@@ -34,8 +35,10 @@ def up(directory: DirOption = None, form: FormatOption = Format.TABLE) -> None:
     ]
     console.print_table("", ["Service", "Address", "Log"], rows)
     if activate := console.activation():
-        typer.echo(f"To have the programs on the PATH: . {activate}")
-    typer.echo(f'To use them in this shell: eval "$({console.as_typed("projector")} sandbox env{_option(directory)})"')
+        console.say_whole(f"To have the programs on the PATH: . {activate}")
+    console.say_whole(
+        f'To use them in this shell: eval "$({console.as_typed("projector")} sandbox env{_option(directory)})"'
+    )
 
 
 @app.command()
@@ -53,7 +56,7 @@ def down(
         return
     ended = f"stopped {' and '.join(stopped)}" if stopped else "nothing was running"
     kept = f"the data in {sandbox.folder} is {'deleted' if delete else 'kept'}"
-    typer.echo(f"{ended}; {kept if had_data else f'there is no data in {sandbox.folder}'}")
+    console.say(f"{ended}; {kept if had_data else f'there is no data in {sandbox.folder}'}")
 
 
 @app.command()
@@ -63,7 +66,7 @@ def env(directory: DirOption = None, form: FormatOption = Format.TABLE) -> None:
     if form is Format.JSON:
         console.print_json(environment)
     else:
-        typer.echo("export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items()))
+        sys.stdout.write(f"export {' '.join(f'{name}={shlex.quote(value)}' for name, value in environment.items())}\n")
 
 
 def _sandbox(directory: Path | None) -> "Sandbox":

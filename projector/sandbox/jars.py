@@ -8,7 +8,6 @@ import fcntl
 import hashlib
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -17,6 +16,7 @@ from typing import Final
 
 import platformdirs
 
+from events.runtime.console import say_on_stderr
 from events.runtime.errors import ServiceUnavailableError, StateError
 from projector.sandbox.folder import NAME
 from projector.sandbox.progress import MEGABYTE, Downloads
@@ -82,11 +82,11 @@ def _alone(cache: Path) -> Iterator[None]:
 def _fetch(folder: Path) -> None:
     """Resolve the coordinates and collect the pinned jars; the folder gets its name after all of them are verified."""
     megabytes = JARS_BYTES // MEGABYTE
-    _say(f"fetching Apache Kafka {KAFKA_VERSION} from Maven Central, once (about {megabytes} MB)")
+    say_on_stderr(f"fetching Apache Kafka {KAFKA_VERSION} from Maven Central, once (about {megabytes} MB)")
     import jgo  # noqa: PLC0415 - needed once
     from jgo.maven import PythonResolver  # noqa: PLC0415 - as above
 
-    resolver = PythonResolver(progress_callback=Downloads(JARS_BYTES, _say).file)
+    resolver = PythonResolver(progress_callback=Downloads(JARS_BYTES, say_on_stderr).file)
     try:
         jars = {jar.name: jar for jar in jgo.build(COORDINATES, resolver=resolver).all_jars}
     except (OSError, RuntimeError, ValueError, AssertionError) as error:
@@ -101,11 +101,6 @@ def _fetch(folder: Path) -> None:
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
 
 
 def _link(jar: Path, place: Path) -> None:

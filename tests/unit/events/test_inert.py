@@ -39,9 +39,12 @@ def test_a_document_means_the_same_when_it_is_escaped() -> None:
 def test_whatever_is_printed_as_a_line_or_in_a_table_is_inert(capsys: pytest.CaptureFixture[str], text: str) -> None:
     console.stdout().print(text, markup=False)
     console.print_table("Title", ["Column"], [[text]])
-    printed = capsys.readouterr().out
+    console.say(text)
+    console.say_whole(text)
+    console.say_on_stderr(text)
+    printed = "".join(capsys.readouterr())
     assert all(line.isprintable() for line in printed.split("\n"))
-    assert printed.count(console.printable(text)) == 2
+    assert printed.count(console.printable(text)) == 5
 
 
 @pytest.mark.parametrize("log_format", ["console", "json"])

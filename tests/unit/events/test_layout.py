@@ -1,6 +1,7 @@
 """Tables at the widths of terminals: what fits is a table, what does not is a record a row, and nothing is broken."""
 
 import re
+import sys
 
 import pytest
 from rich.cells import cell_len
@@ -59,6 +60,20 @@ def test_an_empty_column_makes_room(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     printed = capsys.readouterr().out
     assert "Note" not in printed
     assert f"│ a    │ {'x' * 16} │" in printed
+
+
+def test_on_a_terminal_a_sentence_is_wrapped_and_a_line_to_copy_is_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    line = "To use it: eval x --dir /some/where"
+    console.say(line)
+    console.say_whole(line)
+    console.say_on_stderr(line)
+    printed = capsys.readouterr()
+    assert printed.out == f"To use it: eval x\n--dir /some/where\n{line}\n"
+    assert printed.err == f"{line}\n"
 
 
 def test_an_empty_table_says_that_there_is_none(capsys: pytest.CaptureFixture[str]) -> None:
