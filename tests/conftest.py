@@ -33,10 +33,13 @@ from projector.deployment import schema
 from projector.kafka_log.broker import Broker
 from projector.kafka_log.topics import create_topics
 from projector.sandbox import processes
+from tests.property.hypothesis_profiles import wait_for_examples
 from tests.support import secret_canaries
 from tests.support.programs import Programs, Started
 from tests.support.services import Services
 from tests.support.written_down import write_down
+
+wait_for_examples()
 
 pytest_plugins: Final = tuple(
     f"tests.support.{name}" for name in ("workers", "engines", "pristine", "deployment", "merge_harness")

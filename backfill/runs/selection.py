@@ -51,8 +51,8 @@ class Selection:
         sample: float | None = None,
     ) -> "Selection":
         return cls(
-            customers=[int(customer) for customer in customers],
-            meters=[int(meter) for meter in meters],
+            customers=tuple(int(customer) for customer in customers),
+            meters=tuple(int(meter) for meter in meters),
             since=datetime.fromisoformat(since) if since else None,
             sample=float(sample) if sample else None,
         )

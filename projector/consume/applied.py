@@ -43,7 +43,7 @@ class Applied(Totals):
     def __str__(self) -> str:
         """Describe it; what is zero is left out, except how many were read and applied."""
         parts = [f"{counted(self.events, 'message')} read, {self.applied:,} applied"]
-        parts += [f"{self.stale:,} duplicate or older"] * bool(self.stale)
+        parts += [f"{self.stale:,} duplicate or superseded"] * bool(self.stale)
         parts += [f"{self.refused:,} refused as {agree(self.refused, 'a dead letter', 'dead letters')}"] * bool(
             self.refused
         )

@@ -64,8 +64,8 @@ def _histogram(name: str, text: str, *labels: str) -> Metric:
 CATALOGUE: Final = (
     _gauge("projector_build_info", "1; the labels say what runs, and which deployment it belongs to",
            "program", "version", "schema", "group", sources=BOTH),
-    _counter("projector_events_total", "Messages of committed batches: applied, stale (a duplicate or older version), "
-             "or refused; the reason is empty unless refused", "topic", "outcome", "reason"),
+    _counter("projector_events_total", "Messages of committed batches: applied, stale (a duplicate, or superseded by a "
+             "newer version), or refused; the reason is empty unless refused", "topic", "outcome", "reason"),
     _counter("projector_conflicts_total", "Events with the version of another one and other content"),
     _histogram("projector_batch_events", "Messages in a batch"),
     _histogram("projector_batch_bytes", "Raw bytes of the messages in a batch"),

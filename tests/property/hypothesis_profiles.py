@@ -14,6 +14,12 @@ patient: Final = pytest.mark.timeout(0 if LONG else SHRINKING_SECONDS)
 """The mark of every property test: the suite's usual timeout would hide the failing example."""
 
 
+def wait_for_examples() -> None:
+    """Limit the time of no example, and of no search for one: on a busy machine any of them may take a second."""
+    settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("patient")
+
+
 def effort(examples: int, factor: int = FACTOR) -> settings:
     """Ask for so many examples; one takes as long as PostgreSQL takes, and a failure prints how to reproduce it."""
     return settings(

@@ -73,7 +73,7 @@ def test_what_is_still_refused_stays_open_with_its_new_reason(
         assert (letter["tried_by"], letter["closed_at"], letter["closed_by"]) == ("ada", None, None)
         assert letter["tried_at"] > letter["refused_at"]
     shown = run_command("projector", "dead-letters", "show", str(first["dead_letter_id"]), env=euros)
-    assert re.search(r"Attempts: +1, last .+Z by ada", shown.stdout), shown.stdout
+    assert re.search(r"Attempts: +1, last .+ EAT by ada", shown.stdout), shown.stdout
 
 
 def test_a_second_retry_changes_nothing(

@@ -129,7 +129,7 @@ def _stopped_in(run_max: int, history: BreakerHistory, batches: list[list[str | 
     return None
 
 
-@settings(max_examples=20, deadline=None)  # each of them counts thousands
+@settings(max_examples=20)  # each of them counts thousands
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 6000)), max_size=8), st.integers(700, 9000))
 def test_its_count_is_the_windows(runs: list[tuple[bool, int]], size: int) -> None:
     """Held against counting all of the last 10,000 anew after each batch."""

@@ -28,7 +28,7 @@ def test_the_first_conflicts_of_several_transactions_are_named() -> None:
         (Applied(events=1, applied=1), "1 message read, 1 applied"),
         (
             Applied(events=2000, applied=1990, refused=1, conflicts=2),
-            "2,000 messages read, 1,990 applied, 9 duplicate or older, 1 refused as a dead letter, 2 conflicts",
+            "2,000 messages read, 1,990 applied, 9 duplicate or superseded, 1 refused as a dead letter, 2 conflicts",
         ),
     ],
 )
