@@ -162,7 +162,7 @@ def _validated(lines: BinaryIO, deployment: settings.Settings, name: str, from_l
 
     with told(name, console.say_on_stderr) as look:
         found = check(lines, Decoder(deployment.currency, deployment.topic_prefix), from_line, look)
-    listed = [describe(name, number, refusal) for number, refusal in found.problems]
+    listed = [describe(name, *problem) for problem in found.problems]
     if found.invalid == 1:
         raise InputError(f"{listed[0]}; nothing was sent")
     for line in listed:

@@ -8,7 +8,7 @@ from typing import Final
 
 from events.contract.decode import Decoder
 from events.contract.types import Entity, Refusal
-from events.misspellings import Look
+from events.misspellings import Look, instead_of_missing
 from events.runtime.errors import InputError
 
 PROBLEMS_MAX: Final = 20  # invalid lines that are named; the others are counted
@@ -21,13 +21,13 @@ class Checked:
     Args:
         valid: how many valid lines there are of each entity.
         invalid: how many lines are not valid.
-        problems: the number and the refusal of the first invalid lines.
+        problems: of the first invalid lines the number, the refusal and the bytes.
 
     """
 
     valid: Mapping[Entity, int]
     invalid: int
-    problems: tuple[tuple[int, Refusal], ...]
+    problems: tuple[tuple[int, Refusal, bytes], ...]
 
 
 def numbered(lines: Iterable[bytes], from_line: int) -> Iterator[tuple[int, bytes]]:
@@ -48,7 +48,7 @@ def numbered(lines: Iterable[bytes], from_line: int) -> Iterator[tuple[int, byte
 def check(lines: Iterable[bytes], decode: Decoder, from_line: int, look: Look) -> Checked:
     """Decode every line, and let `look` see each valid event; raises the same."""
     valid: Counter[Entity] = Counter()
-    problems: list[tuple[int, Refusal]] = []
+    problems: list[tuple[int, Refusal, bytes]] = []
     invalid = 0
     for number, value in numbered(lines, from_line):
         event = decode.structured(value)
@@ -58,13 +58,13 @@ def check(lines: Iterable[bytes], decode: Decoder, from_line: int, look: Look) -
             continue
         invalid += 1
         if len(problems) < PROBLEMS_MAX:
-            problems.append((number, event))
+            problems.append((number, event, value))
     return Checked(valid=valid, invalid=invalid, problems=tuple(problems))
 
 
-def describe(source: str, number: int, refusal: Refusal) -> str:
-    """Name an invalid line, with the reason."""
-    return f"{source}:{number}: {refusal.reason}: {refusal.detail}"
+def describe(source: str, number: int, refusal: Refusal, value: bytes) -> str:
+    """Name an invalid line, with the reason and, where a member is missing, the one that may be meant for it."""
+    return f"{source}:{number}: {refusal.reason}: {refusal.detail}{instead_of_missing(refusal, value)}"
 
 
 def _without_mark(line: bytes, number: int) -> bytes:

@@ -197,7 +197,7 @@ def publish(  # noqa: PLR0913 - what is sent, where to, and how
             if isinstance(event, Refusal):
                 before = _before(sender.counts)
                 raise InputError(
-                    f"{describe(source_name, number, event)}; {before}: continue with --from-line {number}"
+                    f"{describe(source_name, number, event, value)}; {before}: continue with --from-line {number}"
                 )
             if look is not None:
                 look(number, event, value)

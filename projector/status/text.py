@@ -33,7 +33,8 @@ def _attention(status: Status) -> Iterator[str]:
     if status.lag and status.consumers == []:
         yield f"{counted(status.lag, 'message')} {agree(status.lag, 'waits', 'wait')}, and no consumer is running"
     if dead := _open_letters(status):
-        yield f"{counted(dead, 'dead letter')} {agree(dead, 'is', 'are')} open"
+        are, them = agree(dead, "is", "are"), agree(dead, "it", "them")
+        yield f"{counted(dead, 'dead letter')} {are} open: `projector dead-letters list` shows {them}"
     yield from _left_by_checks(status)
     if status.last_verified and status.last_verified["overdue"]:
         yield "a check of every balance is overdue"
@@ -71,7 +72,8 @@ def _facts(status: Status) -> Iterator[str]:
     if status.kafka_failure:
         yield status.kafka_failure if status.kafka_failure.startswith("Kafka") else f"Kafka: {status.kafka_failure}"
     if status.conflicts:
-        yield f"Conflicts: {counted(status.conflicts, 'event')} had the version of another event, and other content"
+        had = f"{counted(status.conflicts, 'event')} had the version of another event, and other content"
+        yield f"Conflicts: {had}; the consumer's log names them"
     dead = _open_letters(status)
     yield f"Dead letters: {f'{dead:,} open' if dead else 'none open'}"
     yield _verified_line(status)

@@ -6,8 +6,8 @@ import os
 import pytest
 
 from events.contract.decode import Decoder
-from events.contract.types import Event
-from events.misspellings import NAMED_MAX, misspelled
+from events.contract.types import Event, Refusal
+from events.misspellings import NAMED_MAX, instead_of_missing, misspelled
 from tests.conftest import RunCommand
 from tests.support import examples
 from tests.support.examples import CloudEvent
@@ -44,6 +44,36 @@ def test_a_member_beside_data_is_misplaced_unless_it_is_in_data_too_or_may_be_an
     assert _misspelled(examples.payment(1, "1.00", meter_id=7) | beside) == [], "reference may be an attribute"
 
 
+@pytest.mark.parametrize(
+    ("left_out", "given", "meant"),
+    [
+        ("amount", "ammount", "data.ammount"), ("amount", "Amount", "data.Amount"),
+        ("invoice_id", "invoiceId", "data.invoiceId"),
+        ("invoice_date", "due_date", None), ("amount", "total", None), ("amount", "é" * 5000, None),
+    ],
+)  # fmt: skip
+def test_a_required_member_that_is_misspelled_is_named(left_out: str, given: str, meant: str | None) -> None:
+    event = _with(INVOICE, {given: INVOICE["data"][left_out]})
+    del event["data"][left_out]
+    assert _instead(event) == ("" if meant is None else f" (is {meant} meant for it?)")
+
+
+@pytest.mark.parametrize(
+    ("left_out", "given", "meant"),
+    [("data", "dat", "dat"), ("type", "typ", "typ"), ("type", "time", None), ("id", "ID", "ID")],
+)
+def test_and_so_is_an_attribute(left_out: str, given: str, meant: str | None) -> None:
+    event = {name: value for name, value in INVOICE.items() if name != left_out} | {given: INVOICE[left_out]}
+    assert _instead(event) == ("" if meant is None else f" (is {meant} meant for it?)")
+
+
+def test_where_nothing_is_missing_or_nothing_can_be_read_nothing_is_named() -> None:
+    missing = Refusal("invalid-data", "data.amount: is missing")
+    assert instead_of_missing(Refusal("invalid-data", "data.amount: is no amount"), b'{"data": {"ammount": 1}}') == ""
+    for value in (b"[]", b"no json", b'{"data": 7}', b"{}"):
+        assert instead_of_missing(missing, value) == ""
+
+
 def test_the_first_are_named_by_line_and_the_others_counted(run_command: RunCommand) -> None:
     """The warnings change neither the exit code nor what is printed as the result."""
     wrong = examples.line(_with(INVOICE, {"meterid": 7}))
@@ -68,3 +98,11 @@ def _misspelled(event: CloudEvent) -> list[tuple[str, str]]:
     decoded = Decoder("KES", "billing").structured(value)
     assert isinstance(decoded, Event), decoded
     return list(misspelled(decoded, value))
+
+
+def _instead(event: CloudEvent) -> str:
+    """Return what a refused event may have meant."""
+    value = examples.line(event)
+    refusal = Decoder("KES", "billing").structured(value)
+    assert isinstance(refusal, Refusal)
+    return instead_of_missing(refusal, value)

@@ -36,7 +36,7 @@ def test_a_byte_order_mark_is_left_out_of_the_first_line_only() -> None:
 def test_every_invalid_line_is_counted_and_the_first_are_kept() -> None:
     found = check([GOOD, *[BAD] * (PROBLEMS_MAX + 5), GOOD], Decoder("KES", "billing"), 1, lambda *_: None)
     assert (found.valid, found.invalid) == ({"customers": 2}, PROBLEMS_MAX + 5)
-    assert [number for number, _ in found.problems] == list(range(2, PROBLEMS_MAX + 2))
+    assert [number for number, *_ in found.problems] == list(range(2, PROBLEMS_MAX + 2))
 
 
 def test_a_dry_run_needs_no_service(run_command: RunCommand, tmp_path: Path) -> None:

@@ -119,8 +119,14 @@ AHEAD: Final = {"clock": NOW - timedelta(days=1), "ahead": 2, "next_at": NOW + t
         ({"lag": 7, "consumers": [MEMBER]}, "Nothing needs attention."),
         ({"lag": 1, "consumers": []}, "Needs attention: 1 message waits, and no consumer is running."),
         ({"kafka_failure": "Kafka at x: y", "lag": None}, "Needs attention: Kafka did not say all that is asked here."),
-        ({"exceeded": ["x", "y"], "dead_letters": [DEAD]}, "Needs attention: x; y; 2 dead letters are open."),
-        ({"dead_letters": [DEAD | {"open": 1}]}, "Needs attention: 1 dead letter is open."),
+        (
+            {"exceeded": ["x", "y"], "dead_letters": [DEAD]},
+            "Needs attention: x; y; 2 dead letters are open: `projector dead-letters list` shows them.",
+        ),
+        (
+            {"dead_letters": [DEAD | {"open": 1}]},
+            "Needs attention: 1 dead letter is open: `projector dead-letters list` shows it.",
+        ),
         ({"last_check": SOUND | {"findings": 3, "repaired": 3}}, "Nothing needs attention."),
         (
             {"last_check": SOUND | {"findings": 3, "repaired": 2}},
