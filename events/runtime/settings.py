@@ -4,7 +4,7 @@ import os
 from difflib import get_close_matches
 from functools import cache
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -16,6 +16,9 @@ PREFIX = "PROJECTOR_"
 KAFKA_PREFIX = f"{PREFIX}KAFKA__"
 PORT_MAX = 65_535
 LOOPBACK = "127.0.0.1"
+NUMBERS = {"int_parsing": "must be a whole number", "float_parsing": "must be a number"}
+"""What pydantic says of a number in more words."""
+NEAR_CITY = 0.75  # likeness of the last parts of time zones
 NEAR = 0.85  # likeness of names, of which all begin alike; a typing mistake leaves more
 
 
@@ -61,7 +64,10 @@ def _known_zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError) as error:
-        raise ValueError("not an IANA time zone") from error
+        cities = {zone.rpartition("/")[2]: zone for zone in sorted(available_timezones())}
+        near = get_close_matches(name.rpartition("/")[2].title(), cities, n=1, cutoff=NEAR_CITY)
+        hint = f"did you mean {cities[near[0]]}?" if near else "one is Africa/Nairobi"
+        raise ValueError(f"{name!r} is not an IANA time zone: {hint}") from error
     return name
 
 
@@ -142,7 +148,8 @@ def load() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = variable(str(first["loc"][0]))
-        raise SettingError(f"{name}: {first['msg'].removeprefix('Value error, ')}") from None
+        said = first["msg"].removeprefix("Value error, ").replace("Input should", "must")
+        raise SettingError(f"{name}: {NUMBERS.get(first['type'], said)}") from None
 
 
 def variable(field: str) -> str:

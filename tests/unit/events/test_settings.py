@@ -11,7 +11,13 @@ REFUSED = {
     ("PROJECTOR_SCHEMA", "information_schema"): "PostgreSQL reserves the name information_schema: choose another",
     ("PROJECTOR_CURRENCY", "KWD"): "KWD has more than two digits after the point, and amounts here have two at most",
     ("PROJECTOR_CURRENCY", "CLF"): "CLF has more than two digits after the point, and amounts here have two at most",
-    ("PROJECTOR_TIMEZONE", "Africa/Nowhere"): "not an IANA time zone",
+    ("PROJECTOR_TIMEZONE", "Africa/Nowhere"): "'Africa/Nowhere' is not an IANA time zone: one is Africa/Nairobi",
+    ("PROJECTOR_TIMEZONE", "Nairobi"): "'Nairobi' is not an IANA time zone: did you mean Africa/Nairobi?",
+    ("PROJECTOR_TIMEZONE", "africa/niarobi"): "'africa/niarobi' is not an IANA time zone: did you mean Africa/Nairobi?",
+    ("PROJECTOR_BATCH_EVENTS_MAX", "many"): "must be a whole number",
+    ("PROJECTOR_BATCH_EVENTS_MAX", "0"): "must be greater than or equal to 1",
+    ("PROJECTOR_SHUTDOWN_SECONDS", "soon"): "must be a number",
+    ("PROJECTOR_LOG_FORMAT", "xml"): "must be 'console' or 'json'",
 }
 
 
