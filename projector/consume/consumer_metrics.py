@@ -6,15 +6,16 @@ scrape reads numbers and copies of containers, and never calls a client of Kafka
 """
 
 import time
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from operator import attrgetter
+from operator import itemgetter
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
-from events.contract.types import TopicPartition, topic_of
+from events.contract.types import Message, TopicPartition, topic_of
 from events.runtime.settings import Settings
 from projector.consume.applied import Applied
 from projector.consume.batch import Batch, Item
@@ -37,7 +38,9 @@ DELAYS: Final = (*SECONDS[2:], 300.0, 1800.0, 7200.0, 43200.0)
 EVENTS: Final = (1, 5, 20, 100, 500, 2_000, 5_000, 10_000, 20_000, 50_000, 200_000)
 BYTES: Final = (1 << 10, 1 << 14, 1 << 17, 1 << 20, 1 << 22, 1 << 24, 1 << 26, 1 << 28, 1 << 30)
 
-_topic = attrgetter("message.topic")
+_TOPIC, _TIMESTAMP, _VALUE = (
+    itemgetter(Message._fields.index(name)) for name in ("topic", "timestamp_ms", "value")
+)  # faster by place than by name
 
 
 class Laps:
@@ -94,17 +97,17 @@ class ConsumerMetrics:
 
     def committed(self, batch: Batch, applied: Applied, laps: Laps) -> None:
         """Count a batch that was committed just now."""
-        now = time.time()
-        waited = sorted(
-            now - item.message.timestamp_ms / 1000 for item in batch.items if item.message.timestamp_ms >= 0
-        )
-        outcomes = self._outcomes(batch, applied)
+        now_ms = time.time() * 1000
+        messages = [item.message for item in batch.items]
+        stamps = sorted(map(_TIMESTAMP, messages))  # -1 where the broker has none
+        del stamps[: bisect_left(stamps, 0)]
+        outcomes = self._outcomes(batch, applied, messages)
         with self._lock:
             self._events.update(outcomes)
             self._conflicts += applied.conflicts
-            self._sizes.observe(len(batch.items))
-            self._bytes.observe(sum(len(item.message.value or b"") for item in batch.items))
-            self._delays.observe_sorted(waited)
+            self._sizes.observe(len(messages))
+            self._bytes.observe(sum(map(len, filter(None, map(_VALUE, messages)))))
+            self._delays.observe_ages(stamps, now_ms)
             for stage, seconds in laps.seconds.items():
                 self._stages[stage].observe(seconds)
 
@@ -157,13 +160,13 @@ class ConsumerMetrics:
         families.add("projector_loop_heartbeat_timestamp_seconds", self.heartbeat.at)
         families.add("projector_broker_offsets_timestamp_seconds", self._watch.logs.asked_at)
 
-    def _outcomes(self, batch: Batch, applied: Applied) -> Counter[tuple[str, str, str]]:
+    def _outcomes(self, batch: Batch, applied: Applied, messages: Sequence[Message]) -> Counter[tuple[str, str, str]]:
         """Count by topic, outcome and reason."""
         refused = Counter[tuple[str, str, str]]()
         if applied.refused:
             refused.update((item.message.topic, "refused", item.refusal.reason) for item in batch.items if item.refusal)
         new = {topic_of(entity, self._settings.topic_prefix): count for entity, count in applied.by_entity.items()}
-        read = Counter(map(_topic, batch.items))
+        read = Counter(map(_TOPIC, messages))
         for (topic, *_), count in refused.items():
             read[topic] -= count
         found = Counter({(topic, "applied", ""): count for topic, count in new.items()})

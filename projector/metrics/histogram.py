@@ -1,7 +1,10 @@
 """Observations counted by bounds, as Prometheus's histograms are; a batch's messages are observed in one call."""
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Sequence
+from typing import Final
+
+MILLISECONDS: Final = 1000  # in a second
 
 
 class Histogram:
@@ -22,15 +25,21 @@ class Histogram:
         self._counts[bisect_left(self._bounds, value)] += 1
         self.sum += value
 
-    def observe_sorted(self, values: Sequence[float]) -> None:
-        """Count ascending observations: a search for each bound, not for each observation."""
+    def observe_ages(self, since: Sequence[int], now: float) -> None:
+        """Count the ages of what began at these ascending moments: a search for each bound, not for each observation.
+
+        Args:
+            since: in milliseconds, as `now`; ages are counted in seconds.
+            now: the moment from which they are counted.
+
+        """
         before = 0
         for place, bound in enumerate(self._bounds):
-            upto = bisect_right(values, bound, before)
+            upto = len(since) - bisect_left(since, now - bound * MILLISECONDS)
             self._counts[place] += upto - before
             before = upto
-        self._counts[-1] += len(values) - before
-        self.sum += sum(values)
+        self._counts[-1] += len(since) - before
+        self.sum += (now * len(since) - sum(since)) / MILLISECONDS
 
     def buckets(self) -> list[tuple[str, float]]:
         """Return how many observations there were up to each bound, the last one for all."""
