@@ -12,7 +12,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from events.runtime import logs, settings
-from events.runtime.console import say
+from events.runtime.console import say_whole
 from events.runtime.errors import InputError, SettingError
 from events.runtime.settings import Settings, host_and_port, variable
 from events.runtime.stop import Stop, stop_on_signals
@@ -50,7 +50,8 @@ def metrics(*, listen: bool, textfile: Path | None) -> None:
             return
         text = generate_latest(_registry(figures.look())).decode()
         if textfile is None:
-            say(text.rstrip("\n"))
+            for line in text.splitlines():
+                say_whole(line)
         else:
             _write(textfile, text)
         for failure in figures.failures.values():

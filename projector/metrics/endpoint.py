@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import AF_INET, AF_INET6
+from socketserver import TCPServer
 from threading import Thread
 from typing import Final
 
@@ -56,6 +57,9 @@ def _server(address: tuple[str, int], registry: CollectorRegistry, probes: Mappi
     class Server(ThreadingHTTPServer):
         address_family = AF_INET6 if ":" in address[0] else AF_INET
         daemon_threads = True
+
+        def server_bind(self) -> None:
+            TCPServer.server_bind(self)  # HTTPServer's own asks a name server for our name, which may take long
 
         def handle_error(self, *_: object) -> None:
             """Say nothing of a client that went away."""
