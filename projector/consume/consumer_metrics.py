@@ -10,7 +10,6 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from operator import itemgetter
 from threading import Lock
 from typing import TYPE_CHECKING, Final
@@ -149,11 +148,7 @@ class ConsumerMetrics:
 
     def collect(self, families: "Families") -> None:
         """Add what a scrape shows."""
-        settings = self._settings
-        families.add(
-            "projector_build_info", 1, program=Source.CONSUMER.value, version=version("meter-balance-projector"),
-            schema=settings.schema_name, group=settings.group_id,
-        )  # fmt: skip
+        families.add_build_info(Source.CONSUMER.value, self._settings)
         self._add_counts(families)
         self._add_positions(families)
         families.add("projector_breaker_open", self.breaker_open)
@@ -193,7 +188,6 @@ class ConsumerMetrics:
         oldest = first_timestamps(self.pending(), standing.applied)
         ages = [0.0]
         for place, offset in standing.applied.items():
-            labels: dict[str, str | int] = {"topic": place[0], "partition": place[1]}
             log = logs.partitions.get(place)
             lag = max(standing.ends.get(place, 0), log.high if log else 0, offset) - offset
             age = 0.0
@@ -202,11 +196,7 @@ class ConsumerMetrics:
             elif lag:
                 age = now - standing.behind_since.get(place, now)
             ages.append(age)
-            families.add("projector_position_offset", offset, **labels)
-            families.add("projector_position_lag_events", lag, **labels)
-            families.add("projector_position_age_seconds", age, **labels)
-            if (headroom := logs.headroom(place, offset, age)) is not None:
-                families.add("projector_position_retention_headroom_seconds", headroom, **labels)
+            families.add_position(place, offset, lag=lag, age=age, headroom=logs.headroom(place, offset, age))
         families.add("projector_freshness_seconds", max(ages))
         families.add("projector_partitions_assigned", len(standing.applied))
 

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import version
 from threading import Lock
 
 import structlog
@@ -61,10 +60,7 @@ class Figures:
     def _look(self, settings: Settings) -> Families:
         families = Families()
         self.failures = {}
-        families.add(
-            "projector_build_info", 1, program=Source.EXPORTER.value, version=version("meter-balance-projector"),
-            schema=settings.schema_name, group=settings.group_id,
-        )  # fmt: skip
+        families.add_build_info(Source.EXPORTER.value, settings)
         stored: Mapping[TopicPartition, int] | None = None
         with self._asked("postgresql", families), translate_database_errors(settings):
             identity.require(self._engine, settings)
@@ -94,13 +90,9 @@ class Figures:
     def _add_positions(self, families: Families, stored: Mapping[TopicPartition, int], logs: Logs) -> None:
         since, now, ages = self._waiting.since(stored, logs.partitions), time.time(), [0.0]
         for place, log in sorted(logs.partitions.items()):
-            labels: dict[str, str | int] = {"topic": place[0], "partition": place[1]}
             offset = stored.get(place, log.low)
             age = max(0.0, now - since[place]) if place in since else 0.0
             ages.append(age)
-            families.add("projector_position_offset", offset, **labels)
-            families.add("projector_position_lag_events", max(0, log.high - offset), **labels)
-            families.add("projector_position_age_seconds", age, **labels)
-            if (headroom := logs.headroom(place, offset, age)) is not None:
-                families.add("projector_position_retention_headroom_seconds", headroom, **labels)
+            headroom = logs.headroom(place, offset, age)
+            families.add_position(place, offset, lag=max(0, log.high - offset), age=age, headroom=headroom)
         families.add("projector_freshness_seconds", max(ages))

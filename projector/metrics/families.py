@@ -1,11 +1,14 @@
 """The values of one scrape: what is added has to be in the catalogue, with its labels, or the scrape fails."""
 
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from events.contract.types import TopicPartition
+from events.runtime.settings import Settings
 from projector.metrics.catalogue import BY_NAME, Kind
 from projector.metrics.histogram import Histogram
 
@@ -31,6 +34,21 @@ class Families:
             kind = {Kind.COUNTER: CounterMetricFamily, Kind.GAUGE: GaugeMetricFamily}[metric.kind]
             self._plain[name] = kind(name, metric.help, labels=metric.labels)
         self._plain[name].add_metric(_values(name, labels), value)
+
+    def add_build_info(self, program: str, settings: Settings) -> None:
+        """Add what runs, and for which deployment."""
+        installed = version("meter-balance-projector")
+        labels = {"program": program, "version": installed, "schema": settings.schema_name, "group": settings.group_id}
+        self.add("projector_build_info", 1, **labels)
+
+    def add_position(self, place: TopicPartition, offset: int, *, lag: int, age: float, headroom: float | None) -> None:
+        """Add what is known of a partition; a headroom that is unknown is left out."""
+        labels: dict[str, str | int] = {"topic": place[0], "partition": place[1]}
+        self.add("projector_position_offset", offset, **labels)
+        self.add("projector_position_lag_events", lag, **labels)
+        self.add("projector_position_age_seconds", age, **labels)
+        if headroom is not None:
+            self.add("projector_position_retention_headroom_seconds", headroom, **labels)
 
     def add_histogram(self, name: str, histogram: Histogram, **labels: str | int) -> None:
         """Add a histogram; raises the same."""
