@@ -9,6 +9,7 @@
     machine     what it ran on
 
     streaming   the projector on a backlog, and on a backlog of duplicates
+    metering    what metrics cost the projector
     copying     the yardstick: COPY of the bare history rows
     auditing    the drift check, and the same as one plain SQL statement
     one_by_one  one transaction an event through the ORM

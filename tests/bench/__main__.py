@@ -19,6 +19,7 @@ from tests.bench import (
     latency,
     machine,
     memory,
+    metering,
     one_by_one,
     report,
     scale,
@@ -87,7 +88,10 @@ def _measured(workload: Workload) -> Iterator[Figure]:
     """Measure what was asked for, in an order in which nothing disturbs what follows."""
     only = workload.plan.only
     if Measurement.PROJECTOR in only:
-        yield from streaming.project(workload)
+        projected = streaming.project(workload)
+        yield from projected
+        if Measurement.METRICS in only:
+            yield from metering.measure(workload, projected)
     if Measurement.YARDSTICK in only:
         yield from copying.copy(workload)
     if only & {Measurement.DRIFT_CHECK, Measurement.PLAIN}:

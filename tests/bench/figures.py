@@ -131,6 +131,7 @@ MARKS: Final[dict[str, Mark]] = {
     "projector.to_one_by_one": Mark(limit=100, at_least=True),
     "projector.memory_growth": Mark(limit=1.1, at_least=False),
     "projector.peak_memory": Mark(limit=250, at_least=False),
+    "metrics.share": Mark(limit=1, at_least=False),
     "drift-check.to_plain": Mark(limit=0.5, at_least=True),
     "drift-check.peak_memory": Mark(limit=200, at_least=False),
     "memory.large": Mark(limit=300, at_least=False),

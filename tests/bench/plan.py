@@ -13,6 +13,7 @@ class Measurement(StrEnum):
     """One measurement, in the order of a run."""
 
     PROJECTOR = "projector"
+    METRICS = "metrics"
     YARDSTICK = "yardstick"
     DRIFT_CHECK = "drift-check"
     PLAIN = "plain"
