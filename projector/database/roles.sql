@@ -100,10 +100,16 @@ FROM (
 ) given
 ORDER BY statement;
 
+-- name: functions
+-- Those that tell how far a figure can be trusted: each executes the ones behind it with its caller's rights.
+meter_trust, customer_trust, open_findings, compared_by_name, last_verified_run
+
 -- name: revoke_public
--- PUBLIC has no rights on our own tables, whatever the owner's default privileges are.
+-- PUBLIC has no rights on our own tables and functions, whatever the owner's default privileges are.
+-- fill: functions
 REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM PUBLIC;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA {schema} FROM PUBLIC;
+REVOKE ALL ON FUNCTION {functions} FROM PUBLIC;
 REVOKE ALL ON SCHEMA {schema} FROM PUBLIC;
 
 -- name: has_old_copies
@@ -120,14 +126,17 @@ DROP SCHEMA {backups} RESTRICT;
 
 -- name: revoke_all
 -- In this schema and database; revoking a table's privileges includes those on its columns.
+-- fill: functions
 REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {role};
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA {schema} FROM {role};
+REVOKE ALL ON FUNCTION {functions} FROM {role};
 REVOKE ALL ON SCHEMA {schema} FROM {role};
 REVOKE ALL ON DATABASE {database} FROM {role};
 
 -- name: grant_projector
 -- The consumer: history, projection, positions, dead letters and why it stopped, and what identifies the schema. Of
 -- history it deletes only rows of version 0 that it inserted as locks (see projector.consume.merge).
+-- fill: functions
 GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {role};
 GRANT USAGE ON SCHEMA {schema} TO {role};
 GRANT SELECT, INSERT, UPDATE ({invoices}), DELETE ON invoices TO {role};
@@ -141,11 +150,13 @@ GRANT SELECT, INSERT, UPDATE ({positions}) ON positions TO {role};
 GRANT SELECT, INSERT, UPDATE ({dead_letters}) ON dead_letters TO {role};
 GRANT SELECT, INSERT, UPDATE ({consumer_stops}), DELETE ON consumer_stops TO {role};
 GRANT SELECT ON backfill_runs, drift, deployment, alembic_version TO {role};
+GRANT EXECUTE ON FUNCTION {functions} TO {role};
 
 -- name: grant_backfill
 -- The auditor: reads history; writes its own run tables, copies of the balances, the balances, and in history the columns
 -- that its steps own. It may lock the clock, which requires a right to update some column, and not move it. Of dead
 -- letters it may read which messages were refused, when, why and their state, but not their content.
+-- fill: functions
 GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {role};
 GRANT USAGE ON SCHEMA {schema} TO {role};
 GRANT SELECT ON invoices, payments, meter_assignments, customers, positions, deployment, alembic_version TO {role};
@@ -165,10 +176,12 @@ GRANT SELECT, INSERT, UPDATE ({log_blocks}), DELETE ON log_blocks TO {role};
 GRANT SELECT, INSERT, UPDATE ({log_suspects}), DELETE ON log_suspects TO {role};
 GRANT SELECT (topic, partition, source_offset, timestamp_ms, topic_id, digest, reason, refused_at, state) ON dead_letters
     TO {role};
+GRANT EXECUTE ON FUNCTION {functions} TO {role};
 
 -- name: grant_reader
 -- Reports and monitoring: the contract's tables, `projector status` and `backfill runs show`; of dead letters the count,
 -- place and reason, but nothing that a producer wrote.
+-- fill: functions
 GRANT CONNECT ON DATABASE {database} TO {role};
 GRANT USAGE ON SCHEMA {schema} TO {role};
 GRANT SELECT ON invoices, payments, meter_assignments, customers, meter_balances, customer_balances TO {role};
@@ -176,3 +189,4 @@ GRANT SELECT ON assignment_clock TO {role};
 GRANT SELECT ON positions, consumer_stops, backfill_runs, backfill_chunks, drift, deployment, alembic_version TO {role};
 GRANT SELECT (dead_letter_id, topic, partition, source_offset, timestamp_ms, topic_id, reason, refused_at, state,
               closed_at, closed_by, attempts, tried_at, tried_by) ON dead_letters TO {role};
+GRANT EXECUTE ON FUNCTION {functions} TO {role};

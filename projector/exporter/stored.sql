@@ -12,37 +12,12 @@ SELECT (SELECT extract(epoch FROM started_at)::float8 FROM backfill_runs
         WHERE command = 'drift-check' AND promised_seconds IS NOT NULL ORDER BY started_at DESC LIMIT 1);
 
 -- name: unverified_meters
--- Meters that have changed since the newest run that compared everything began; all of them if there was none.
-SELECT count(*) FROM meter_balances
-WHERE updated_at > coalesce((SELECT started_at FROM backfill_runs WHERE verified ORDER BY started_at DESC LIMIT 1),
-                            '-infinity');
+-- Meters that were written since a run compared them; all of them if none did.
+SELECT count(*) FROM meter_trust() WHERE changed_since;
 
 -- name: open_drift
--- Findings that nothing has repaired, by cause: those of the newest run that compared everything, and of runs since,
--- each entity as the newest of them found it. The amount of an entity is the largest difference among its money columns,
--- because those of one row describe the same money.
-WITH recent AS (
-    SELECT run_id, started_at FROM backfill_runs
-    WHERE started_at >= coalesce((SELECT started_at FROM backfill_runs
-                                  WHERE verified ORDER BY started_at DESC LIMIT 1), '-infinity')
-),
-latest AS (
-    SELECT DISTINCT ON (d.entity, d.entity_id, d.column_name) d.cause, d.entity, d.entity_id, d.column_name, d.difference
-    FROM drift d
-    JOIN recent r USING (run_id)
-    WHERE NOT EXISTS (SELECT FROM drift later
-                      WHERE later.entity = d.entity AND later.entity_id = d.entity_id
-                        AND later.repaired_at >= d.found_at)
-    ORDER BY d.entity, d.entity_id, d.column_name, r.started_at DESC
-),
-entities AS (
-    SELECT cause, count(*) AS findings,
-           coalesce(max(abs(difference)) FILTER (
-               WHERE column_name IN ('total_billed', 'total_paid', 'balance', 'overpayment')), 0) AS amount
-    FROM latest
-    GROUP BY cause, entity, entity_id
-)
-SELECT cause, sum(findings)::float8, sum(amount)::float8 FROM entities GROUP BY cause;
+-- Open findings, by cause.
+SELECT cause, sum(findings)::float8, sum(amount)::float8 FROM open_findings() GROUP BY cause;
 
 -- name: dead_letters
 -- Open dead letters, by reason, and when the oldest of each was refused.

@@ -1,6 +1,8 @@
-"""`docs/reference/tables.md`: tables, columns and constraints of a migrated database, from PostgreSQL's catalog."""
+"""`docs/reference/tables.md`: tables, columns, constraints and functions of a migrated database, from its catalog."""
 
 import json
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,7 +12,7 @@ from psycopg.rows import dict_row
 from tests.docs.reference.markdown import NOTE, code, table
 
 MEANINGS: Final = Path(__file__).parents[1] / "meanings.json"
-"""What each table and each column means; a column's meaning holds in every table that has no own one for it."""
+"""What each table, column and function means; a column's meaning holds wherever it has no own one."""
 KINDS: Final = {"r": "", "v": "A view. "}
 GENERATED: Final = {"s": "STORED", "v": "VIRTUAL"}
 """When a generated column is computed: as its row is written, or as it is read."""
@@ -35,6 +37,14 @@ FROM pg_constraint
 WHERE conrelid = %(table)s AND contype <> 'n'
 ORDER BY contype = 'p' DESC, conname
 """
+FUNCTIONS: Final = """
+SELECT p.proname AS name, out.name AS column_name, format_type(out.type, NULL) AS type
+FROM pg_proc p
+CROSS JOIN LATERAL ROWS FROM (unnest(p.proargnames), unnest(p.proallargtypes)) WITH ORDINALITY
+    AS out (name, type, place)
+WHERE p.pronamespace = %(schema)s::regnamespace
+ORDER BY p.proname, out.place
+"""
 
 INTRODUCTION: Final = f"""{NOTE}
 
@@ -44,6 +54,9 @@ INTRODUCTION: Final = f"""{NOTE}
 says who may read and write which. Read them freely; write them only through the programs. A column whose default is
 `GENERATED ALWAYS AS` is computed by PostgreSQL from other columns of its row; no statement can give it another value.
 
+"""
+FUNCTIONS_INTRODUCTION: Final = """A function takes no argument, returns rows, and is joined like a table:
+[Know how far a figure can be trusted](../how-to/trust.md) shows how. It reads with the rights of who calls it.
 """
 
 
@@ -56,7 +69,8 @@ def page(connection: Connection[Any], schema: str) -> str:
         assert not unknown, f"{MEANINGS.name} has to say what each table holds, and of no other: {sorted(unknown)}"
         names = [(f"[{code(each['name'])}](#{each['name']})", meanings["tables"][each["name"]]) for each in found]
         sections = [_section(cursor, each, meanings) for each in found]
-    return INTRODUCTION + table(("table", "holds"), names) + "".join(sections)
+        functions = _functions(cursor.execute(FUNCTIONS, {"schema": schema}).fetchall(), meanings)
+    return INTRODUCTION + table(("table", "holds"), names) + "".join(sections) + functions
 
 
 def _section(cursor: Any, relation: dict[str, Any], meanings: dict[str, Any]) -> str:  # noqa: ANN401 - psycopg's
@@ -72,6 +86,22 @@ def _section(cursor: Any, relation: dict[str, Any], meanings: dict[str, Any]) ->
     if constraints:
         held = [(code(each["name"]), code(each["definition"])) for each in constraints]
         text += "\n" + table(("constraint", "definition"), held)
+    return text
+
+
+def _functions(columns: list[dict[str, Any]], meanings: dict[str, Any]) -> str:
+    """Return the section of functions: each returns rows, and takes no argument."""
+    found = {name: list(rows) for name, rows in groupby(columns, key=itemgetter("name"))}
+    unknown = found.keys() ^ meanings["functions"].keys()
+    assert not unknown, f"{MEANINGS.name} has to say what each function returns, and of no other: {sorted(unknown)}"
+    text = "\n## Functions\n\n" + FUNCTIONS_INTRODUCTION
+    for name, rows in found.items():
+        text += f"\n### {name}\n\n{meanings['functions'][name]}.\n\n"
+        about = [
+            (code(row["column_name"]), row["type"], _meaning(meanings["columns"], name, row["column_name"]))
+            for row in rows
+        ]
+        text += table(("column", "type", "meaning"), about)
     return text
 
 
