@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from events.contract.limits import BIGINT_MAX
 from events.runtime import boundary, console
 from events.runtime.console import Format, FormatOption
 from events.runtime.wording import counted
@@ -144,7 +145,7 @@ def run(
 
 
 @app.command()
-def status(
+def status(  # noqa: PLR0913, PLR0917 - the command's options
     form: FormatOption = Format.TABLE,
     as_json: Annotated[bool, typer.Option("--json", help="the same as --format json")] = False,
     max_lag: Annotated[
@@ -158,23 +159,36 @@ def status(
             "position has not moved meanwhile",
         ),
     ] = None,
+    meter: Annotated[
+        int | None,
+        typer.Option(min=1, max=BIGINT_MAX, metavar="ID", help="show how far this meter's figures can be trusted"),
+    ] = None,
+    customer: Annotated[
+        int | None, typer.Option(min=1, max=BIGINT_MAX, metavar="ID", help="the same of a customer")
+    ] = None,
 ) -> None:
-    """Show positions, lag, consumers, dead letters and the last drift check.
+    """Show positions, lag, consumers, dead letters and the last drift check; or of one meter what is proven.
 
     If Kafka cannot be reached, what PostgreSQL knows is shown all the same.
 
     Exit code 0: shown, and no limit is exceeded. 1: shown, and --max-lag or --max-age is exceeded. 2: PostgreSQL or
-    Kafka cannot be reached.
+    Kafka cannot be reached, or nothing is known of this meter or customer.
     """
     from datetime import timedelta
 
+    from events.runtime.errors import InputError
     from events.runtime.option_values import seconds
-    from projector.status.command import status as status_
+    from projector.status import command
     from projector.status.limits import Limits
 
+    form = Format.JSON if as_json else form
+    if meter or customer:
+        if (meter and customer) or max_lag is not None or max_age is not None:
+            raise InputError("--meter or --customer is given alone: leave out the other one, --max-lag and --max-age")
+        command.status_of(form, "meter" if meter else "customer", meter or customer or 0)
+        return
     age = None if max_age is None else timedelta(seconds=seconds("--max-age", max_age))
-    code = status_(Format.JSON if as_json else form, Limits(lag=max_lag, age=age))
-    raise typer.Exit(code)
+    raise typer.Exit(command.status(form, Limits(lag=max_lag, age=age)))
 
 
 app.command()(exporter.health)

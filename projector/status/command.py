@@ -9,10 +9,11 @@ from events.runtime.console import Format
 from projector.database.engines import transaction
 from projector.deployment import cluster
 from projector.deployment.opening import open_database
-from projector.status import kafka_view
+from projector.status import kafka_view, trust
 from projector.status.limits import Limits, exceeded
 from projector.status.status import read
 from projector.status.text import show
+from projector.status.trust import Entity
 
 EXIT_EXCEEDED: Final = 1
 
@@ -41,3 +42,20 @@ def status(form: Format, limits: Limits) -> int:
     if view.failure:
         raise view.failure
     return EXIT_EXCEEDED if found.exceeded else 0
+
+
+def status_of(form: Format, entity: Entity, entity_id: int) -> None:
+    """Print how far the figures of one meter or customer can be trusted; Kafka is not asked.
+
+    Raises:
+        InputError: nothing is known of this id.
+        SettingError, StateError: the schema is not this deployment's.
+        ServiceUnavailableError: PostgreSQL is unavailable.
+
+    """
+    with open_database("projector status") as (settings, engine), transaction(engine) as connection:
+        found = trust.read(connection, entity, entity_id, datetime.now(settings.zone))
+    if form is Format.JSON:
+        console.print_json(asdict(found))
+    else:
+        trust.show(found, settings)

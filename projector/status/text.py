@@ -90,7 +90,7 @@ def _facts(status: Status) -> Iterator[str]:
 
 def _show_tables(status: Status) -> None:
     if status.dead_letters:
-        rows = [[d["reason"], d["open"], _ago(d["last_at"], status.asked_at)] for d in status.dead_letters]
+        rows = [[d["reason"], d["open"], ago(d["last_at"], status.asked_at)] for d in status.dead_letters]
         print_table("Open dead letters", ["Reason", "Open>", "Last"], rows)
     if status.consumers:
         rows = [[_client(each), each["host"], _partitions(each["partitions"])] for each in status.consumers]
@@ -100,7 +100,7 @@ def _show_tables(status: Status) -> None:
         title(status.group_id, left_out=len(status.positions) - len(used)),
         ["Topic", "Partition>", "Next offset>", "End>", "Lag>", "Moved"],
         [
-            [p["topic"], p["partition"], p["next_offset"], p["end"], p["lag"], _ago(p["updated_at"], status.asked_at)]
+            [p["topic"], p["partition"], p["next_offset"], p["end"], p["lag"], ago(p["updated_at"], status.asked_at)]
             for p in used
         ],
     )
@@ -119,8 +119,8 @@ def _consumers(status: Status) -> str:
 
 
 def _stop_line(stop: Mapping[str, Any], now: datetime) -> str:
-    often = f", {stop['times']:,} times since {_ago(stop['first_at'], now)}" if stop["times"] > 1 else ""
-    return f"Stopped: {_ago(stop['stopped_at'], now)} on {stop['host']}{often}: {stop['message']}"
+    often = f", {stop['times']:,} times since {ago(stop['first_at'], now)}" if stop["times"] > 1 else ""
+    return f"Stopped: {ago(stop['stopped_at'], now)} on {stop['host']}{often}: {stop['message']}"
 
 
 def _late(status: Status) -> bool:
@@ -168,7 +168,7 @@ def _outcome_of(check: Mapping[str, Any], now: datetime) -> str:
         verdict = "no drift" if complete else "no drift in what was compared"
     if check["failed"]:
         verdict += f"; {counted(check['failed'], 'chunk')} could not be compared"
-    when = _ago(check["finished_at"] or check["started_at"], now)
+    when = ago(check["finished_at"] or check["started_at"], now)
     return f"{when}, {check['command']} {check['run_id']} {check['state']}: {verdict}"
 
 
@@ -176,7 +176,7 @@ def _verified_line(status: Status) -> str:
     verified = status.last_verified
     if verified is None:
         return "Last verified: never; no run has compared every balance yet"
-    began, ended = (_ago(verified[moment], status.asked_at) for moment in ("started_at", "finished_at"))
+    began, ended = (ago(verified[moment], status.asked_at) for moment in ("started_at", "finished_at"))
     within = timedelta(seconds=verified["promised_seconds"] or 0)
     late = f"; OVERDUE, promised within {within}" if verified["overdue"] else ""
     if verified["is_empty"]:
@@ -185,7 +185,8 @@ def _verified_line(status: Status) -> str:
     return f"Last verified: every balance was compared {when}{late}"
 
 
-def _ago(then: datetime, now: datetime) -> str:
+def ago(then: datetime, now: datetime) -> str:
+    """Write how long ago something was, in its largest unit: `3 min ago`."""
     seconds = max(0, int((now - then).total_seconds()))
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= size:

@@ -51,6 +51,7 @@ OTHERS: Final[Mapping[str, str]] = {
     "projector init": "projector.deployment.schema.upgrade",
     "projector run --until-caught-up": "projector.database.revision.require_current",
     "projector status": "projector.database.revision.current",
+    "projector status --meter 1": "projector.status.trust.read",
     "projector positions show": "projector.database.revision.current",
     "projector dead-letters list": "projector.dead_letters.listing.print_list",
     "projector dead-letters retry --all": "projector.consume.merge.prepare",

@@ -18,7 +18,8 @@ from tests.conftest import RunCommand
 from tests.integration.deployment.conftest import INVOICE, POSITION, Invoke
 
 COMMANDS: Final = (
-    "projector init", "projector run --until-caught-up", "projector status", "projector positions show",
+    "projector init", "projector run --until-caught-up", "projector status", "projector status --meter 1",
+    "projector positions show",
     "projector positions set x all earliest --yes", "projector dead-letters list", "projector dead-letters show 1",
     "projector dead-letters retry --all", "projector dead-letters discard 1 --why x", "backfill drift-check",
     "backfill rebuild", "backfill runs", "backfill runs show x", "backfill runs cancel x", "backfill validate",

@@ -90,6 +90,7 @@ def test_the_reader_reads_the_contracts_tables_the_status_and_reports(as_: As, d
         [(run_id,)] = connection.execute("SELECT run_id FROM backfill_runs")
     for form in ("table", "json"):
         as_("reader", "projector", "status", "--format", form)
+    assert "there is no balance of this meter" in as_("reader", "projector", "status", "--meter", "1", expect=2).stderr
     assert "projector_verified_through_timestamp_seconds" in as_("reader", "projector", "metrics").stdout
     as_("reader", "backfill", "runs")
     assert "There was nothing to compare." in as_("reader", "backfill", "runs", "show", str(run_id)).stdout

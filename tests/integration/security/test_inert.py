@@ -32,7 +32,7 @@ COMMANDS: Final = (
     "backfill explain --meter 1", "backfill explain --customer 7", "backfill runs",
     "backfill rebuild --dry-run --significant 1",
     "backfill payment-meter-ids --dry-run", "backfill invoice-amounts --dry-run",
-    "projector dead-letters list", "projector dead-letters show 1",
+    "projector dead-letters list", "projector dead-letters show 1", "projector status --customer 7",
 )  # fmt: skip
 
 
@@ -65,6 +65,11 @@ def hostile(
             "INSERT INTO backfill_runs (run_id, command, state, error) VALUES (uuidv7(), 'rebuild', 'failed', :evil)"
         )
         connection.execute(text(insert), {"evil": EVIL})
+        finding = (
+            "INSERT INTO drift (run_id, entity, entity_id, column_name, cause, found_at) "
+            "SELECT run_id, 'customer', 7, 'balance', :evil, now() + interval '1 day' FROM backfill_runs"
+        )
+        connection.execute(text(finding), {"evil": EVIL})
     return kafka_environment
 
 

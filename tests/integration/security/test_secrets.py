@@ -19,7 +19,8 @@ from tests.support.secret_canaries import MARK, secret
 
 NOWHERE: Final = "127.0.0.1:1"  # no server listens on tcpmux
 COMMANDS: Final = (
-    "projector init", "projector init --roles", "projector run", "projector status", "projector positions show",
+    "projector init", "projector init --roles", "projector run", "projector status", "projector status --meter 1",
+    "projector positions show",
     "projector positions set x all earliest --yes", "projector dead-letters list", "projector dead-letters show 1",
     "projector dead-letters retry --all", "projector dead-letters discard 1 --why x", "backfill drift-check",
     "backfill rebuild", "backfill runs", "backfill validate", "backfill payment-meter-ids", "backfill invoice-amounts",
