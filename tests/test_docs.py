@@ -5,10 +5,9 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
 from events.contract.decode import Decoder
@@ -24,6 +23,7 @@ from tests.docs.pages import (
     prose_of,
     rows_of,
     text_of,
+    unknown_word,
 )
 from tests.docs.reference.commands import APPS, commands
 from tests.docs.reference.events import EXAMPLES
@@ -137,7 +137,7 @@ def test_every_command_line_is_one_that_the_programs_take(page: str) -> None:
         if program == "make":
             assert targets.issuperset(words), f"{page}: make {words}"
         else:
-            unknown = _unknown(program, words)
+            unknown = unknown_word(program, words)
             assert not unknown, f"{page}: `{program} {' '.join(words)}`: no {unknown}"
 
 
@@ -174,20 +174,3 @@ def _strings(file: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value
-
-
-def _unknown(program: str, words: list[str]) -> str:
-    """Name the first subcommand or option that a command line has and the program hasn't."""
-    command: Any = typer.main.get_command(APPS[program])
-    while words and hasattr(command, "commands"):
-        word, *words = words
-        if word == "--help":
-            return ""
-        if word not in command.commands:
-            if command.invoke_without_command and word.startswith("--"):
-                words = [word, *words]
-                break
-            return word
-        command = command.commands[word]
-    options = {option for parameter in command.params for option in parameter.opts} | {"--help"}
-    return next((word for word in words if word.startswith("--") and word.partition("=")[0] not in options), "")

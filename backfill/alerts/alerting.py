@@ -17,7 +17,7 @@ import psycopg
 import structlog
 from psycopg import Connection
 
-from backfill.alerts import store
+from backfill.alerts import dead_man, store
 from backfill.alerts.alert import (
     CHECKER_FAILED,
     COVERAGE_BEHIND,
@@ -69,6 +69,8 @@ class Alerting:
             self._settle(connection, failed, {CHECKER_FAILED} if run.selection.whole else set(), run)
         self._drift(connection, run)
         self._deliver(connection)
+        if run.is_complete:
+            dead_man.call(self._settings)
 
     def during_run(self, connection: Connection[Any], run: Run) -> None:
         """Alert on new drift while a long run goes on; growing drift is reported at its end."""

@@ -87,6 +87,8 @@ def next_duty_cycle(duty_cycle: float, why: str) -> float:
 class Governor:
     """A brake that all workers of a process share."""
 
+    reason = "consumers"
+
     def __init__(self, baseline: Observation) -> None:
         self.baseline = baseline
         self.duty_cycle = 1.0

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from math import ceil
 from threading import Lock
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from psycopg import Connection
 
@@ -33,16 +33,46 @@ CHUNKS_MIN: Final = 20  # in one round, so that even a small database is not che
 CHUNK_SECONDS: Final = 60  # between two chunks of a large one: smaller chunks are a smaller load
 LOOK_SECONDS: Final = 0.1  # how soon a pause ends when a stop is requested
 
-Brake = Callable[[Run, Tally, float], float]
-"""Given a run, what its last chunk counted, and how many seconds that took: returns how many seconds to pause."""
+
+class Brake(Protocol):
+    """Given a run, what its last chunk counted, and how many seconds that took: returns how many seconds to pause."""
+
+    reason: str
+
+    def __call__(self, run: Run, delta: Tally, took: float, /) -> float:
+        """Return the seconds."""
+
+
+class Rests:
+    """How long the workers of a process have paused, by the reason of the brake that counted."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._seconds: dict[str, float] = {}
+
+    def add(self, reason: str, seconds: float) -> None:
+        """Count a pause that is over."""
+        with self._lock:
+            self._seconds[reason] = self._seconds.get(reason, 0.0) + seconds
+
+    def seconds(self) -> dict[str, float]:
+        """Return the seconds by reason."""
+        with self._lock:
+            return dict(self._seconds)
 
 
 class Pace:
     """One worker's pace."""
 
-    def __init__(self, brakes: Sequence[Brake] = (), stop: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        brakes: Sequence[Brake] = (),
+        stop: Callable[[], bool] = lambda: False,
+        rests: Rests | None = None,
+    ) -> None:
         self._brakes = brakes
         self._stop = stop
+        self._rests = rests or Rests()
         self._size = SIZE_FIRST
 
     def size(self, run: Run) -> int:
@@ -52,7 +82,11 @@ class Pace:
     def after(self, run: Run, delta: Tally, took: float) -> None:
         """Adjust the chunk size to the last chunk's duration, then pause."""
         self._size = next_size(self._size, took)
-        rest(max((brake(run, delta, took) for brake in self._brakes), default=0.0), self._stop)
+        seconds, reason = max(((brake(run, delta, took), brake.reason) for brake in self._brakes), default=(0.0, ""))
+        began = monotonic()
+        rest(seconds, self._stop)
+        if seconds:
+            self._rests.add(reason, monotonic() - began)
 
 
 def next_size(size: int, took: float) -> int:
@@ -63,6 +97,8 @@ def next_size(size: int, took: float) -> int:
 
 class RowRate:
     """At most so many history rows a second in this process, over all its workers."""
+
+    reason = "rows_max"
 
     def __init__(self, rows_max: float) -> None:
         self._rows_max = rows_max
@@ -111,6 +147,8 @@ def pause_seconds(*, chunks: int, seconds: float, took: float) -> float:
 
 class EvenPacing:
     """Spreads chunks evenly over the rest of a round; the remaining chunks are counted anew at each phase."""
+
+    reason = "schedule"
 
     def __init__(self, connection: Connection[Any], run: Run, chunk_size: int, ends_at: datetime) -> None:
         self._connection = connection

@@ -30,6 +30,7 @@ from backfill.runs.stopping import asked_to_stop
 from backfill.runs.store import Run
 from backfill.throttle import pace
 from backfill.throttle.pace import EvenPacing, Pace
+from backfill.watch.checker_metrics import CheckerMetrics
 from events.runtime.console import say
 from events.runtime.errors import ServiceUnavailableError, StateError
 from events.runtime.moments import written
@@ -75,28 +76,38 @@ def once(settings: Settings, request: Request, alerting: Alerting) -> int:
 
 def serve(settings: Settings, request: Request, plan: Plan, alerting: Alerting) -> int:
     """Check round after round until a signal stops it; return the exit code."""
-    with asked_to_stop(settings.shutdown_seconds) as stop:
-        service = _Service(settings, request, plan, alerting, stop)
+    metrics = CheckerMetrics(settings)
+    with metrics.served(), asked_to_stop(settings.shutdown_seconds) as asked:
+        stop = metrics.beating(asked)
+        service = _Service(settings, request, plan, alerting, stop, metrics)
         with alert_on_failure(alerting):
             service.round()
         while not stop():
             pace.rest(service.due - monotonic(), stop)
             if not stop():
                 service.next_round()
+        metrics.heartbeat.manager.stopping()
     return EXIT_CLEAN
 
 
 class _Service:
     """What outlives a round: when the next one is due, when the service started, and how its rounds went."""
 
-    def __init__(
-        self, settings: Settings, request: Request, plan: Plan, alerting: Alerting, stop: Callable[[], bool]
+    def __init__(  # noqa: PLR0913, PLR0917 - what a service has
+        self,
+        settings: Settings,
+        request: Request,
+        plan: Plan,
+        alerting: Alerting,
+        stop: Callable[[], bool],
+        metrics: CheckerMetrics,
     ) -> None:
         self._settings = settings
         self._request = request
         self._plan = plan
         self._alerting = alerting
         self._stop = stop
+        self._metrics = metrics
         self._since = datetime.now(UTC)
         self._compared = False  # whether a round of this process is complete
         self._failed = False  # whether the last round was not completed
@@ -108,11 +119,14 @@ class _Service:
             self.round()
         except check_lock.AnotherChecksError as error:
             _log.warning("drift check postponed", reason=str(error))
+            outcome = "postponed"
         except (ServiceUnavailableError, StateError) as error:
             _log.error("drift check failed", reason=str(error))
             self._alerting.check_failed(error)
+            outcome = "failed"
         else:
             return
+        self._metrics.ended(outcome)
         self._failed = True
         self.due = monotonic() + min(self._plan.seconds, AGAIN_SECONDS)
 
@@ -120,6 +134,7 @@ class _Service:
         """Compare everything once, or resume the round that was interrupted."""
         with ready(self._settings) as engine, session(engine) as connection:
             check_lock.claim(connection, zone=self._settings.zone)
+            self._metrics.begun()
             if self._failed:
                 self._alert_on_coverage(connection, None)
             run = self._begun(connection)
@@ -135,7 +150,7 @@ class _Service:
                     run,
                     stop=self._stop,
                     watch=self._between(connection, run),
-                    pace=lambda halted: Pace([*chosen, *pacing], halted),
+                    pace=lambda halted: Pace([*chosen, *pacing], halted, self._metrics.rests),
                     others=[lambda: session(engine)] * (0 if pacing else self._request.tuning.workers - 1),
                 )
             if run.state != "finished" and not self._stop():
@@ -144,6 +159,8 @@ class _Service:
             self._compared, self._failed = self._compared or run.state == "finished", False
             self._alert_on_coverage(connection, run)
             self._alerting.run_ended(connection, run)
+        if run.state == "finished":
+            self._metrics.ended("partial" if run.tally.failed else "complete")
         record(run)
 
     def _begun(self, connection: Connection[Any]) -> Run:

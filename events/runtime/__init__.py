@@ -16,5 +16,6 @@ stop, deadline      signals as a request to stop; a time budget
 layout, wording     tables, records and wrapped lines; counts with their nouns
 help_pages          help as plain text that fits the terminal
 moments             points in time as people read them
+service_manager     what a process says to systemd
 totals              counts that add up
 """

@@ -4,6 +4,7 @@ import os
 from difflib import get_close_matches
 from functools import cache
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
@@ -42,6 +43,19 @@ def _listening_address(text: str) -> str:
     """Accept `host:port`, `[IPv6]:port`, or a port alone, which is one of loopback."""
     host_and_port(text)
     return text
+
+
+def _web_address(secret: SecretStr) -> SecretStr:
+    """Accept an http or https address with a host; the message holds nothing of it, because all of it may be secret."""
+    text = secret.get_secret_value()
+    try:
+        address = urlsplit(text)
+        sound = address.scheme in {"http", "https"} and address.hostname and (address.port or 1) and text.isprintable()
+    except ValueError:
+        sound = False
+    if text and not (sound and " " not in text):
+        raise ValueError("is not an address such as https://checks.example.org/ping/...")
+    return secret
 
 
 def host_and_port(text: str) -> tuple[str, int] | None:
@@ -111,6 +125,11 @@ class Settings(BaseSettings):
     )
     alerts: SecretStr = Field(
         SecretStr(""), description="where drift alerts go, comma separated: apprise addresses, kafka:, stdout:"
+    )
+    heartbeat_url: Annotated[SecretStr, AfterValidator(_web_address)] = Field(
+        SecretStr(""),
+        description="web address that is asked for when a drift check of everything has ended well, so that a service "
+        "elsewhere notices when none does",
     )
     metrics_address: Annotated[str, AfterValidator(_listening_address)] = Field(
         "",

@@ -90,6 +90,8 @@ class Consumer:
             self._check_log()
             self._apply()
             self._forget_stops()
+        if self._stop.requested:
+            self._metrics.heartbeat.manager.stopping()
         if self._continuity.doubted:
             self._buffer.drop()
         self._budget = self._deadline()
@@ -181,6 +183,8 @@ class Consumer:
         """Say that the loop comes round, and where the partitions stand."""
         self._metrics.heartbeat.beat()
         self._metrics.joined = self._membership.joined
+        if self._metrics.joined:
+            self._metrics.heartbeat.manager.ready()
         if self._metrics.is_look_due:
             self._metrics.look(self._progress.applied, self._membership.high_watermarks())
 

@@ -91,6 +91,7 @@ class _Service:
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self._found)
         with endpoint.serving(address, registry, {probes.ALIVE: self._alive, probes.READY: self._ready}):
+            self._heartbeat.manager.ready()
             while not stop.requested:
                 self._heartbeat.beat()
                 found = stop.run_unless_stopped(self._figures.look)
@@ -98,6 +99,7 @@ class _Service:
                     self._found.families = found
                     self._report()
                 stop.wait(LOOK_SECONDS)
+            self._heartbeat.manager.stopping()
 
     def _report(self) -> None:
         self._looked = not self._figures.failures

@@ -22,6 +22,7 @@ class Source(StrEnum):
 
     CONSUMER = "projector run"
     EXPORTER = "projector metrics"
+    CHECKER = "backfill drift-check"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,7 @@ class Metric:
 
 BOTH: Final = (Source.CONSUMER, Source.EXPORTER)
 EXPORTER: Final = (Source.EXPORTER,)
+CHECKER: Final = (Source.CHECKER,)
 PLACE: Final = ("topic", "partition")
 
 
@@ -63,7 +65,7 @@ def _histogram(name: str, text: str, *labels: str) -> Metric:
 
 CATALOGUE: Final = (
     _gauge("projector_build_info", "1; the labels say what runs, and which deployment it belongs to",
-           "program", "version", "schema", "group", sources=BOTH),
+           "program", "version", "schema", "group", sources=(*BOTH, *CHECKER)),
     _counter("projector_events_total", "Messages of committed batches: applied, stale (a duplicate, or superseded by a "
              "newer version), or refused; the reason is empty unless refused", "topic", "outcome", "reason"),
     _counter("projector_conflicts_total", "Events with the version of another one and other content"),
@@ -86,7 +88,8 @@ CATALOGUE: Final = (
     _counter("projector_rebalances_total", "Times that the group gave this consumer partitions or took some away"),
     _gauge("projector_breaker_open", "1 if consumers have stopped because too many messages were refused",
            sources=BOTH),
-    _gauge("projector_loop_heartbeat_timestamp_seconds", "When the consumer's loop last came round, in Unix time"),
+    _gauge("projector_loop_heartbeat_timestamp_seconds", "When the loop of the consumer or of the checker last came "
+           "round, in Unix time", sources=(Source.CONSUMER, Source.CHECKER)),
     _gauge("projector_broker_offsets_timestamp_seconds", "When the broker last said how far its logs reach, in Unix "
            "time; a lag is no younger than this", sources=BOTH),
     _gauge("projector_up", "1 if the service answered the exporter", "service", sources=EXPORTER),
@@ -109,6 +112,13 @@ CATALOGUE: Final = (
            "not over", "command", sources=EXPORTER),
     _gauge("projector_run_last_success_timestamp_seconds", "When a run of a command last finished with no chunk "
            "failed, in Unix time", "command", sources=EXPORTER),
+    _counter("projector_check_rounds_total", "Rounds of a checking service that ended: complete, partial (a chunk "
+             "failed), failed, or postponed because another checker works", "outcome", sources=CHECKER),
+    _gauge("projector_check_last_complete_timestamp_seconds", "When a round of this process was last complete, in Unix "
+           "time; 0 if none was", sources=CHECKER),
+    _counter("projector_run_throttled_seconds_total", "Time that the workers of a checking service rested after "
+             "chunks, by what asked for the longest rest: consumers, rows_max or schedule", "reason",
+             sources=CHECKER),
     _gauge("projector_clock_overdue_seconds", "How long an assignment that has begun or ended has waited to take "
            "effect; 0 if none waits", sources=EXPORTER),
     _gauge("projector_topic_problems", "Settings of the topics that the contract does not allow, or advises against",

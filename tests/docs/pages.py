@@ -5,7 +5,9 @@ import shlex
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import typer
 
 from tests.docs.reference.commands import APPS
 from tests.docs.site_links import ROOT_PAGES
@@ -63,3 +65,20 @@ def command_lines(page: str) -> Iterator[list[str]]:
 
 def _is_rule(row: str) -> bool:
     return bool(row) and set(row) <= set("-| ")
+
+
+def unknown_word(program: str, words: list[str]) -> str:
+    """Name the first subcommand or option that a command line has and the program hasn't."""
+    command: Any = typer.main.get_command(APPS[program])
+    while words and hasattr(command, "commands"):
+        word, *words = words
+        if word == "--help":
+            return ""
+        if word not in command.commands:
+            if command.invoke_without_command and word.startswith("--"):
+                words = [word, *words]
+                break
+            return word
+        command = command.commands[word]
+    options = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+    return next((word for word in words if word.startswith("--") and word.partition("=")[0] not in options), "")

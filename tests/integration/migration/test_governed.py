@@ -35,13 +35,16 @@ def governed(monkeypatch: pytest.MonkeyPatch) -> set[Command]:
     """Collect the commands of the runs whose chunks a governor is asked about."""
     commands: set[Command] = set()
 
-    def brake(run: Run, _delta: Tally, _took: float) -> float:
-        commands.add(run.command)
-        return 0.0
+    class Asked:
+        reason = "consumers"
+
+        def __call__(self, run: Run, _delta: Tally, _took: float) -> float:
+            commands.add(run.command)
+            return 0.0
 
     @contextmanager
     def governing(_settings: Settings, _engine: Engine) -> Iterator[Brake]:
-        yield brake
+        yield Asked()
 
     monkeypatch.setattr(runner, "governing", governing)
     return commands

@@ -16,7 +16,7 @@ from backfill.throttle.governor import (
     next_duty_cycle,
     overload_reason,
 )
-from backfill.throttle.pace import SIZE_FIRST, SIZE_MAX, SIZE_MIN, TARGET_SECONDS, Pace, RowRate, next_size
+from backfill.throttle.pace import SIZE_FIRST, SIZE_MAX, SIZE_MIN, TARGET_SECONDS, Pace, Rests, RowRate, next_size
 from tests.unit.backfill.examples import run
 
 CALM: Final = Observation(transaction_ms=40.0, lag=100)
@@ -49,14 +49,37 @@ def test_a_size_that_somebody_chose_stays() -> None:
 def test_the_longest_rest_counts_and_a_signal_ends_it() -> None:
     asked: list[float] = []
 
-    def brake(seconds: float) -> float:
-        asked.append(seconds)
-        return seconds
+    class Asking:
+        def __init__(self, reason: str, seconds: float) -> None:
+            self.reason, self._seconds = reason, seconds
 
-    pace = Pace([lambda *_: brake(0.0), lambda *_: brake(REST_SECONDS)], stop=lambda: len(asked) == 2)
+        def __call__(self, *_: object) -> float:
+            asked.append(self._seconds)
+            return self._seconds
+
+    rests = Rests()
+    pace = Pace([Asking("rows_max", 0.0), Asking("consumers", REST_SECONDS)], lambda: len(asked) == 2, rests)
     began = monotonic()
     pace.after(run(), Tally(), 0.1)
     assert monotonic() - began < REST_SECONDS
+    assert rests.seconds().keys() == {"consumers"}
+
+
+def test_no_rest_is_no_reason() -> None:
+    rests = Rests()
+    Pace([Governor(CALM)], rests=rests).after(run(), Tally(), 0.1)
+    Pace(rests=rests).after(run(), Tally(), 0.1)
+    assert rests.seconds() == {}
+
+
+def test_rests_add_up_by_what_asked_for_them() -> None:
+    governor, rests = Governor(CALM), Rests()
+    governor.duty_cycle = 0.5
+    pace = Pace([governor, RowRate(1e9)], rests=rests)
+    for _ in range(3):
+        pace.after(run(), Tally(), 0.001)
+    assert rests.seconds().keys() == {"consumers"}
+    assert rests.seconds()["consumers"] >= 0.003
 
 
 def test_rows_are_held_to_their_rate_whoever_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
