@@ -16,7 +16,7 @@ from psycopg.types.json import Json
 
 from backfill.alerts.alert import Alert, Found
 from backfill.alerts.decide import LastAlert
-from backfill.runs.locks import Lock
+from projector.database.locks import Lock
 from projector.database.statements import statements
 
 SQL: Final = statements("backfill.alerts", "alerts.sql")

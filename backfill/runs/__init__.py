@@ -5,7 +5,6 @@ phases      the phases of each command, and the transitions between a run's stat
 drift       the table `drift`: the findings of runs
 rounds      a rebuild compares again whatever was written while it ran
 chunks      ranges of keys: claimed, split, finished, collected into the run
-locks       advisory locks by name
 workers     the processes that carry out a run
 check_lock  one drift check at a time
 in_effect   whether an assignment is in effect, and whose a meter is, for every statement that asks

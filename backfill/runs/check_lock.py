@@ -12,11 +12,12 @@ from typing import Any, Final
 from psycopg import Connection
 from psycopg.errors import LockNotAvailable
 
-from backfill.runs import locks, store
-from backfill.runs.locks import Lock
+from backfill.runs import store
 from backfill.runs.store import Run
 from events.runtime.errors import StateError
 from events.runtime.moments import written
+from projector.database import locks
+from projector.database.locks import Lock
 
 CLAIM_MS: Final = 3000  # PostgreSQL releases the lock of a checker that was killed within moments
 LOCK: Final = Lock("drift-check", of_schema=True)
@@ -57,7 +58,8 @@ def _checked_by_others(connection: Connection[Any]) -> list[Run]:
     """Read the runs of the other sessions that hold the check lock: each also holds the lock of its run."""
     checking = LOCK.holders(connection) - {connection.info.backend_pid}
     running = {str(run.run_id): run for run in store.running(connection, "drift-check")} if checking else {}
-    return [running[run_id] for run_id in locks.shared_between(connection, running, checking)]
+    holders = locks.holders(connection, running)
+    return [running[run_id] for run_id, pids in holders.items() if pids & checking]
 
 
 def _describe_other(connection: Connection[Any], zone: tzinfo) -> str:

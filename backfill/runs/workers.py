@@ -12,7 +12,7 @@ from uuid import UUID
 from psycopg import Connection
 from psycopg.errors import LockNotAvailable
 
-from backfill.runs.locks import Lock
+from projector.database.locks import Lock
 
 WAIT_MS: Final = 500
 LAST_STEP_SEED: Final = 1  # so that a run's second lock has another key than its first

@@ -9,6 +9,7 @@ refused_connections  why a server refused a connection, as its SQLSTATE
 failures             PostgreSQL's errors as errors of this project, each in one line
 sqlstates            PostgreSQL's error codes by what they mean for a program
 bisect               finds the part of a piece of work whose values PostgreSQL refuses
+locks                advisory locks by name
 statements           named statements read from `.sql` files
 revision             the schema's revision, and the one that the code needs
 roles                what each role may do

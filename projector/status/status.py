@@ -12,6 +12,7 @@ from events.contract.types import TopicPartition
 from projector.database.statements import statements
 from projector.kafka_log.group import Member
 from projector.kafka_log.partitions import PartitionLog
+from projector.status import checker
 from projector.status.kafka_view import KafkaView
 
 STATUS: Final = statements("projector.status", "status.sql")
@@ -24,7 +25,9 @@ class Status:
     Without an answer of the broker, `kafka_failure` says why; the lag and the consumers are None, unknown. `sessions`
     are those of every `projector run` in the database. `assignments` has the clock, how many assignments begin or end
     after it, and when the next one does. `stops` says why consumers ended by themselves, as long as none that started
-    later works. `exceeded` names the limits that were given and are not kept.
+    later works. `checker` is the newest check of a schedule, with its processes and whether its promise is broken;
+    `abandoned` are runs that say that they run, and that no process carries out. `exceeded` names the limits that were
+    given and are not kept.
     """
 
     group_id: str
@@ -35,6 +38,8 @@ class Status:
     last_check: dict[str, Any] | None
     last_log_check: dict[str, Any] | None = None
     last_verified: dict[str, Any] | None = None
+    checker: dict[str, Any] | None = None
+    abandoned: Sequence[dict[str, Any]] = ()
     assignments: dict[str, Any] | None = None
     consumers: list[dict[str, Any]] | None = None
     sessions: Sequence[dict[str, Any]] = ()
@@ -53,6 +58,7 @@ def read(connection: Connection[Any], group_id: str, view: KafkaView, now: datet
         with connection.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(STATUS[name], {"group_id": group_id}).fetchall()
 
+    checks = checker.read(connection)
     positions = [_with_lag(position, logs) for position in rows("positions")]
     unread = set(logs or ()) - {(position["topic"], position["partition"]) for position in positions}
     unread_messages = sum(logs[place].high - logs[place].low for place in unread) if logs else 0
@@ -65,6 +71,8 @@ def read(connection: Connection[Any], group_id: str, view: KafkaView, now: datet
         last_check=next(iter(rows("last_check")), None),
         last_log_check=next(iter(rows("last_log_check")), None),
         last_verified=next(iter(rows("last_verified")), None),
+        checker=checks.checker,
+        abandoned=checks.abandoned,
         assignments=next(iter(rows("assignments")), None),
         consumers=None if view.members is None else [_consumer(member) for member in view.members],
         sessions=rows("sessions"),

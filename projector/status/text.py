@@ -36,8 +36,7 @@ def _attention(status: Status) -> Iterator[str]:
         are, them = agree(dead, "is", "are"), agree(dead, "it", "them")
         yield f"{counted(dead, 'dead letter')} {are} open: `projector dead-letters list` shows {them}"
     yield from _left_by_checks(status)
-    if status.last_verified and status.last_verified["overdue"]:
-        yield "a check of every balance is overdue"
+    yield from _checks_not_done(status)
     if _late(status):
         yield "an assignment is due, and no consumer has moved the clock"
     if status.topic_problems:
@@ -55,6 +54,16 @@ def _left_by_checks(status: Status) -> Iterator[str]:
             yield f"the last {check['command']} left {counted(left, 'finding')}: {shows}"
     if of_log and (left := _left(of_log)):
         yield f"verify-log left {counted(left, 'finding')}: `backfill runs show {of_log['run_id']}` shows how to go on"
+
+
+def _checks_not_done(status: Status) -> Iterator[str]:
+    """Name runs that nobody carries out, and a promise to compare everything that is broken."""
+    for run in status.abandoned:
+        says = f"{run['command']} {run['run_id']} says that it runs, and no process carries it out"
+        yield f"{says}: `backfill runs` shows how to go on"
+    if status.checker and status.checker["overdue"]:
+        why = "the checker is late" if status.checker["processes"] else "no checker is at work"
+        yield f"a check of every balance is overdue, and {why}"
 
 
 def _left(check: Mapping[str, Any]) -> int:
@@ -77,6 +86,8 @@ def _facts(status: Status) -> Iterator[str]:
     dead = _open_letters(status)
     yield f"Dead letters: {f'{dead:,} open' if dead else 'none open'}"
     yield _verified_line(status)
+    if status.checker:
+        yield f"Checker: {_checker(status.checker, status.abandoned, status.asked_at)}"
     yield _check_line(status)
     if status.last_log_check:
         yield f"Last comparison with the log: {_outcome_of(status.last_log_check, status.asked_at)}"
@@ -183,6 +194,22 @@ def _verified_line(status: Status) -> str:
         return f"Last verified: {ended}; there are no balances to compare{late}"
     when = ended if began == ended else f"between {began} and {ended}"
     return f"Last verified: every balance was compared {when}{late}"
+
+
+def _checker(checker: Mapping[str, Any], abandoned: Sequence[Mapping[str, Any]], now: datetime) -> str:
+    """Tell one that is dead, one that is at work, and one that is quiet because the next round is not due."""
+    run = f"run {checker['run_id']}"
+    if checker["run_id"] in {each["run_id"] for each in abandoned}:
+        return f"dead; no process carries out its {run}, which last moved {ago(checker['updated_at'], now)}"
+    promised = timedelta(seconds=checker["promised_seconds"])
+    if checker["state"] == "running":
+        late = f"; late, everything was promised to be compared within {promised}" if checker["overdue"] else ""
+        return f"at work on {run}, which last moved {ago(checker['updated_at'], now)}{late}"
+    last = f"its last {run} {checker['state']} {ago(checker['finished_at'] or checker['updated_at'], now)}"
+    if checker["overdue"]:
+        return f"gone, or each round fails; {last}, and everything was promised to be compared within {promised}"
+    due = checker["due_at"].astimezone(now.tzinfo)
+    return f"quiet; {last}, and everything is promised to be compared again by {due:%Y-%m-%d %H:%M:%S %Z}"
 
 
 def ago(then: datetime, now: datetime) -> str:

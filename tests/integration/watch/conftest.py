@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.integration.backfill.conftest import connect, database
+from tests.integration.backfill.conftest import connect, database, worker
 
-__all__ = ["connect", "database"]
+__all__ = ["connect", "database", "worker"]
 
 
 class Inbox:

@@ -105,6 +105,41 @@ def test_when_everything_was_compared_is_one_time_where_it_is_one(
     assert said in capsys.readouterr().out.splitlines()
 
 
+CHECKER: Final[dict[str, Any]] = {
+    "run_id": UUID(int=2), "state": "finished", "started_at": NOW, "updated_at": NOW, "finished_at": NOW,
+    "promised_seconds": 600.0, "due_at": NOW + timedelta(minutes=10), "overdue": False, "processes": 0,
+}  # fmt: skip
+NOBODYS: Final = "says that it runs, and no process carries it out: `backfill runs` shows how to go on."
+ABANDONED: Final = {"run_id": UUID(int=2), "command": "rebuild", "started_at": NOW, "updated_at": NOW}
+
+
+@pytest.mark.parametrize(
+    ("facts", "abandoned", "said"),
+    [
+        ({}, [], "quiet; its last run {} finished 0 s ago, and everything is promised to be compared again by 2026-01"),
+        ({"state": "paused", "finished_at": None}, [], "quiet; its last run {} paused 0 s ago, and everything is "),
+        ({"state": "running", "processes": 1}, [], "at work on run {}, which last moved 0 s ago\n"),
+        (
+            {"state": "running", "processes": 1, "overdue": True},
+            [],
+            "at work on run {}, which last moved 0 s ago; late, everything was promised to be compared within 0:10:00",
+        ),
+        ({"state": "running"}, [ABANDONED], "dead; no process carries out its run {}, which last moved 0 s ago\n"),
+        ({"overdue": True}, [], "gone, or each round fails; its last run {} finished 0 s ago, and everything was prom"),
+    ],
+)
+def test_a_dead_checker_is_told_from_a_quiet_one(
+    facts: dict[str, Any], abandoned: list[dict[str, Any]], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show(
+        Status(
+            group_id="g", positions=[], lag=0, conflicts=0, dead_letters=[], last_check=None, asked_at=NOW,
+            checker=CHECKER | facts, abandoned=abandoned,
+        )
+    )  # fmt: skip
+    assert f"Checker: {said.format(UUID(int=2))}" in capsys.readouterr().out
+
+
 STOP: Final = {
     "host": "h", "reason": "group", "message": "m", "positions": {}, "times": 1, "first_at": NOW, "stopped_at": NOW
 }  # fmt: skip
@@ -145,7 +180,19 @@ AHEAD: Final = {"clock": NOW - timedelta(days=1), "ahead": 2, "next_at": NOW + t
             {"stops": [STOP]},
             "Needs attention: a consumer has stopped with an error.",
         ),
-        ({"last_verified": VERIFIED | {"overdue": True}}, "Needs attention: a check of every balance is overdue."),
+        (
+            {"checker": CHECKER | {"overdue": True}},
+            "Needs attention: a check of every balance is overdue, and no checker is at work.",
+        ),
+        (
+            {"checker": CHECKER | {"overdue": True, "state": "running", "processes": 1}},
+            "Needs attention: a check of every balance is overdue, and the checker is late.",
+        ),
+        ({"checker": CHECKER}, "Nothing needs attention."),
+        (
+            {"abandoned": [ABANDONED]},
+            f"Needs attention: rebuild {UUID(int=2)} {NOBODYS}",
+        ),
         ({"assignments": AHEAD}, "Nothing needs attention."),
         (
             {"assignments": AHEAD | {"next_at": NOW - timedelta(minutes=2)}},

@@ -1,4 +1,7 @@
-"""Advisory locks of the auditor's sessions, by name: PostgreSQL releases them with the session, however that ends."""
+"""Advisory locks of sessions, by name: PostgreSQL releases them with the session, however that ends.
+
+The auditor takes them; `projector status` reads who holds them.
+"""
 
 from collections.abc import Collection
 from typing import Any, Final, NamedTuple
@@ -7,7 +10,7 @@ from psycopg import Connection
 
 from projector.database.statements import statements
 
-SQL: Final = statements("backfill.runs", "locks.sql")
+SQL: Final = statements("projector.database", "locks.sql")
 
 
 class Lock(NamedTuple):
@@ -51,7 +54,9 @@ class Lock(NamedTuple):
         return {pid for _, pid in connection.execute(SQL["holders"], self._values)}
 
 
-def shared_between(connection: Connection[Any], names: Collection[str], pids: Collection[int]) -> set[str]:
-    """Read which of these locks, that belong to no schema, one of these sessions holds."""
-    values = {"names": [*names], "of_schema": False, "seed": 0}
-    return {name for name, pid in connection.execute(SQL["holders"], values) if pid in pids}
+def holders(connection: Connection[Any], names: Collection[str]) -> dict[str, set[int]]:
+    """Read which sessions hold each of these locks, that belong to no schema; what nobody holds is left out."""
+    found: dict[str, set[int]] = {}
+    for name, pid in connection.execute(SQL["holders"], {"names": [*names], "of_schema": False, "seed": 0}):
+        found.setdefault(name, set()).add(pid)
+    return found
