@@ -38,9 +38,9 @@ mutants: $(READY) ## change the code in a thousand small ways, and see that the 
 	@$(BIN)/python -m tests.mutants
 
 test-operations: $(READY) ## the tests beside real PgBouncer, Prometheus and systemd, which are installed where apt-get may
-	@export PATH="$$PATH:/usr/sbin"; command -v pgbouncer > /dev/null && command -v promtool > /dev/null && command -v systemd-analyze > /dev/null || \
-		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends pgbouncer prometheus systemd > /dev/null; } || \
-		{ echo "make: PgBouncer, Prometheus and systemd-analyze are needed (Debian: apt install pgbouncer prometheus systemd)" >&2; exit 1; }; \
+	@export PATH="$$PATH:/usr/sbin"; command -v pgbouncer > /dev/null && command -v promtool > /dev/null && command -v amtool > /dev/null && command -v systemd-analyze > /dev/null || \
+		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends pgbouncer prometheus prometheus-alertmanager systemd > /dev/null; } || \
+		{ echo "make: PgBouncer, Prometheus and systemd-analyze are needed (Debian: apt install pgbouncer prometheus prometheus-alertmanager systemd)" >&2; exit 1; }; \
 	$(BIN)/python -m pytest -n 2 --dist worksteal tests/operations
 
 test-bench: $(READY) ## every part of the benchmark in a small run: whether it works, not how fast anything is
