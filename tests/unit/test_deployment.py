@@ -16,7 +16,8 @@ from projector.sandbox.jars import KAFKA_VERSION
 from tests.support.services import KAFKA_IMAGE, POSTGRES_IMAGE
 
 ROOT = Path(__file__).parent.parent.parent
-OURS = ("init", "projector", "watcher")
+OURS = ("init", "projector", "watcher", "exporter")
+MONITORING = {"exporter", "prometheus", "alertmanager"}
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +35,9 @@ def test_base_images_are_named_by_version_and_may_be_pinned_by_digest(compose: d
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     bases = [line.split()[1] for line in lines if line.startswith("FROM ")]
     assert len(set(bases)) == 1
-    for image in (bases[0], compose["postgres"]["image"], compose["kafka"]["image"]):
-        assert re.fullmatch(r"[a-z/]+:\d[\w.-]*(@sha256:[0-9a-f]{64})?", image), image
+    others = [service["image"] for name, service in compose.items() if name not in OURS]
+    for image in (bases[0], *others):
+        assert re.fullmatch(r"[a-z/]+:v?\d[\w.-]*(@sha256:[0-9a-f]{64})?", image), image
 
 
 def test_postgres_keeps_its_data_where_18_writes_it(compose: dict[str, Any]) -> None:
@@ -51,9 +53,36 @@ def test_compose_starts_in_order_and_checks_health(compose: dict[str, Any]) -> N
     for name in ("projector", "watcher"):
         assert compose[name]["depends_on"] == {"init": {"condition": "service_completed_successfully"}}
         assert compose[name]["restart"] == "unless-stopped"
-    assert all("healthcheck" in compose[name] for name in ("postgres", "kafka", "projector"))
+    assert all("healthcheck" in compose[name] for name in ("postgres", "kafka"))
     asked = ["CMD", "projector", "status", "--json", "--max-age", "2m"]  # without a limit, one that hangs is healthy
     assert compose["projector"]["healthcheck"]["test"] == asked
+    for name in ("watcher", "exporter"):
+        assert compose[name]["healthcheck"]["test"] == ["CMD", "projector", "health"]
+
+
+def test_what_watches_from_outside_waits_for_its_profile(compose: dict[str, Any]) -> None:
+    assert {name for name, service in compose.items() if service.get("profiles") == ["monitoring"]} == MONITORING
+    assert not any("profiles" in service for name, service in compose.items() if name not in MONITORING)
+
+
+def test_prometheus_finds_every_program_and_its_rules_and_alertmanager(compose: dict[str, Any]) -> None:
+    shipped = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
+    jobs = shipped["scrape_configs"]
+    asked = [entry["names"][0] + f":{entry['port']}" for job in jobs for entry in job.get("dns_sd_configs", [])]
+    asked += [target for job in jobs for entry in job.get("static_configs", []) for target in entry["targets"]]
+    port = compose["projector"]["environment"]["PROJECTOR_METRICS_ADDRESS"].rpartition(":")[2]
+    assert sorted(asked) == sorted(f"{name}:{port}" for name in OURS if name != "init")
+    (manager,) = shipped["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"]
+    assert manager.partition(":")[0] in compose
+    mounted = {each["target"] for each in compose["prometheus"]["configs"]}
+    assert mounted == {f"/etc/prometheus/{file}" for file in ("prometheus.yml", *shipped["rule_files"])}
+
+
+def test_every_file_that_compose_puts_into_a_container_is_there(compose: dict[str, Any]) -> None:
+    configs = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["configs"]
+    mounted = {each["source"] for service in compose.values() for each in service.get("configs", [])}
+    assert mounted == configs.keys()
+    assert all((ROOT / config["file"]).is_file() for config in configs.values() if "file" in config)
 
 
 def test_our_containers_can_change_nothing_but_tmp(compose: dict[str, Any]) -> None:
@@ -68,14 +97,14 @@ def test_each_program_that_compose_starts_is_a_user_of_its_own(compose: dict[str
     addresses = [make_url(compose[name]["environment"]["PROJECTOR_DATABASE_URL"]) for name in OURS]
     users = [address.username for address in addresses]
     assert users[0] == compose["postgres"]["environment"]["POSTGRES_USER"]
-    assert users == ["projector", "consumer", "auditor"]
+    assert users == ["projector", "consumer", "auditor", "reports"]
 
 
 def test_a_password_is_part_of_no_address_and_of_no_sql() -> None:
     """In an address `@` and `/` would end it, in SQL a quote."""
     lines = (ROOT / "docker-compose.yml").read_text().splitlines()
     holding = {line.split(":")[0].strip() for line in lines if re.search(r"\$\{\w*PASSWORD", line)}
-    assert holding == {"PGPASSWORD", "POSTGRES_PASSWORD", "CONSUMER_PASSWORD", "AUDITOR_PASSWORD"}
+    assert holding == {"PGPASSWORD", "POSTGRES_PASSWORD", "CONSUMER_PASSWORD", "AUDITOR_PASSWORD", "READER_PASSWORD"}
 
 
 def test_no_log_grows_without_limit(compose: dict[str, Any]) -> None:

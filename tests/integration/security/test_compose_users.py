@@ -21,8 +21,8 @@ from tests.integration.security.conftest import OWNER, Deployed
 
 COMPOSE: Final[dict[str, Any]] = yaml.safe_load((Path(__file__).parents[3] / "docker-compose.yml").read_text())
 VARIABLE: Final = re.compile(r"\$\{(\w+):-([^}]*)\}")
-ROLE_OF: Final = {"consumer": "projector", "auditor": "backfill"}
-SERVICE_OF: Final = {"consumer": "projector", "auditor": "watcher"}
+ROLE_OF: Final = {"consumer": "projector", "auditor": "backfill", "reports": "reader"}
+SERVICE_OF: Final = {"consumer": "projector", "auditor": "watcher", "reports": "exporter"}
 PASSWORDS: Final = (
     "it's", "o''clock", "a@b", "a/b?c#d", "50%", "%27", "two words", " both ends ", 'a"b', "back\\slash", "$HOME ${X}",
     ":'x' :x", "x'; DROP ROLE consumer; --", "-- x", "host=x password=y", "Schlüssel", "&;|>$(id)`id`",
@@ -96,7 +96,11 @@ def test_each_is_in_one_role_and_may_no_more(users: Users) -> None:
 def test_whatever_a_password_holds_a_program_logs_in_with_it(users: Users, monkeypatch: pytest.MonkeyPatch) -> None:
     """The SQL is run again for each: that is also how a password is changed later."""
     for password in PASSWORDS:
-        environment = {"CONSUMER_PASSWORD": password, "AUDITOR_PASSWORD": f"{password}2"}
+        environment = {
+            "CONSUMER_PASSWORD": password,
+            "AUDITOR_PASSWORD": f"{password}2",
+            "READER_PASSWORD": f"{password}3",
+        }
         users.create(environment)
         for user in ROLE_OF:
             assert _logged_in(users.settings(user, monkeypatch, environment)) == users.name(user)

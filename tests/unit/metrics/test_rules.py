@@ -17,19 +17,27 @@ RULES: Final[list[dict[str, Any]]] = [
 ]
 HEADINGS: Final = ["What a customer sees", "Look", "Causes, the likeliest first", "Do", "It is over when"]
 METRIC: Final = re.compile(r"\bprojector_[a-z_]+")
+SCRAPED: Final = "deployment"  # a label of the scrape configuration
 LABELS: Final = re.compile(r"(?:by|on) \(([^)]*)\)|\{([a-z_]+)[!=]")
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
 def test_a_rule_asks_for_what_exists(rule: dict[str, Any]) -> None:
     metrics = [BY_NAME[name] for name in METRIC.findall(rule["expr"])]
-    known = {label for metric in metrics for label in metric.labels}
+    known = {SCRAPED, *(label for metric in metrics for label in metric.labels)}
     for by, given in LABELS.findall(rule["expr"]):
         assert set(re.findall(r"[a-z_]+", by or given)) <= known
     for label in re.findall(r"\$labels\.([a-z_]+)", rule["annotations"]["summary"]):
         assert label in known
     assert rule["labels"]["severity"] in {"page", "ticket"}
     assert rule["for"], "nobody gets up for one scrape"
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_a_rule_takes_no_deployment_for_another(rule: dict[str, Any]) -> None:
+    aggregated = re.findall(r"\b(?:min|max|sum|count|avg|group)\b( by \([^)]*\))?", rule["expr"])
+    assert aggregated
+    assert all(by.startswith(f" by ({SCRAPED}") for by in aggregated)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
