@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DOCS_VENV := .venv-docs
 DOCS_READY := $(DOCS_VENV)/.ready
+OPERATIONS_READY := $(VENV)/.operations
 # Tests mostly wait for processes: three times the cores of a small machine; each worker has a PostgreSQL of its own.
 WORKERS ?= 6
 COMPILE := $(BIN)/uv pip compile --universal --generate-hashes --python-version 3.11 \
@@ -16,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-unit test-operations test-bench test-faults fuzz mutants docs reference tutorial lint types imports format bench soak sandbox lock clean
+.PHONY: help demo test test-unit test-operations test-bench test-faults fuzz mutants docs reference tutorial dashboard lint types imports format bench soak sandbox lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,7 +38,7 @@ fuzz: $(READY) ## two million hostile messages, through the decoder and through 
 mutants: $(READY) ## change the code in a thousand small ways, and see that the tests notice
 	@$(BIN)/python -m tests.mutants
 
-test-operations: $(READY) ## the tests beside real PgBouncer, Prometheus and systemd, which are installed where apt-get may
+test-operations: $(READY) $(OPERATIONS_READY) ## the tests beside real PgBouncer, Prometheus, systemd and Helm, which are installed where apt-get may
 	@export PATH="$$PATH:/usr/sbin"; command -v pgbouncer > /dev/null && command -v promtool > /dev/null && command -v amtool > /dev/null && command -v systemd-analyze > /dev/null || \
 		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends pgbouncer prometheus prometheus-alertmanager systemd > /dev/null; } || \
 		{ echo "make: PgBouncer, Prometheus and systemd-analyze are needed (Debian: apt install pgbouncer prometheus prometheus-alertmanager systemd)" >&2; exit 1; }; \
@@ -59,6 +60,9 @@ reference: $(READY) ## write docs/reference/ anew from the code
 
 tutorial: $(READY) ## run docs/tutorial.md, and write what its commands print into it
 	@$(BIN)/python -m tests.docs.tutorial
+
+dashboard: $(READY) ## run the dashboard's queries beside a real Prometheus, and draw docs/images/dashboard.svg
+	@DASHBOARD_PICTURE=docs/images/dashboard.svg $(BIN)/python -m pytest tests/operations/test_dashboard.py
 
 lint: $(READY) ## style and format, nothing changed
 	@$(BIN)/ruff check .
@@ -90,6 +94,7 @@ lock: $(READY) ## resolve the dependencies anew, with hashes
 	@$(COMPILE) --constraint requirements.lock -o requirements-runtime.lock pyproject.toml
 	@$(COMPILE) --constraint requirements.lock --group build -o requirements-build.lock
 	@$(COMPILE) --constraint requirements.lock --group docs -o requirements-docs.lock
+	@$(COMPILE) --constraint requirements.lock --group operations -o requirements-operations.lock
 
 clean: ## remove what was built here; caches of the user and a running sandbox stay
 	@rm -rf $(VENV) $(DOCS_VENV) site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache mutants
@@ -123,6 +128,10 @@ $(READY): requirements.lock pyproject.toml
 	@$(call MAKE_VENV,$(VENV))
 	@$(call INSTALL,$(VENV),requirements.lock)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(OPERATIONS_READY): requirements-operations.lock $(READY)
+	@$(call INSTALL,$(VENV),requirements-operations.lock)
 	@touch $@
 
 $(DOCS_READY): requirements-docs.lock

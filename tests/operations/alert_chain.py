@@ -103,8 +103,15 @@ class Chain:
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """Return what an expression finds now."""
-        asked = f"{self._prometheus}/api/v1/query?{urlencode({'query': expression})}"
-        with urlopen(asked, timeout=QUERY_SECONDS) as answer:  # noqa: S310 - its own server
+        return self._ask("query", query=expression)
+
+    def course(self, expression: str, begin: float, end: float) -> list[dict[str, Any]]:
+        """Return what an expression finds in each second from one moment to another, in Unix time."""
+        return self._ask("query_range", query=expression, start=begin, end=end, step=1)
+
+    def _ask(self, how: str, **parameters: str | float) -> list[dict[str, Any]]:
+        address = f"{self._prometheus}/api/v1/{how}?{urlencode(parameters)}"
+        with urlopen(address, timeout=QUERY_SECONDS) as answer:  # noqa: S310 - its own server
             found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
             return found
 
