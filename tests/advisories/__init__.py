@@ -20,6 +20,7 @@ LOCKS: Final = (
     "requirements-runtime.lock",
     "requirements-build.lock",
     "requirements-docs.lock",
+    "requirements-operations.lock",
 )
 PINNED: Final = Path(__file__).parent / "pinned.json"
 LOCKED: Final = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)

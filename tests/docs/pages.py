@@ -19,7 +19,7 @@ PAGES: Final = (
     *(page.relative_to(ROOT).as_posix() for page in sorted((ROOT / "docs").rglob("*.md"))),
 )
 
-FENCE: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE: Final = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)  # in a list it is indented
 LINK: Final = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
 NAMED_TEST: Final = re.compile(r"\[`(test_\w+)`\]\(([^)]+\.py)\)")
 CODE: Final = re.compile(r"`([^`\n]+)`")
