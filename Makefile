@@ -91,7 +91,7 @@ sandbox: $(READY) ## start a local PostgreSQL and Kafka, and say how to use them
 lock: $(READY) ## resolve the dependencies anew, with hashes
 	@$(BIN)/python -m pip install --quiet uv
 	@$(COMPILE) --upgrade --all-extras --group dev -o requirements.lock pyproject.toml
-	@$(COMPILE) --constraint requirements.lock -o requirements-runtime.lock pyproject.toml
+	@$(COMPILE) --constraint requirements.lock --extra tracing -o requirements-runtime.lock pyproject.toml
 	@$(COMPILE) --constraint requirements.lock --group build -o requirements-build.lock
 	@$(COMPILE) --constraint requirements.lock --group docs -o requirements-docs.lock
 	@$(COMPILE) --constraint requirements.lock --group operations -o requirements-operations.lock

@@ -4,6 +4,7 @@ consume       Kafka to tables: poll, decode, reduce to a batch, merge in one tra
 kafka_log     the log on the broker: topics, offsets, whether it is still the same, errors
 positions     how far each partition is applied; `projector positions`
 dead_letters  refused messages, kept until an operator decides; `projector dead-letters`
+tracing       distributed traces, by OpenTelemetry: an extra
 metrics       what is measured, and whether a process is alive: for Prometheus
 deployment    what this deployment is, recorded by `projector init` and compared at every start
 database      engines, connections, roles, schema revision, migrations

@@ -54,7 +54,7 @@ def _web_address(secret: SecretStr) -> SecretStr:
     except ValueError:
         sound = False
     if text and not (sound and " " not in text):
-        raise ValueError("is not an address such as https://checks.example.org/ping/...")
+        raise ValueError("is not a web address such as https://example.org/path")
     return secret
 
 
@@ -135,6 +135,11 @@ class Settings(BaseSettings):
         "",
         description="where metrics and health checks are served, as host:port, or as a port of loopback; empty is "
         "nowhere",
+    )
+    traces_url: Annotated[SecretStr, AfterValidator(_web_address)] = Field(
+        SecretStr(""),
+        description="web address that a consumer sends traces to, as OTLP over HTTP; empty is nowhere; needs the extra "
+        "`tracing`",
     )
     shutdown_seconds: float = Field(
         20.0,

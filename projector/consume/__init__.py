@@ -14,6 +14,8 @@ conflicts         which events have the version of another and other content: co
 clock_schedule    when a consumer looks whether an assignment is due
 clock             moves the stored clock, as of which assignments are in effect, when one begins or ends (clock.sql)
 consumer_metrics  what a consumer counts about itself, and whether it is alive and ready
+observer          who is told of each batch, and how long its stages took
+spans             one span of a trace for each transaction: needs the extra `tracing`
 dead_letters      refused messages, stored in the batch's transaction
 circuit_breaker   stops a consumer if too many messages are refused
 stop_reasons      why a consumer ended by itself, in the database until one works (stop_reasons.sql)

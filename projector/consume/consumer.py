@@ -66,7 +66,7 @@ class Consumer:
         self._decode = Decoder(settings.currency, settings.topic_prefix)
         self._buffer = Buffer()
         self._breaker = Breaker(run_max=settings.refused_run_max, share_max=settings.refused_share_max)
-        self._writer = Writer(engine, settings, metrics if settings.metrics_address else None)
+        self._writer = Writer(engine, settings, metrics.observers)
         self._clock = ClockSchedule(self._writer)
         self._in_flight: InFlightBatch | None = None
         self._progress = Progress()
@@ -152,9 +152,8 @@ class Consumer:
         if self._buffer.has_work() and not self._continuity.doubted:
             batch = self._buffer.take()
             self._breaker.observe(item.refusal and item.refusal.reason for item in batch.items)
-            self._metrics.read(
-                polling_seconds=self._membership.polling_seconds, decoding_seconds=self._decoding_seconds
-            )
+            for observer in self._metrics.observers:
+                observer.read(polling_seconds=self._membership.polling_seconds, decoding_seconds=self._decoding_seconds)
             self._membership.polling_seconds = self._decoding_seconds = 0.0
             self._in_flight = InFlightBatch(batch=batch, future=self._writer.submit(batch), since=time.monotonic())
 

@@ -18,6 +18,7 @@ from events.contract.types import Message, TopicPartition, topic_of
 from events.runtime.settings import Settings
 from projector.consume.applied import Applied
 from projector.consume.batch import Batch, Item
+from projector.consume.observer import BatchObserver, Laps
 from projector.metrics import probes
 from projector.metrics.broker_watch import BrokerWatch
 from projector.metrics.catalogue import Source
@@ -42,20 +43,6 @@ _TOPIC, _TIMESTAMP, _VALUE = (
 )  # faster by place than by name
 
 
-class Laps:
-    """How long the stages of one transaction take; called with a stage's name when it ends."""
-
-    def __init__(self) -> None:
-        self._at = time.perf_counter()
-        self.seconds: dict[str, float] = {}
-
-    def __call__(self, stage: str) -> None:
-        """End a stage."""
-        now = time.perf_counter()
-        self.seconds[stage] = now - self._at
-        self._at = now
-
-
 @dataclass(frozen=True, kw_only=True)
 class Standing:
     """Where a consumer's partitions stand, copied at one moment.
@@ -75,7 +62,7 @@ class Standing:
 class ConsumerMetrics:
     """Counts, and where the current consumer stands."""
 
-    def __init__(self, settings: Settings, watch: BrokerWatch) -> None:
+    def __init__(self, settings: Settings, watch: BrokerWatch, *others: BatchObserver) -> None:
         self._settings = settings
         self._watch = watch
         self._lock = Lock()
@@ -93,6 +80,8 @@ class ConsumerMetrics:
         self.joined = False
         self.pending: Callable[[], Iterable[Item]] = tuple
         """What has been read and is not applied, of the current consumer."""
+        self.observers: tuple[BatchObserver, ...] = ((self,) if settings.metrics_address else ()) + others
+        """Who is told of each batch: these counts, where they are served, and others beside them."""
 
     def committed(self, batch: Batch, applied: Applied, laps: Laps) -> None:
         """Count a batch that was committed just now."""

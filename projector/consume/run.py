@@ -8,11 +8,14 @@ from sqlalchemy import Engine
 
 from events.contract.types import TopicPartition
 from events.runtime import kafka
-from events.runtime.settings import Settings, host_and_port
+from events.runtime.errors import SettingError
+from events.runtime.extras import how_to_install
+from events.runtime.settings import Settings, host_and_port, variable
 from events.runtime.stop import Stop
 from projector.consume.applied import NOTHING, Applied
 from projector.consume.consumer import Consumer
 from projector.consume.consumer_metrics import ConsumerMetrics
+from projector.consume.observer import BatchObserver
 from projector.consume.retry import retry_until_available
 from projector.consume.start_positions import check_deployment
 from projector.consume.stop_reasons import recorded
@@ -22,6 +25,7 @@ from projector.kafka_log.broker import Broker
 from projector.kafka_log.partitions import PartitionLog
 from projector.metrics import probes
 from projector.metrics.broker_watch import BrokerWatch
+from projector.metrics.catalogue import Source
 
 _log = structlog.get_logger()
 
@@ -44,9 +48,10 @@ def run(settings: Settings, engine: Engine, stop: Stop, *, until_caught_up: bool
 
     """
     broker, watch = Broker(settings), BrokerWatch(settings)
-    metrics = ConsumerMetrics(settings, watch)
-    with _served(settings, metrics, watch):
-        return _run(settings, engine, stop, broker, metrics, until_caught_up=until_caught_up)
+    with traced(settings) as observers:
+        metrics = ConsumerMetrics(settings, watch, *observers)
+        with _served(settings, metrics, watch):
+            return _run(settings, engine, stop, broker, metrics, until_caught_up=until_caught_up)
 
 
 def _run(  # noqa: PLR0913 - what one process has
@@ -89,3 +94,23 @@ def _served(settings: Settings, metrics: ConsumerMetrics, watch: BrokerWatch) ->
     found = {probes.ALIVE: metrics.alive, probes.READY: metrics.ready}
     with watch, endpoint.serving(address, families.registry(metrics.collect), found):
         yield
+
+
+@contextmanager
+def traced(settings: Settings) -> Iterator[list[BatchObserver]]:
+    """Yield what makes spans for the duration of the block, if an address for them is set.
+
+    Raises:
+        SettingError: the extra is not installed.
+
+    """
+    if not settings.traces_url.get_secret_value():
+        yield []
+        return
+    try:
+        from projector.consume.spans import BatchSpans  # noqa: PLC0415 - an extra
+        from projector.tracing.delivery import delivering  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise SettingError(f"{variable('traces_url')} needs an extra: {how_to_install('tracing')}") from error
+    with delivering(settings, program=Source.CONSUMER.value) as tracer:
+        yield [BatchSpans(settings, tracer)]

@@ -4,7 +4,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from contextlib import suppress
@@ -22,7 +22,7 @@ from events.runtime.settings import Settings
 from projector.consume import clock, merge, stop_reasons
 from projector.consume.applied import NOTHING, Applied
 from projector.consume.batch import Batch
-from projector.consume.consumer_metrics import ConsumerMetrics, Laps
+from projector.consume.observer import BatchObserver, Laps
 from projector.consume.refusals import Refusals
 from projector.consume.retry import retry_attempts
 from projector.database.bisect import bisect
@@ -48,9 +48,9 @@ class InFlightBatch:
 class Writer:
     """Applies one batch at a time, and moves the clock of assignments between two of them."""
 
-    def __init__(self, engine: Engine, settings: Settings, metrics: ConsumerMetrics | None = None) -> None:
+    def __init__(self, engine: Engine, settings: Settings, observers: Sequence[BatchObserver] = ()) -> None:
         self._engine = engine
-        self._metrics = metrics
+        self._observers = observers
         self._settings = settings
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
         self._submitted: list[Future[Any]] = []
@@ -121,8 +121,9 @@ class Writer:
         """Tell whether to retry, on a new connection: one that failed during a COPY may be out of step."""
         self._disconnect()
         again = isinstance(error, ServiceTemporarilyUnavailableError) and not self._draining.is_set()
-        if again and self._metrics:
-            self._metrics.retried(sqlstate_of(error.__context__))
+        if again:
+            for observer in self._observers:
+                observer.retried(sqlstate_of(error.__context__))
         return again
 
     def _bisect(self, connection: Connection[Any], batch: Batch, refusals: Refusals) -> Applied:
@@ -141,8 +142,8 @@ class Writer:
         began, laps = time.monotonic(), Laps()
         applied = merge.apply(connection, batch, self._settings.group_id, transaction_ms=self._transaction_ms, lap=laps)
         self._transaction_ms = round((time.monotonic() - began) * 1000, 1)
-        if self._metrics:
-            self._metrics.committed(batch, applied, laps)
+        for observer in self._observers:
+            observer.committed(batch, applied, laps)
         return applied
 
     def _connected(self) -> Connection[Any]:

@@ -15,6 +15,7 @@ from events.runtime.moments import written
 from events.runtime.wording import agree, counted
 from projector.database.statements import statements
 from projector.dead_letters.resolve import headers_of
+from projector.tracing import traceparent
 
 SQL: Final = statements("projector.dead_letters", "listing.sql")
 
@@ -73,9 +74,11 @@ def print_one(row: Row, form: Format, zone: tzinfo) -> None:
     """Print everything of one dead letter; times in a time zone, in JSON in UTC."""
     if form is Format.JSON:
         bytes_of = {name: _both(row[name]) for name in ("key", "value")}
+        trace = traceparent.read(row["headers"])
         headers = [{"name": name, **_both(value)} for name, value in row["headers"]]
-        console.print_json({**row, **bytes_of, "headers": headers})
+        console.print_json({**row, **bytes_of, "headers": headers, "trace_id": trace and trace.trace_id})
         return
+    trace = traceparent.read(row["headers"])
     facts = [
         ("Place", place(row)),
         ("Refused~", f"{written(row['refused_at'], zone)} for {row['reason']}: {row['detail']}"),
@@ -83,6 +86,7 @@ def print_one(row: Row, form: Format, zone: tzinfo) -> None:
         ("Attempts", _attempts(row, zone)),
         ("Kafka timestamp", f"{row['timestamp_ms']} ms"),
         ("Topic id", row["topic_id"] or "not stored"),
+        ("Trace", trace.trace_id if trace else ""),
         ("Key", _said(row["key"])),
         *((f"Header {name}", _said(value)) for name, value in row["headers"]),
     ]

@@ -17,7 +17,8 @@ from events.contract.types import Event, Message, topic_of
 from events.runtime.errors import WorkFailedError
 from projector.consume.applied import Applied
 from projector.consume.batch import Batch, end_offsets_of, make_item
-from projector.consume.consumer_metrics import STAGES, ConsumerMetrics, Laps
+from projector.consume.consumer_metrics import STAGES, ConsumerMetrics
+from projector.consume.observer import Laps
 from projector.metrics.broker_watch import BrokerWatch
 from projector.metrics.families import registry
 from tests.bench.figures import Figure

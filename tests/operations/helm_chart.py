@@ -17,6 +17,7 @@ EVERYTHING: Final[dict[str, Any]] = {
         "PROJECTOR_BATCH_BYTES_MAX": "16777216",
         "PROJECTOR_SHUTDOWN_SECONDS": "90.5",
         "PROJECTOR_KAFKA__SECURITY_PROTOCOL": "SASL_SSL",
+        "PROJECTOR_TRACES_URL": "http://collector:4318/v1/traces",
     },
     "secrets": {"files": "certificates"},
     "consumer": {"replicas": 6},

@@ -221,7 +221,7 @@ def test_each_pod_reaches_its_services_only_and_is_reached_by_who_scrapes() -> N
         assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
         [egress] = policy["spec"]["egress"]
         ports = {port["port"] for port in egress["ports"]}
-        assert ports == {53, 5432, 9092} | ({443} if component == "checker" else set())
+        assert ports == {53, 5432, 9092} | {"checker": {443}, "consumer": {4318}}.get(component, set())
         scraped = [{"ports": [{"port": "metrics", "protocol": "TCP"}], "from": EVERYTHING["networkPolicy"]["scrapers"]}]
         assert policy["spec"].get("ingress") == (scraped if component in SERVICES else None)
 
