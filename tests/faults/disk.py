@@ -87,7 +87,8 @@ class Limited:
         server, account = self.postgres.process(), server_account()
         for child in server.children() if server else ():
             with suppress(psutil.NoSuchProcess):
-                if any(name in child.cmdline()[0] for name in names):
+                title = " ".join(child.cmdline())  # of one that has just ended nothing is left
+                if any(name in title for name in names):
                     command = ["prlimit", f"--fsize={size}:", "--pid", str(child.pid)]
                     uid, gid = account or (None, None)
                     done = subprocess.run(command, user=uid, group=gid, check=False)

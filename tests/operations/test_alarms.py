@@ -3,11 +3,12 @@
 import signal
 import subprocess
 from pathlib import Path
+from urllib.request import urlopen
 
 from sqlalchemy import text
 
 from tests.operations.alert_chain import DEPLOY, scaled
-from tests.operations.watched import TRAFFIC, Watched
+from tests.operations.watched import TOLD_SECONDS, TRAFFIC, Watched
 
 
 def test_each_fault_is_told_by_its_own_alert_alone_and_so_is_its_end(watched: Watched) -> None:
@@ -15,6 +16,7 @@ def test_each_fault_is_told_by_its_own_alert_alone_and_so_is_its_end(watched: Wa
     assert deployment.command("events", "simulate", *TRAFFIC, "--publish").exit_code == 0
     services = {job: watched.start(job) for job in watched.targets}
     watched.await_quiet()
+    _require_sound_pages(watched)
 
     with watched.told("ProjectorNoConsumer", "page") as await_alert:
         services["consumer"].process.kill()
@@ -37,6 +39,16 @@ def test_each_fault_is_told_by_its_own_alert_alone_and_so_is_its_end(watched: Wa
         services["checker"].process.send_signal(signal.SIGTERM)
         await_alert()
         watched.start("checker")
+
+
+def _require_sound_pages(watched: Watched) -> None:
+    """Let Prometheus' own tool read what each program serves."""
+    for job, target in watched.targets.items():
+        with urlopen(f"http://{target}/metrics", timeout=TOLD_SECONDS) as answer:
+            page = answer.read()
+        assert b"projector_build_info" in page, job
+        done = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b""), job
 
 
 def test_prometheus_and_alertmanager_accept_what_ships(tmp_path: Path) -> None:

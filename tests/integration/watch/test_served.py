@@ -152,6 +152,6 @@ def test_what_is_no_address_is_one_line_that_does_not_show_it(
 ) -> None:
     failed = run_command("backfill", "drift-check", env=environment | {"PROJECTOR_HEARTBEAT_URL": wrong})
     assert failed.exit_code == 2
-    assert "PROJECTOR_HEARTBEAT_URL: is not an address" in failed.stderr
+    assert "PROJECTOR_HEARTBEAT_URL: is not a web address such as https://example.org/path" in failed.stderr
     assert len(failed.stderr.splitlines()) == 1
     assert "hush" not in failed.stderr
