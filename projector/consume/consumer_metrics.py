@@ -150,7 +150,7 @@ class ConsumerMetrics:
         if applied.refused:
             refused.update((item.message.topic, "refused", item.refusal.reason) for item in batch.items if item.refusal)
         new = {topic_of(entity, self._settings.topic_prefix): count for entity, count in applied.by_entity.items()}
-        read = Counter(map(_TOPIC, messages))
+        read = _count_by_topic(batch, messages)
         for (topic, *_), count in refused.items():
             read[topic] -= count
         found = Counter({(topic, "applied", ""): count for topic, count in new.items()})
@@ -198,3 +198,15 @@ def first_timestamps(items: Iterable[Item], places: Collection[TopicPartition]) 
         if place not in found and place in places and message.timestamp_ms >= 0:
             found[place] = message.timestamp_ms / 1000
     return found
+
+
+def _count_by_topic(batch: Batch, messages: Sequence[Message]) -> Counter[str]:
+    """Count a batch's messages by topic.
+
+    Offsets of a partition are distinct, so if there are as many messages as offsets from start to end, each offset is a
+    message, and nothing has to be looked at. Otherwise some belong to transaction markers.
+    """
+    spans = Counter[str]()
+    for place, end in batch.end_offsets.items():
+        spans[place[0]] += end - batch.start_offsets[place]
+    return spans if spans.total() == len(messages) else Counter(map(_TOPIC, messages))

@@ -63,17 +63,19 @@ def measure(workload: Workload, projected: list[Figure]) -> list[Figure]:
 
 def _batch(workload: Workload, count: int) -> Batch:
     """Read a batch from the file, as the consumer would from Kafka."""
-    items = []
+    items, offsets = [], Counter[str]()
     decode = Decoder(workload.settings.currency, workload.settings.topic_prefix)
     with workload.bulk.open("rb") as lines:
-        for offset, line in enumerate(islice(lines, count)):
+        for number, line in enumerate(islice(lines, count), start=1):
             event = decode.structured(line)
             if not isinstance(event, Event):
-                raise WorkFailedError(f"line {offset + 1} of the simulated events is refused: {event.detail}")
+                raise WorkFailedError(f"line {number} of the simulated events is refused: {event.detail}")
             topic = topic_of(event.entity, workload.settings.topic_prefix)
-            at = int(time.time() * 1000) - offset
-            items.append(make_item(Message(topic, 0, offset, at, None, line, ()), event))
-    return Batch(items=items, start_offsets={}, end_offsets=end_offsets_of(items))
+            at = int(time.time() * 1000) - number
+            items.append(make_item(Message(topic, 0, offsets[topic], at, None, line, ()), event))
+            offsets[topic] += 1
+    end_offsets = end_offsets_of(items)
+    return Batch(items=items, start_offsets=dict.fromkeys(end_offsets, 0), end_offsets=end_offsets)
 
 
 def _counting(metrics: ConsumerMetrics, batch: Batch) -> float:
